@@ -1,0 +1,55 @@
+# Bootstraps its own .venv from Python 3.11 (or newer) and make; nothing else is needed.
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3 2>/dev/null))
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8080
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint fix bench docs lock clean
+
+help:  ## Show this list.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/.run: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or set PYTHON=/path/to/python3."; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Set PYTHON=/path/to/python3.11."; exit 2; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+up: $(VENV)/.run  ## Vet, admit and serve the bundled model on 127.0.0.1:8080 (PORT=, ARGS=).
+	$(BIN)/keelmark up --port $(PORT) $(ARGS)
+
+test: $(VENV)/.dev  ## Run the whole test suite.
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(VENV)/.dev  ## Check style, types, layers and sizes.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_house_rules.py
+
+fix: $(VENV)/.dev  ## Mend what the linters can mend.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev  ## Measure: digest speed, guard, gateway beside its peers.
+	$(BIN)/python bench/run.py $(ARGS)
+
+docs: $(VENV)/.dev  ## Generate docs/reference from the code.
+	$(BIN)/python docs/generate.py
+
+lock: $(VENV)/.dev  ## Resolve the dependencies again and write both lock files.
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --universal pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --universal pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+
+clean:  ## Remove the virtual environment and caches.
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

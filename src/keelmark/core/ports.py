@@ -1,0 +1,130 @@
+"""Ports: what one room asks of another without knowing it. `app` joins them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from keelmark.core.trace import Content, Trace
+from keelmark.core.verdict import Verdict
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """One piece of text that a model will read.
+
+    Attributes:
+        role: system, user, assistant, tool, tool_description, or input (embeddings, completions).
+        path: Where it stands in the request (`messages[2].content[0].text`).
+        text: The text itself.
+        is_json: Whether the text is itself a JSON document (tool-call arguments): the guard then
+            looks through the JSON escapes, and what it puts in is escaped.
+    """
+
+    role: str
+    path: str
+    text: str
+    is_json: bool = False
+
+
+class InputResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the guard makes of a prompt: the texts to send instead, in the same order."""
+
+    texts: tuple[str, ...]
+    verdict: Verdict
+
+
+class TextStream(Protocol):
+    """One channel of text that a model writes (a choice's content, reasoning, tool arguments).
+
+    The concatenation of everything returned is independent of how the text was split into
+    chunks, and no character is returned before every active detector has cleared it.
+    """
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the guard has stopped this channel; nothing more comes out of it."""
+
+    def feed(self, text: str) -> str:
+        """Take the next piece of the model's text; return what may leave now."""
+
+    def finish(self) -> str:
+        """The text is complete; return the rest of what may leave."""
+
+
+class RequestGuard(Protocol):
+    """The guard of one request: it owns the request's vault and nothing outlives it."""
+
+    async def check_input(self, segments: Sequence[Segment]) -> InputResult:
+        """Judge and mask everything the model will read."""
+
+    def channel(self, name: str, *, is_json: bool = False) -> TextStream:
+        """Return the stream for one channel of the answer, made on first use."""
+
+    def output_verdict(self) -> Verdict:
+        """The verdict over all channels so far."""
+
+
+class GuardPort(Protocol):
+    """Makes one `RequestGuard` per request."""
+
+    @property
+    def policy_digest(self) -> str:
+        """Digest of the policy in force."""
+
+    def open(self) -> RequestGuard:
+        """Begin a request with an empty vault."""
+
+
+class Recorder(Protocol):
+    """Where finished requests go. Returns only when the record is durable."""
+
+    async def record(self, trace: Trace, content: Content | None) -> None:
+        """Write trace, content and ledger record in one transaction."""
+
+
+class LedgerPort(Protocol):
+    """Append-only record of everything that happened."""
+
+    def append(self, kind: str, body: Mapping[str, Any]) -> int:
+        """Append one record durably; return its index. Kinds are in `keelmark.core.events`."""
+
+
+class UpstreamResponse(Protocol):
+    """An answer on its way: status and headers are here, the body comes in chunks."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives."""
+
+    async def read(self) -> bytes:
+        """Return the whole (rest of the) body."""
+
+    async def close(self) -> None:
+        """Let go of the connection; cancels the upstream work if it still runs."""
+
+
+class Transport(Protocol):
+    """The one way to an engine: send a request, get an answer that streams."""
+
+    async def send(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes, timeout: float
+    ) -> UpstreamResponse:
+        """Send one request.
+
+        Args:
+            method: HTTP method.
+            url: Absolute URL.
+            headers: Header names in lower case.
+            body: Request body, may be empty.
+            timeout: Seconds until the first byte of the answer.
+
+        Raises:
+            UnavailableError: No connection, or no answer in time.
+        """
+
+    async def close(self) -> None:
+        """Close all connections."""

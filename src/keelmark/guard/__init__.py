@@ -1,0 +1,1 @@
+"""The guard: detectors, policy, masking, streams."""

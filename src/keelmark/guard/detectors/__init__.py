@@ -1,0 +1,1 @@
+"""One file per detector; the file name is the id."""

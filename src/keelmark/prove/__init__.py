@@ -1,0 +1,1 @@
+"""Controls, evidence queries and reports: a pure function of the ledger."""

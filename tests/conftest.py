@@ -1,0 +1,50 @@
+"""Rules for every test: no network but loopback, no state outside the test's own folder."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+_REAL_CONNECT = socket.socket.connect
+_REAL_CONNECT_EX = socket.socket.connect_ex
+_REAL_GETADDRINFO = socket.getaddrinfo
+_LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
+
+
+class NetworkBlockedError(RuntimeError):
+    """A test tried to leave this machine."""
+
+
+def _check(address: object) -> None:
+    host = address[0] if isinstance(address, tuple) else None  # a path or bytes: a Unix socket
+    if host is not None and not str(host).startswith(_LOCAL):
+        raise NetworkBlockedError(f"Tests stay on loopback; this one tried to reach {host!r}.")
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(self: socket.socket, address: object) -> None:
+        _check(address)
+        _REAL_CONNECT(self, address)
+
+    def connect_ex(self: socket.socket, address: object) -> int:
+        _check(address)
+        return _REAL_CONNECT_EX(self, address)
+
+    def getaddrinfo(host: object, *args: object, **kwargs: object) -> object:
+        _check((host,))
+        return _REAL_GETADDRINFO(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("KEELMARK_DATA", "KEELMARK_CONFIG", "KEELMARK_ADMIN_KEY", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KEELMARK_DATA", str(tmp_path / "keelmark-data"))
+
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
