@@ -1,0 +1,215 @@
+"""The policy: what is demanded. One YAML file, typed here, with a published JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+
+from keelmark.core.canonical import digest
+from keelmark.core.errors import UsageError
+from keelmark.core.findings import Severity
+
+Stage = Literal["input", "output", "both"]
+Action = Literal["mask", "redact", "block", "flag"]
+FailMode = Literal["closed", "open"]
+LoadMode = Literal["sealed", "hash", "mtime"]
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Unknown names are errors: a misspelt rule must not read as no rule."""
+
+
+class Waiver(_Strict):
+    """A finding that is accepted, for a reason and until a date.
+
+    Attributes:
+        rule: Rule id of the finding.
+        path: File it applies to; "*" for all.
+        reason: Why it is accepted.
+        expires: Last day it holds, YYYY-MM-DD.
+    """
+
+    rule: str
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+    expires: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    path: str = "*"
+
+
+class Admission(_Strict):
+    """What a model must satisfy to be served.
+
+    Attributes:
+        fail_on: Lowest severity that fails vetting.
+        allow_incomplete: Whether an artefact with parts that could not be checked may pass.
+        waivers: Findings that are accepted.
+        passport_days: How long a passport is valid, days.
+        load: How the bytes are bound at load time. `sealed` hashes a copy that nobody can change
+            and loads that copy; `hash` hashes the file and loads it in place; `mtime` trusts
+            size, inode and times since the last full hash. What was used is in the trace.
+        unattested: Whether engines whose weights cannot be seen may serve.
+    """
+
+    fail_on: Severity = Severity.HIGH
+    allow_incomplete: bool = False
+    waivers: tuple[Waiver, ...] = ()
+    passport_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
+    load: LoadMode = "sealed"
+    unattested: Literal["allow", "refuse"] = "allow"
+
+
+class Rule(_Strict):
+    """One rule of the guard.
+
+    Attributes:
+        id: Name of the rule; unique.
+        detector: Detector id (a file in guard/detectors).
+        action: mask (placeholder, reversible for the one request), redact (label, for good),
+            block, or flag.
+        stage: Where it applies.
+        labels: Labels it cares about; empty means all of the detector's.
+        roles: Roles of input text it applies to; empty means all.
+        threshold: Lowest score that counts, 0 to 1.
+        on_failure: closed stops the text when the detector fails or times out; open lets it pass
+            and says so in the verdict.
+        timeout_ms: Longest time for one text, milliseconds.
+        config: Settings of the detector.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    detector: str
+    action: Action
+    stage: Stage = "both"
+    labels: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+    on_failure: FailMode = "closed"
+    timeout_ms: Annotated[int, msgspec.Meta(ge=1)] = 2000
+    config: dict[str, Any] = {}
+
+
+class GuardRules(_Strict):
+    """The guard's rules; an empty list is possible and is said loudly wherever it matters.
+
+    Attributes:
+        rules: The rules, in the order of reports.
+        logprobs: `sampled` passes the log-probabilities of cleared tokens and drops the
+            alternatives (which could spell what the guard withholds); `full` passes everything.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    logprobs: Literal["sampled", "full"] = "sampled"
+
+
+class Limits(_Strict):
+    """Limits on one request.
+
+    Attributes:
+        request_bytes: Longest body, bytes.
+        header_bytes: Longest header block, bytes.
+        nesting: Deepest JSON nesting.
+        request_seconds: Longest time for one request, seconds.
+        body_seconds: Longest time to send the body, seconds.
+        concurrent: Most requests at work at once; more are answered 503 with Retry-After.
+    """
+
+    request_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 8 * 1024 * 1024
+    header_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 64 * 1024
+    nesting: Annotated[int, msgspec.Meta(ge=4, le=512)] = 64
+    request_seconds: Annotated[float, msgspec.Meta(gt=0)] = 600.0
+    body_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    concurrent: Annotated[int, msgspec.Meta(ge=1)] = 512
+
+
+class Retention(_Strict):
+    """What is kept of what was said.
+
+    Attributes:
+        content: `encrypted` keeps prompts (masked) and answers under a key per subject; `none`
+            keeps nothing.
+        days: How long content is kept, days.
+    """
+
+    content: Literal["encrypted", "none"] = "encrypted"
+    days: Annotated[int, msgspec.Meta(ge=1)] = 30
+
+
+class Policy(_Strict):
+    """Everything that is demanded, as one document."""
+
+    version: Literal[1] = 1
+    name: str = "default"
+    admission: Admission = Admission()
+    guard: GuardRules = GuardRules()
+    limits: Limits = Limits()
+    retention: Retention = Retention()
+
+    @property
+    def digest(self) -> str:
+        """`sha256:<hex>` of the whole policy in canonical form."""
+        return digest(self)
+
+    @property
+    def admission_digest(self) -> str:
+        """`sha256:<hex>` of the admission part: what passports are bound to."""
+        return digest(self.admission)
+
+
+def parse_policy(text: str, *, source: str = "policy") -> Policy:
+    """Read a policy from YAML.
+
+    Args:
+        text: The YAML document.
+        source: Name for error messages.
+
+    Raises:
+        UsageError: Not YAML, or not a policy; the message names the line.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        plain = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise UsageError(f"{source}{where} is not valid YAML: {problem}.") from None
+    except (RecursionError, ValueError) as error:
+        raise UsageError(f"{source} is not valid YAML: {error}.") from None
+    try:
+        policy = msgspec.convert({} if plain is None else plain, Policy)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at ")
+        line = _line_of(root, path.strip("`"))
+        raise UsageError(f"{source}, line {line}: {message}.") from None
+    seen: set[str] = set()
+    for rule in policy.guard.rules:
+        if rule.id in seen:
+            raise UsageError(f"{source}: two guard rules are called {rule.id!r}; rename one.")
+        seen.add(rule.id)
+    return policy
+
+
+def policy_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the policy file."""
+    schema = msgspec.json.schema(Policy)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _line_of(node: yaml.Node | None, path: str) -> int:
+    """Line of the deepest node that `path` (`$.guard.rules[0].action`) reaches."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path):
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(k, v) for k, v in node.value if k.value == name]
+            if not pairs:
+                break
+            key, node = pairs[0]
+            line = key.start_mark.line + 1
+        elif isinstance(node, yaml.SequenceNode) and index and int(index) < len(node.value):
+            node = node.value[int(index)]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
