@@ -22,7 +22,7 @@ class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Unknown names are errors: a misspelt rule must not read as no rule."""
 
 
-class Waiver(_Strict):
+class Waiver(_Strict, frozen=True):
     """A finding that is accepted, for a reason and until a date.
 
     Attributes:
@@ -38,7 +38,7 @@ class Waiver(_Strict):
     path: str = "*"
 
 
-class Admission(_Strict):
+class Admission(_Strict, frozen=True):
     """What a model must satisfy to be served.
 
     Attributes:
@@ -60,7 +60,7 @@ class Admission(_Strict):
     unattested: Literal["allow", "refuse"] = "allow"
 
 
-class Rule(_Strict):
+class Rule(_Strict, frozen=True):
     """One rule of the guard.
 
     Attributes:
@@ -90,7 +90,7 @@ class Rule(_Strict):
     config: dict[str, Any] = {}
 
 
-class GuardRules(_Strict):
+class GuardRules(_Strict, frozen=True):
     """The guard's rules; an empty list is possible and is said loudly wherever it matters.
 
     Attributes:
@@ -103,7 +103,7 @@ class GuardRules(_Strict):
     logprobs: Literal["sampled", "full"] = "sampled"
 
 
-class Limits(_Strict):
+class Limits(_Strict, frozen=True):
     """Limits on one request.
 
     Attributes:
@@ -123,7 +123,7 @@ class Limits(_Strict):
     concurrent: Annotated[int, msgspec.Meta(ge=1)] = 512
 
 
-class Retention(_Strict):
+class Retention(_Strict, frozen=True):
     """What is kept of what was said.
 
     Attributes:
@@ -136,7 +136,7 @@ class Retention(_Strict):
     days: Annotated[int, msgspec.Meta(ge=1)] = 30
 
 
-class Policy(_Strict):
+class Policy(_Strict, frozen=True):
     """Everything that is demanded, as one document."""
 
     version: Literal[1] = 1

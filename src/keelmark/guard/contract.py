@@ -1,0 +1,95 @@
+"""What a detector is: one file in `guard/detectors/`, one class called `Detector`.
+
+The law that makes streaming exact. For every text T and every prefix P of it::
+
+    hits of T that start before open_from(P)  ==  hits of P that start before open_from(P)
+
+So whatever starts before `open_from` is decided for good, however the text goes on. The contract
+test checks the law for every detector, example and split.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+
+LOOK_BEHIND = 96
+"""Characters before `start` that a detector may look at; the stream keeps that many."""
+
+_TOKEN_END = re.compile(r"\S+\Z")
+
+
+class Hit(NamedTuple):
+    """Something seen, offsets in the text that `find` was given."""
+
+    label: str
+    score: float
+    start: int
+    end: int
+    reason: str
+
+
+class Example(NamedTuple):
+    """A text and the labels that must come out of it, in order of appearance (may be none)."""
+
+    text: str
+    labels: tuple[str, ...]
+    note: str
+
+
+class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A detector without settings."""
+
+
+class BaseDetector(ABC):
+    """Base of all detectors: pure, stateless, cheap to import.
+
+    Attributes:
+        title: One line for people.
+        version: Changes whenever the findings may change.
+        labels: Every label it can give.
+        tags: Risks it answers, `framework:id` (`owasp:llm01`).
+        languages: BCP 47 codes, or "*" when language plays no part.
+        tier: 1 deterministic, 2 linear model, 3 encoder, 4 judge.
+        raw: Whether it wants the text as written instead of the folded view (see normalise).
+        decoded: Whether it also reads decoded payloads (base64, hex, rot13, letter-spaced) of
+            texts that are there as a whole.
+        Config: Its settings with defaults, a frozen msgspec struct that forbids unknown fields.
+        examples: At least one that is found, one clean, one evasion, one look-alike.
+    """
+
+    title: ClassVar[str]
+    version: ClassVar[str]
+    labels: ClassVar[tuple[str, ...]]
+    tags: ClassVar[tuple[str, ...]] = ()
+    languages: ClassVar[tuple[str, ...]] = ("*",)
+    tier: ClassVar[int] = 1
+    raw: ClassVar[bool] = False
+    decoded: ClassVar[bool] = False
+    Config: ClassVar[type[msgspec.Struct]] = NoConfig
+    examples: ClassVar[tuple[Example, ...]]
+
+    def __init__(self, config: Any = None) -> None:
+        self.config = self.Config() if config is None else config
+
+    @abstractmethod
+    def find(self, text: str, start: int = 0) -> Iterable[Hit]:
+        """Return every hit that starts at or after `start`, left to right, not overlapping.
+
+        May look at no more than LOOK_BEHIND characters before `start`. A hit found from an
+        earlier `start` that begins at or after this one is found from here too, provided no hit
+        straddles `start`. Linear time in the length of the text.
+        """
+
+    def open_from(self, text: str, start: int = 0) -> int:
+        """Return the index from which hits may still appear or change when more text follows.
+
+        At least `start`, at most `len(text)`. The default suits detectors whose hits contain no
+        white space: the last unbroken token is open.
+        """
+        match = _TOKEN_END.search(text, start)
+        return match.start() if match else len(text)

@@ -1,0 +1,53 @@
+"""What the gateway knows of an engine: a name, an address, and whose bytes stand behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+
+class Endpoint(NamedTuple):
+    """Where to send a request now.
+
+    Attributes:
+        base_url: Without a trailing slash, up to and including `/v1`.
+        headers: To add to every request (authorisation of the engine, never the client's key).
+    """
+
+    base_url: str
+    headers: Mapping[str, str]
+
+
+class Engine(Protocol):
+    """A way to reach tokens. `llama` is embedded and supervised; upstreams are somebody else's.
+
+    Attributes:
+        id: Name in traces and configuration.
+        provider: OpenTelemetry `gen_ai.provider.name` (llama_cpp, openai, vllm, ollama, ...).
+        models: Names that this engine answers to; empty means any name.
+        digest: `sha256:...` of the weights it has loaded, "" when they cannot be seen.
+        load_mode: How the bytes were bound at load time (sealed, hash, mtime), "" if unattested.
+        upstream_model: Name to send upstream instead of the client's, or "" to pass it on.
+        first_byte_seconds: Longest wait for the first byte of an answer, seconds.
+    """
+
+    id: str
+    provider: str
+    models: tuple[str, ...]
+    digest: str
+    load_mode: str
+    upstream_model: str
+    first_byte_seconds: float
+
+    async def start(self) -> None:
+        """Make it ready. Raises KeelmarkError with a sentence when that cannot be."""
+
+    async def stop(self) -> None:
+        """Stop it and free what it holds."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can take a request now."""
+
+    def endpoint(self) -> Endpoint:
+        """Return where to send a request now. Raises UnavailableError when not ready."""
