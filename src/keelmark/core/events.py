@@ -23,6 +23,10 @@ subject.erased: subject (pseudonym)
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 SERVICE_STARTED = "service.started"
 POLICY_LOADED = "policy.loaded"
 MODEL_VETTED = "model.vetted"
@@ -52,3 +56,19 @@ KINDS = frozenset(
         SUBJECT_ERASED,
     }
 )
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One record of the ledger.
+
+    Attributes:
+        seq: Index, from 0.
+        time: RFC 3339, UTC, milliseconds.
+        kind: One of `KINDS`.
+        body: The fields listed above.
+    """
+
+    seq: int
+    time: str
+    kind: str
+    body: dict[str, Any]
