@@ -46,6 +46,10 @@ class TextStream(Protocol):
     def blocked(self) -> bool:
         """Whether the guard has stopped this channel; nothing more comes out of it."""
 
+    @property
+    def kept(self) -> str:
+        """What has left so far, placeholders still in place: the form that may be stored."""
+
     def feed(self, text: str) -> str:
         """Take the next piece of the model's text; return what may leave now."""
 
