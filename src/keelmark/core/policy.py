@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
 
 from keelmark.core.canonical import digest
 from keelmark.core.errors import UsageError
 from keelmark.core.findings import Severity
+from keelmark.core.yamlfile import Strict, read_yaml
 
 Stage = Literal["input", "output", "both"]
 Action = Literal["mask", "redact", "block", "flag"]
@@ -18,11 +17,7 @@ FailMode = Literal["closed", "open"]
 LoadMode = Literal["sealed", "hash", "mtime"]
 
 
-class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Unknown names are errors: a misspelt rule must not read as no rule."""
-
-
-class Waiver(_Strict, frozen=True):
+class Waiver(Strict, frozen=True):
     """A finding that is accepted, for a reason and until a date.
 
     Attributes:
@@ -38,7 +33,7 @@ class Waiver(_Strict, frozen=True):
     path: str = "*"
 
 
-class Admission(_Strict, frozen=True):
+class Admission(Strict, frozen=True):
     """What a model must satisfy to be served.
 
     Attributes:
@@ -60,7 +55,7 @@ class Admission(_Strict, frozen=True):
     unattested: Literal["allow", "refuse"] = "allow"
 
 
-class Rule(_Strict, frozen=True):
+class Rule(Strict, frozen=True):
     """One rule of the guard.
 
     Attributes:
@@ -87,10 +82,10 @@ class Rule(_Strict, frozen=True):
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
     on_failure: FailMode = "closed"
     timeout_ms: Annotated[int, msgspec.Meta(ge=1)] = 2000
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class GuardRules(_Strict, frozen=True):
+class GuardRules(Strict, frozen=True):
     """The guard's rules; an empty list is possible and is said loudly wherever it matters.
 
     Attributes:
@@ -103,7 +98,7 @@ class GuardRules(_Strict, frozen=True):
     logprobs: Literal["sampled", "full"] = "sampled"
 
 
-class Limits(_Strict, frozen=True):
+class Limits(Strict, frozen=True):
     """Limits on one request.
 
     Attributes:
@@ -123,7 +118,7 @@ class Limits(_Strict, frozen=True):
     concurrent: Annotated[int, msgspec.Meta(ge=1)] = 512
 
 
-class Retention(_Strict, frozen=True):
+class Retention(Strict, frozen=True):
     """What is kept of what was said.
 
     Attributes:
@@ -136,7 +131,7 @@ class Retention(_Strict, frozen=True):
     days: Annotated[int, msgspec.Meta(ge=1)] = 30
 
 
-class Policy(_Strict, frozen=True):
+class Policy(Strict, frozen=True):
     """Everything that is demanded, as one document."""
 
     version: Literal[1] = 1
@@ -167,22 +162,7 @@ def parse_policy(text: str, *, source: str = "policy") -> Policy:
     Raises:
         UsageError: Not YAML, or not a policy; the message names the line.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        plain = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be read"
-        raise UsageError(f"{source}{where} is not valid YAML: {problem}.") from None
-    except (RecursionError, ValueError) as error:
-        raise UsageError(f"{source} is not valid YAML: {error}.") from None
-    try:
-        policy = msgspec.convert({} if plain is None else plain, Policy)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at ")
-        line = _line_of(root, path.strip("`"))
-        raise UsageError(f"{source}, line {line}: {message}.") from None
+    policy = read_yaml(text, Policy, source=source)
     seen: set[str] = set()
     for rule in policy.guard.rules:
         if rule.id in seen:
@@ -195,21 +175,3 @@ def policy_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the policy file."""
     schema = msgspec.json.schema(Policy)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def _line_of(node: yaml.Node | None, path: str) -> int:
-    """Line of the deepest node that `path` (`$.guard.rules[0].action`) reaches."""
-    line = 1 if node is None else node.start_mark.line + 1
-    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path):
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(k, v) for k, v in node.value if k.value == name]
-            if not pairs:
-                break
-            key, node = pairs[0]
-            line = key.start_mark.line + 1
-        elif isinstance(node, yaml.SequenceNode) and index and int(index) < len(node.value):
-            node = node.value[int(index)]
-            line = node.start_mark.line + 1
-        else:
-            break
-    return line
