@@ -1,0 +1,99 @@
+"""Open-loop load: requests arrive at a constant rate whatever the server does.
+
+    python bench/load.py URL RATE SECONDS [--stream] [--key KEY] [--model MODEL]
+
+Prints one JSON line: latency and time to first byte percentiles in milliseconds, errors, chunks.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+
+import uvloop
+from pyreqwest.client import ClientBuilder
+
+PROMPT = (
+    "Summarise the following note for a colleague in three sentences. "
+    "The harbour office opened a new ferry line in spring; the first boats were late because "
+    "of fog, yet most passengers were pleased with the prices and the view of the old town. "
+    "A second line is planned for next year, should the council agree to pay for the pier. "
+) * 2
+
+
+async def one(client, args, results):
+    started = time.perf_counter()
+    body = {
+        "model": args.model,
+        "stream": args.stream,
+        "messages": [{"role": "user", "content": PROMPT}],
+    }
+    request = (
+        client.post(args.url)
+        .header("content-type", "application/json")
+        .header("authorization", f"Bearer {args.key}")
+        .body_bytes(json.dumps(body).encode())
+        .streamed_read_buffer_limit(0)
+    )
+    first, size, chunks = None, 0, 0
+    try:
+        async with request.build_streamed() as response:
+            while (chunk := await response.body_reader.read_chunk()) is not None:
+                first = first or time.perf_counter()
+                size += len(chunk)
+                chunks += bytes(chunk).count(b"data: {")
+            ok = response.status == 200
+    except Exception as error:
+        results.append((None, None, repr(error)[:200], 0))
+        return
+    done = time.perf_counter()
+    results.append(
+        ((done - started) * 1e3, ((first or done) - started) * 1e3, None if ok else "status", chunks)
+    )
+
+
+def percentile(values, share):
+    ordered = sorted(values)
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) if ordered else None
+
+
+async def main(args):
+    client = ClientBuilder().build()
+    results, tasks = [], set()
+    total = int(args.rate * args.seconds)
+    start = time.perf_counter()
+    async with client:
+        for number in range(total):
+            wait = start + number / args.rate - time.perf_counter()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            task = asyncio.create_task(one(client, args, results))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        await asyncio.gather(*tasks)
+    good = [r for r in results if r[2] is None]
+    print(
+        json.dumps(
+            {
+                "n": len(results),
+                "errors": len(results) - len(good),
+                "error": next((r[2] for r in results if r[2]), None),
+                "p50": percentile([r[0] for r in good], 0.5),
+                "p99": percentile([r[0] for r in good], 0.99),
+                "ttfb50": percentile([r[1] for r in good], 0.5),
+                "ttfb99": percentile([r[1] for r in good], 0.99),
+                "chunks": sorted({r[3] for r in good}),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("rate", type=float)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--stream", action="store_true")
+    parser.add_argument("--key", default="none")
+    parser.add_argument("--model", default="mock")
+    uvloop.run(main(parser.parse_args()))

@@ -1,0 +1,62 @@
+"""What several verbs share: options, colours, progress."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+data_option = click.option(
+    "--data",
+    envvar="KEELMARK_DATA",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Data folder [default: $KEELMARK_DATA, else ~/.local/share/keelmark].",
+)
+policy_option = click.option(
+    "--policy",
+    envvar="KEELMARK_CONFIG",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Policy file (YAML) [default: $KEELMARK_CONFIG, else the built-in policy].",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
+
+
+def coloured() -> bool:
+    """Whether to colour stdout: a terminal, and neither NO_COLOR nor TERM=dumb."""
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
+
+
+def say(text: str) -> None:
+    """Tell the person something; data goes to stdout, this to stderr."""
+    click.echo(text, err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as indented JSON on stdout."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    click.echo(text)
+
+
+def progress(label: str) -> Callable[[int, int], None]:
+    """Return a callback that shows bytes done of bytes total on a terminal, and is quiet else."""
+    shown = [0.0]
+
+    def update(done: int, total: int) -> None:
+        now = time.monotonic()
+        if not sys.stderr.isatty() or total <= 0 or (now - shown[0] < 0.1 and done < total):
+            return
+        shown[0] = now
+        end = "\n" if done >= total else ""
+        text = f"\r{label} {done / total:4.0%} of {total / 1e6:,.0f} MB"
+        click.echo(text, err=True, nl=False)
+        click.echo(end, err=True, nl=False)
+
+    return update

@@ -1,0 +1,86 @@
+"""The entry point: finds the verbs, turns errors into one sentence and an exit code.
+
+Exit codes: 0 pass, 1 findings against the policy, 2 could not check or usage error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+import traceback
+
+import click
+
+from keelmark import __version__, cli
+from keelmark.core.errors import KeelmarkError
+
+_EPILOG = """\b
+Start here:
+  keelmark up                      vet, admit and serve the bundled model
+  keelmark vet ./model.gguf        is this file safe to load?
+  keelmark guard notes.txt         what would the guard make of these lines?
+  keelmark ledger verify           has anybody changed the record?
+
+Data lives in $KEELMARK_DATA (default ~/.local/share/keelmark); the policy is $KEELMARK_CONFIG.
+"""
+
+
+class Verbs(click.Group):
+    """One file per verb in this folder; each is imported only when it is used."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Return the verbs: the file names without a leading underscore, except this file."""
+        names = (info.name for info in pkgutil.iter_modules(cli.__path__))
+        return sorted(n for n in names if not n.startswith("_") and n != "main")
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one verb."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module = importlib.import_module(f"keelmark.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="keelmark")
+def root() -> None:
+    """Take an open-weight model from a download to an audited production service."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit the process."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    try:
+        result = root.main(arguments, prog_name="keelmark", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except KeelmarkError as error:
+        click.echo(f"keelmark: {error.message}", err=True)
+        return 2
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("keelmark: stopped.", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`| head`); keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # boundary: nobody shall ever see a traceback
+        if os.environ.get("KEELMARK_DEBUG"):
+            traceback.print_exc()
+        click.echo(
+            f"keelmark: internal error ({type(error).__name__}: {error}); run it again with "
+            "KEELMARK_DEBUG=1 for the details and report them.",
+            err=True,
+        )
+        return 2
