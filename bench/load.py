@@ -1,6 +1,7 @@
-"""Open-loop load: requests arrive at a constant rate whatever the server does.
+"""Load: open loop (constant arrivals, whatever the server does) or N always in flight.
 
-    python bench/load.py URL RATE SECONDS [--stream] [--key KEY] [--model MODEL]
+    python bench/load.py URL --rate 40 --seconds 10 [--stream] [--key KEY] [--model MODEL]
+    python bench/load.py URL --inflight 64 --count 2000 [--stream] ...
 
 Prints one JSON line: latency and time to first byte percentiles in milliseconds, errors, chunks.
 """
@@ -48,7 +49,12 @@ async def one(client, args, results):
         return
     done = time.perf_counter()
     results.append(
-        ((done - started) * 1e3, ((first or done) - started) * 1e3, None if ok else "status", chunks)
+        (
+            (done - started) * 1e3,
+            ((first or done) - started) * 1e3,
+            None if ok else "status",
+            chunks,
+        )
     )
 
 
@@ -57,20 +63,32 @@ def percentile(values, share):
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) if ordered else None
 
 
+async def open_loop(client, args, results):
+    tasks, start = set(), time.perf_counter()
+    for number in range(int(args.rate * args.seconds)):
+        wait = start + number / args.rate - time.perf_counter()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        task = asyncio.create_task(one(client, args, results))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+    await asyncio.gather(*tasks)
+
+
+async def closed_loop(client, args, results):
+    left = iter(range(args.count))
+
+    async def worker():
+        for _ in left:
+            await one(client, args, results)
+
+    await asyncio.gather(*(worker() for _ in range(args.inflight)))
+
+
 async def main(args):
-    client = ClientBuilder().build()
-    results, tasks = [], set()
-    total = int(args.rate * args.seconds)
-    start = time.perf_counter()
-    async with client:
-        for number in range(total):
-            wait = start + number / args.rate - time.perf_counter()
-            if wait > 0:
-                await asyncio.sleep(wait)
-            task = asyncio.create_task(one(client, args, results))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-        await asyncio.gather(*tasks)
+    results = []
+    async with ClientBuilder().build() as client:
+        await (closed_loop if args.inflight else open_loop)(client, args, results)
     good = [r for r in results if r[2] is None]
     print(
         json.dumps(
@@ -91,8 +109,10 @@ async def main(args):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
-    parser.add_argument("rate", type=float)
-    parser.add_argument("seconds", type=float)
+    parser.add_argument("--rate", type=float, default=20)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--inflight", type=int, default=0)
+    parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--stream", action="store_true")
     parser.add_argument("--key", default="none")
     parser.add_argument("--model", default="mock")

@@ -1,6 +1,6 @@
 """A mock engine for benchmarks: fixed JSON answers and 40-chunk streams, 3 ms apart.
 
-    python bench/mock_upstream.py PORT
+python bench/mock_upstream.py PORT
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import sys
 
 import uvicorn
 
-WORDS = "the quick brown fox jumps over a lazy dog while rain falls on the old harbour".split()
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "rain"]
 TEXT = " ".join(WORDS[i % len(WORDS)] for i in range(90))
 ANSWER = json.dumps(
     {
