@@ -6,11 +6,15 @@ The law that makes streaming exact. For every text T and every prefix P of it::
 
 So whatever starts before `open_from` is decided for good, however the text goes on. The contract
 test checks the law for every detector, example and split.
+
+The text that `find` and `open_from` get is the folded view (`guard.normalise.fold`: look-alike letters
+read as ASCII, accents and invisible characters gone, case kept) unless `raw` is set. Patterns for
+words with accents or in other scripts are written as `fold("...")`. What the law promises is
+promised of that text. A stream hands over a window: at most some context, then what is held.
 """
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple
@@ -19,8 +23,6 @@ import msgspec
 
 LOOK_BEHIND = 96
 """Characters before `start` that a detector may look at; the stream keeps that many."""
-
-_TOKEN_END = re.compile(r"\S+\Z")
 
 
 class Hit(NamedTuple):
@@ -54,10 +56,11 @@ class BaseDetector(ABC):
         labels: Every label it can give.
         tags: Risks it answers, `framework:id` (`owasp:llm01`).
         languages: BCP 47 codes, or "*" when language plays no part.
+        family: Name under which its best score is reported (`injection`, `harm`); its id if empty.
         tier: 1 deterministic, 2 linear model, 3 encoder, 4 judge.
         raw: Whether it wants the text as written instead of the folded view (see normalise).
-        decoded: Whether it also reads decoded payloads (base64, hex, rot13, letter-spaced) of
-            texts that are there as a whole.
+        decoded: Whether it also reads the text with its encoded runs decoded (base64, hex, rot13,
+            letter-spaced ...), where a text is there as a whole.
         Config: Its settings with defaults, a frozen msgspec struct that forbids unknown fields.
         examples: At least one that is found, one clean, one evasion, one look-alike.
     """
@@ -67,6 +70,7 @@ class BaseDetector(ABC):
     labels: ClassVar[tuple[str, ...]]
     tags: ClassVar[tuple[str, ...]] = ()
     languages: ClassVar[tuple[str, ...]] = ("*",)
+    family: ClassVar[str] = ""
     tier: ClassVar[int] = 1
     raw: ClassVar[bool] = False
     decoded: ClassVar[bool] = False
@@ -91,5 +95,7 @@ class BaseDetector(ABC):
         At least `start`, at most `len(text)`. The default suits detectors whose hits contain no
         white space: the last unbroken token is open.
         """
-        match = _TOKEN_END.search(text, start)
-        return match.start() if match else len(text)
+        tail = text[start:]
+        if not tail or tail[-1].isspace():
+            return len(text)
+        return len(text) - len(tail.rsplit(None, 1)[-1])
