@@ -28,12 +28,16 @@ OUTPUT_TYPE = "gen_ai.output.type"
 ERROR_TYPE = "error.type"
 SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"
+HTTP_STATUS = "http.response.status_code"
 
 # Ours, under our own prefix as the conventions ask.
 MODEL_DIGEST = "keelmark.model.digest"
 POLICY_DIGEST = "keelmark.policy.digest"
 LOAD_MODE = "keelmark.model.load_mode"
 ATTESTED = "keelmark.model.attested"
+ENGINE = "keelmark.engine"
+KEY_ID = "keelmark.key.id"
+SUBJECT = "keelmark.subject"
 
 METRIC_REQUEST_DURATION = "gen_ai.server.request.duration"
 METRIC_FIRST_TOKEN = "gen_ai.server.time_to_first_token"
