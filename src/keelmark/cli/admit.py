@@ -1,0 +1,52 @@
+"""`keelmark admit`: sign a passport for a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keelmark import app
+from keelmark.cli._common import (
+    data_option,
+    json_option,
+    policy_option,
+    print_json,
+    progress,
+    say,
+)
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write it here.")
+@data_option
+@policy_option
+@json_option
+def command(
+    path: Path, out: Path | None, data: Path | None, policy: Path | None, *, as_json: bool
+) -> int:
+    """Vet a model and, when it passes, sign a passport for exactly these bytes.
+
+    \b
+    Examples:
+      keelmark admit ./model.gguf
+      keelmark admit ./model.gguf --out model.passport.json
+    """
+    with app.Home.open(data, policy) as home:
+        admitted = app.admit(home, path, progress=progress("Reading"))
+    if out and admitted.passport:
+        admitted.passport.save(out)
+    if as_json:
+        print_json(
+            {
+                "admitted": admitted.passport is not None,
+                "digest": admitted.report.digest,
+                "reason": admitted.reason,
+            }
+        )
+    else:
+        say(admitted.reason)
+        if admitted.passport:
+            click.echo(admitted.report.digest)
+    return 0 if admitted.passport else 1

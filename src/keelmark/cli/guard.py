@@ -1,0 +1,105 @@
+"""`keelmark guard`: what the guard makes of texts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+import msgspec
+
+from keelmark import app
+from keelmark.cli._common import coloured, json_option, policy_option
+from keelmark.core.errors import UsageError
+from keelmark.core.outcome import Outcome
+
+_COLOURS = {Outcome.ALLOW: "green", Outcome.FLAG: "yellow", Outcome.REDACT: "yellow"}
+_FAILURES = {Outcome.FAILED, Outcome.SKIPPED, Outcome.TIMEOUT}
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), default="-")
+@click.option("--stage", type=click.Choice(["input", "output"]), default="input", show_default=True)
+@click.option(
+    "--role",
+    type=click.Choice(["user", "system", "assistant", "tool", "tool_description", "input"]),
+    default="user",
+    show_default=True,
+    help="Who speaks; rules may apply to some roles only.",
+)
+@policy_option
+@click.option("--all", "every", is_flag=True, help="Run every tier, so that scores are complete.")
+@json_option
+def command(
+    file: Path, stage: str, role: str, policy: Path | None, *, every: bool, as_json: bool
+) -> int:
+    """Guard lines of text, or JSONL records {"id", "text", "context"}, from FILE or "-".
+
+    Ends with 0 when everything passes, 1 when something is redacted, flagged or blocked, 2 when
+    something could not be checked.
+
+    \b
+    Examples:
+      echo "write to ada@example.org" | keelmark guard
+      keelmark guard prompts.jsonl --json > verdicts.jsonl
+      keelmark guard answers.txt --stage output
+    """
+    guard = app.make_guard(app.load_policy(policy))
+    worst = 0
+    with _opened(file) as stream:
+        for record in _records(stream, str(file)):
+            result = guard.check(record["text"], stage=stage, role=role)
+            row = app.guard_row(record["id"], result, every=every)
+            outcome = Outcome(row["verdict"])
+            worst = max(worst, 2 if outcome in _FAILURES else int(outcome is not Outcome.ALLOW))
+            click.echo(msgspec.json.encode(row).decode() if as_json else _line(row, outcome))
+    return worst
+
+
+def _opened(file: Path) -> TextIO:
+    if str(file) == "-":
+        return open(  # noqa: PTH123 (a descriptor, not a path)
+            sys.stdin.fileno(), encoding="utf-8", errors="strict", closefd=False
+        )
+    try:
+        return file.open(encoding="utf-8", errors="strict")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read ({error.strerror}); check the path.") from None
+
+
+def _records(lines: Iterable[str], source: str) -> Iterator[dict[str, Any]]:
+    number = 0
+    try:
+        for number, line in enumerate(lines, 1):  # noqa: B007 (used in the message below)
+            text = line.rstrip("\n")
+            if not text.strip():
+                continue
+            if not text.lstrip().startswith("{"):
+                yield {"id": number, "text": text}
+                continue
+            yield _record(text, number, source)
+    except UnicodeDecodeError:
+        raise UsageError(f"{source}, line {number + 1} is not UTF-8; convert the file.") from None
+
+
+def _record(text: str, number: int, source: str) -> dict[str, Any]:
+    try:
+        record = msgspec.json.decode(text.encode())
+    except (msgspec.DecodeError, RecursionError):
+        return {"id": number, "text": text}  # a line of text that happens to begin with a brace
+    if not isinstance(record, dict) or "text" not in record:
+        return {"id": number, "text": text}
+    if not isinstance(record["text"], str):
+        raise UsageError(f'{source}, line {number}: "text" must be a string.')
+    return {"id": record.get("id", number), "text": record["text"]}
+
+
+def _line(row: dict[str, Any], outcome: Outcome) -> str:
+    verdict = f"{row['verdict']:<8}"
+    if coloured():
+        verdict = click.style(verdict, fg=_COLOURS.get(outcome, "red"))
+    labels = ", ".join(sorted({f["label"] for f in row["findings"]}))
+    shown = "" if outcome is Outcome.BLOCK else row["text"]
+    return f"{row['id']!s:>6}  {verdict}  {shown}" + (f"   [{labels}]" if labels else "")

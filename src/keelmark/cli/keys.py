@@ -1,0 +1,105 @@
+"""`keelmark keys`: who may call the service."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from keelmark import app
+from keelmark.cli._common import data_option, json_option, print_json, say
+from keelmark.core.keys import ApiKey, Scope
+
+
+@click.group()
+def command() -> None:
+    """Create, list and revoke the keys that clients use."""
+
+
+@command.command()
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(["models", "admin"]),
+    help="What it may do; repeat for several [default: models].",
+)
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Expires after so long.")
+@data_option
+@json_option
+def create(
+    name: str, scopes: tuple[Scope, ...], days: float | None, data: Path | None, *, as_json: bool
+) -> None:
+    """Make a key and show it once; only its hash is kept.
+
+    \b
+    Examples:
+      keelmark keys create billing-bot --days 90
+      keelmark keys create ops --scope models --scope admin
+    """
+    expires = time.time() + days * 86400 if days else None
+    with app.Home.open(data) as home:
+        secret, key = app.create_key(home, name, scopes or ("models",), expires)
+    if as_json:
+        print_json({"key": secret, **_row(key)})
+    else:
+        say(f"{key.id} for {name}: this is shown once, keep it now.")
+        click.echo(secret)
+
+
+@command.command("list")
+@data_option
+@json_option
+def list_(data: Path | None, *, as_json: bool) -> None:
+    """List the keys; never the secrets, which are not kept."""
+    with app.Home.open(data) as home:
+        rows = [_row(key) for key in home.store.keys()]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        say("There are no keys yet: make one with `keelmark keys create NAME`.")
+    for row in rows:
+        scopes = ",".join(row["scopes"])  # type: ignore[arg-type]
+        click.echo(
+            f"{row['id']}  {row['state']:<8} {scopes:<13} {row['expires'] or 'never':<20} {row['name']}"
+        )
+
+
+@command.command()
+@click.argument("key_id")
+@data_option
+def revoke(key_id: str, data: Path | None) -> None:
+    """Revoke a key by its id; a running service notices within seconds.
+
+    \b
+    Example:
+      keelmark keys revoke key_8sK2mQ4rT0aB
+    """
+    with app.Home.open(data) as home:
+        key = home.store.revoke_key(key_id)
+    say(f"{key.id} ({key.name}) is revoked.")
+
+
+def _row(key: ApiKey) -> dict[str, object]:
+    if key.revoked:
+        state = "revoked"
+    elif key.expires and key.expires <= time.time():
+        state = "expired"
+    else:
+        state = "active"
+    return {
+        "id": key.id,
+        "name": key.name,
+        "scopes": list(key.scopes),
+        "state": state,
+        "created": _time(key.created),
+        "expires": _time(key.expires),
+    }
+
+
+def _time(moment: float | None) -> str | None:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%dT%H:%M:%SZ}" if moment else None

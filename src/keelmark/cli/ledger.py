@@ -1,0 +1,93 @@
+"""`keelmark ledger`: verify and export the record of everything that happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keelmark import app
+from keelmark.cli._common import data_option, json_option, print_json, say
+
+
+@click.group()
+def command() -> None:
+    """Verify or export the ledger."""
+
+
+@command.command()
+@click.option(
+    "--against",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="A checkpoint that was kept elsewhere: finds records that were cut off since.",
+)
+@data_option
+@json_option
+def verify(against: Path | None, data: Path | None, *, as_json: bool) -> int:
+    """Recompute every record and checkpoint; name whatever was changed. Ends with 0 or 1.
+
+    \b
+    Examples:
+      keelmark ledger verify
+      keelmark ledger verify --against last-month.checkpoint
+    """
+    with app.Home.open(data) as home:
+        report = app.verify_ledger(home, against)
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(report.text())
+    return 0 if report.ok else 1
+
+
+@command.command()
+@click.option("--kind", "kinds", multiple=True, help="Only records of this kind; repeatable.")
+@click.option("--limit", default=20, show_default=True, help="The newest N records.")
+@data_option
+@json_option
+def show(kinds: tuple[str, ...], limit: int, data: Path | None, *, as_json: bool) -> None:
+    """Print the newest records.
+
+    \b
+    Example:
+      keelmark ledger show --kind model.loaded
+    """
+    with app.Home.open(data) as home:
+        records = app.newest_records(home, kinds, limit)
+    if as_json:
+        print_json(records)
+        return
+    for record in records:
+        body = "  ".join(f"{k}={v}" for k, v in record.body.items() if isinstance(v, str | int))
+        click.echo(f"{record.seq:>7}  {record.time}  {record.kind:<16} {body}"[:240])
+
+
+@command.command()
+@data_option
+def checkpoint(data: Path | None) -> None:
+    """Print the newest signed checkpoint; keep it elsewhere to notice a cut ledger.
+
+    \b
+    Example:
+      keelmark ledger checkpoint > $(date +%F).checkpoint
+    """
+    with app.Home.open(data) as home:
+        click.echo(app.newest_checkpoint(home), nl=False)
+
+
+@command.command()
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@data_option
+def export(out: Path, data: Path | None) -> None:
+    """Write a bundle that verifies on a machine without Keelmark.
+
+    It carries the records, a checkpoint, the public key and `verify_bundle.py`, which needs only
+    Python's standard library.
+
+    \b
+    Example:
+      keelmark ledger export audit-2026.zip
+    """
+    with app.Home.open(data) as home:
+        count = app.export_ledger(home, out)
+    say(f"{out}: {count} records. Verify it anywhere with `python verify_bundle.py {out.name}`.")

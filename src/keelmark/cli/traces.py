@@ -1,0 +1,57 @@
+"""`keelmark traces`: what happened to requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keelmark import app
+from keelmark.cli._common import coloured, data_option, json_option, print_json, say
+from keelmark.observe.show import trace_json, trace_list, trace_text
+
+
+@click.command()
+@click.argument("trace_id", required=False)
+@click.option("--limit", default=20, show_default=True, help="The newest N.")
+@click.option("--content", is_flag=True, help="Also show what was said (masked), if it is kept.")
+@data_option
+@json_option
+def command(
+    trace_id: str | None, limit: int, data: Path | None, *, content: bool, as_json: bool
+) -> None:
+    """List the newest traces, or show one by its id (the first characters are enough).
+
+    \b
+    Examples:
+      keelmark traces
+      keelmark traces 4bf92f35 --content
+    """
+    with app.Home.open(data) as home:
+        if trace_id is None:
+            traces = list(home.store.traces(limit=limit))
+            if as_json:
+                print_json([trace_json(t) for t in traces])
+            elif traces:
+                click.echo(trace_list(traces, color=coloured()))
+            else:
+                say("There are no traces yet: send a request first.")
+            return
+        trace = home.store.trace(trace_id)
+        said = home.store.read_content(trace.trace_id) if content else None
+    if as_json:
+        print_json({**trace_json(trace), **({"content": _decoded(said)} if said else {})})
+        return
+    click.echo(trace_text(trace, color=coloured()))
+    if content:
+        for name, text in (
+            _decoded(said).items() if said else {"content": "not kept or erased"}.items()
+        ):
+            click.echo(f"\n{name}:\n{text}")
+
+
+def _decoded(said: object) -> dict[str, str]:
+    return {
+        "prompt": said.prompt.decode(errors="replace"),  # type: ignore[attr-defined]
+        "answer": said.answer.decode(errors="replace"),  # type: ignore[attr-defined]
+    }

@@ -1,0 +1,55 @@
+"""`keelmark up`: vet, admit and serve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keelmark import app
+from keelmark.cli._common import data_option, policy_option, progress, say
+
+
+@click.command()
+@click.option("--model", metavar="REF", help="A GGUF file, or hf:org/name[:file.gguf][@revision].")
+@click.option(
+    "--upstream",
+    "upstreams",
+    multiple=True,
+    metavar="URL|ID",
+    help="Stand in front of an OpenAI-compatible server instead; repeatable.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--context", default=0, help="Context length, tokens [default: from the model].")
+@click.option("--slots", default=4, show_default=True, help="Requests that decode side by side.")
+@click.option("--no-admit", is_flag=True, help="Refuse a model that was never admitted.")
+@click.option(
+    "--transport",
+    type=click.Choice(["pyreqwest", "aiohttp"]),
+    default="pyreqwest",
+    show_default=True,
+    help="HTTP client towards engines.",
+)
+@click.option(
+    "--engine-log",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder in which the engine logs every prompt it gets (for audits; off by default).",
+)
+@data_option
+@policy_option
+def command(data: Path | None, policy: Path | None, **options: object) -> None:
+    """Vet, admit and serve: engine, gateway and guard on one port.
+
+    The first start fetches the bundled model by its pinned digest, makes an admin key and prints
+    it once. Everything listens on loopback unless --host says otherwise.
+
+    \b
+    Examples:
+      keelmark up
+      keelmark up --model ./qwen2.5-0.5b-instruct-q4_k_m.gguf
+      keelmark up --upstream http://127.0.0.1:11434/v1
+      keelmark up --upstream openai --policy strict.yaml
+    """
+    settings = app.Settings(data=data, policy=policy, **options)  # type: ignore[arg-type]
+    app.serve(settings, say=say, progress=progress)
