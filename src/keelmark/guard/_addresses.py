@@ -1,0 +1,126 @@
+"""E-mail, network and birth-date patterns of the personal-data detector."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from keelmark.guard._patterns import any_word, both_views, every, follows, lower, table
+from keelmark.guard.contract import Hit
+
+LETTERS = "A-Za-z0-9\u00aa-\u024f\u0370-\u03ff\u0400-\u04ff"
+"""Letters of names and addresses; not those of scripts that are written without blanks."""
+
+_LOCAL = re.compile(rf"[{LETTERS}._%+'&-]+\Z")
+_DOMAIN = re.compile(
+    rf"(?:[{LETTERS}](?:[{LETTERS}-]{{0,61}}[{LETTERS}])?\.){{1,8}}"
+    r"(?:[A-Za-z\u00aa-\u024f\u0400-\u04ff]{2,24}|xn--[a-z0-9-]{2,40})(?![A-Za-z0-9])"
+)
+_NOT_DOMAINS = frozenset(table("personal")["email"]["not_domains"])
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(
+    rf"(?<![0-9A-Za-z_])(?<![0-9A-Za-z]\.){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9A-Za-z_])(?!\.[0-9])"
+)
+_NOT_IP = re.compile(
+    "(?i)(?:^|(?<![a-z]))(?:"
+    + "|".join(re.escape(word) for word in table("personal")["ip"]["not_after"])
+    + r")[ :=\"'.-]{0,4}\Z"
+)
+_IP_CONTEXT = any_word(tuple(table("personal")["ip"]["context"]))
+_IPV6 = re.compile(r"(?<![0-9A-Za-z:.])[0-9A-Fa-f:]{6,39}(?![0-9A-Za-z:])(?!\.[0-9])")
+_MAC = re.compile(
+    r"(?<![0-9A-Za-z:-])[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}(?![0-9A-Za-z:-])"
+)
+_BIRTH_WORDS = both_views(table("personal")["birth"]["context"])
+BIRTH = any_word(_BIRTH_WORDS)
+_MONTHS = frozenset(table("personal")["birth"]["months"])
+_DAY = r"(?:0?[1-9]|[12][0-9]|3[01])"
+_YEAR = r"(?:1[89][0-9]{2}|20[0-9]{2})"
+_DATE = re.compile(
+    r"(?<![0-9A-Za-z])(?:"
+    rf"{_YEAR}([./-]){_DAY}\1{_DAY}|{_DAY}([./ -]){_DAY}\2(?:{_YEAR}|[0-9]{{2}})"
+    rf"|{_YEAR} ?[年년] ?{_DAY} ?[月월] ?{_DAY}(?: ?[日일])?"
+    rf"|{_DAY}(?:st|nd|rd|th|\.)?[ -](?:(?:of|de|di) )?"
+    rf"(?P<m1>[^\W\d_]{{3,10}})\.?,?[ -](?:de )?{_YEAR}"
+    rf"|(?P<m2>[^\W\d_]{{3,10}})\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}"
+    r")(?![0-9A-Za-z])"
+)
+
+
+def find_emails(text: str, start: int) -> Iterator[Hit]:
+    """Yield addresses (RFC 5321 lengths, letters of RFC 6531), found from the at sign outwards."""
+    at = text.find("@", start)
+    while at >= 0:
+        local = _LOCAL.search(text[max(0, at - 65) : at])
+        domain = _DOMAIN.match(text, at + 1)
+        if local and domain and _is_address(local.group().lstrip("."), domain.group(), text, at):
+            begin = at - len(local.group().lstrip(".'&"))
+            if start <= begin < at:
+                yield Hit("EMAIL", 0.95, begin, domain.end(), "address with a domain")
+        at = text.find("@", at + 1)
+
+
+def _is_address(local: str, domain: str, text: str, at: int) -> bool:
+    if not local or len(local) > 64 or domain.rpartition(".")[2].lower() in _NOT_DOMAINS:
+        return False
+    remote = local == "git" and text[at + 1 + len(domain) : at + 2 + len(domain)] in (":", "/")
+    return not remote
+
+
+def find_ips(text: str, start: int) -> Iterator[Hit]:
+    """Yield IP addresses; not versions, sections, loopback, unspecified, broadcast, masks.
+
+    Private and link-local ones, and dotted numbers that might be anything, score 0.4.
+    """
+    for match in every(_IPV4, text, start):
+        address = ipaddress.IPv4Address(match.group())
+        if match.group().startswith(("0.", "127.", "255.")):
+            continue
+        before = text[max(0, match.start() - 24) : match.start()]
+        if _NOT_IP.search(before):
+            continue
+        named = follows(_IP_CONTEXT, text, match.start(), 40)
+        small = all(byte < 20 for byte in address.packed)
+        score = 0.4 if not address.is_global or (small and not named) else 0.75
+        reason = "IPv4 address" if address.is_global else "private IPv4 address"
+        yield Hit("IP_ADDRESS", score, match.start(), match.end(), reason)
+    for match in every(_IPV6, text, start):
+        if match.group().count(":") >= 3 and any(c.isdigit() for c in match.group()):
+            hit = _ipv6(match)
+            if hit:
+                yield hit
+
+
+def _ipv6(match: re.Match[str]) -> Hit | None:
+    try:
+        address = ipaddress.IPv6Address(match.group())
+    except ValueError:
+        return None
+    if address.is_loopback or address.is_unspecified:
+        return None
+    score = 0.75 if address.is_global else 0.4
+    return Hit("IP_ADDRESS", score, match.start(), match.end(), "IPv6 address")
+
+
+def find_macs(text: str, start: int) -> Iterator[Hit]:
+    """Yield hardware addresses (EUI-48) with colons or dashes; not all zeros or all ones."""
+    for match in every(_MAC, text, start):
+        digits = match.group().upper().replace(match.group(1), "")
+        dashes_only_digits = match.group(1) == "-" and digits.isdigit()
+        if len(set(digits)) > 1 and not dashes_only_digits:
+            yield Hit("MAC_ADDRESS", 0.8, match.start(), match.end(), "hardware address")
+
+
+def find_births(text: str, start: int) -> Iterator[Hit]:
+    """Yield dates after a word for birth, at most 40 characters on."""
+    low = lower(text)
+    if not any(word in low for word in _BIRTH_WORDS):
+        return
+    for match in every(_DATE, text, start):
+        month = match.group("m1") or match.group("m2")
+        if month and month[:3].lower() not in _MONTHS:
+            continue
+        if follows(BIRTH, text, match.start(), 40):
+            reason = "date after a word for birth"
+            yield Hit("DATE_OF_BIRTH", 0.85, match.start(), match.end(), reason)

@@ -1,0 +1,171 @@
+"""What the pattern detectors share: exhaustive matching, settling of overlaps, open suffixes.
+
+Everything here is local: whether a hit starts at an index depends on a bounded number of
+characters on either side of it, never on where the search began. That is what makes the law of
+the contract hold.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from keelmark.core.errors import UsageError
+from keelmark.guard.contract import LOOK_BEHIND, Hit
+from keelmark.guard.normalise import fold
+
+CONTEXT = LOOK_BEHIND - 8
+"""How far a context may lie before a hit; the rest is for the look-behinds of patterns."""
+
+
+class AllowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is never reported.
+
+    Attributes:
+        allow: Texts that are known to be harmless; a hit that equals one, apart from case, is
+            dropped.
+        allow_patterns: Regular expressions; a hit that one of them matches as a whole is dropped.
+    """
+
+    allow: tuple[str, ...] = ()
+    allow_patterns: tuple[str, ...] = ()
+
+
+class Allowed:
+    """The compiled form of an AllowConfig."""
+
+    def __init__(self, config: AllowConfig) -> None:
+        self._texts = frozenset(text.casefold() for text in config.allow)
+        self._patterns = tuple(compile_setting(p, "allow_patterns") for p in config.allow_patterns)
+
+    def drop(self, hits: list[Hit], text: str) -> list[Hit]:
+        """Return the hits that are not allowed."""
+        if not (self._texts or self._patterns):
+            return hits
+        return [hit for hit in hits if not self._covers(text[hit.start : hit.end])]
+
+    def _covers(self, found: str) -> bool:
+        return found.casefold() in self._texts or any(p.fullmatch(found) for p in self._patterns)
+
+
+def compile_setting(pattern: str, setting: str) -> re.Pattern[str]:
+    """Compile a regular expression that a user wrote.
+
+    Raises:
+        UsageError: It is not a regular expression; the message names the setting.
+    """
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise UsageError(
+            f"The setting {setting} holds {pattern!r}, which is no regular expression: {error}."
+        ) from None
+
+
+@cache
+def table(name: str) -> dict[str, Any]:
+    """Read `guard/tables/<name>.toml`."""
+    source = resources.files("keelmark.guard").joinpath("tables", f"{name}.toml")
+    return tomllib.loads(source.read_text(encoding="utf-8"))
+
+
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern of a table on first use."""
+    return re.compile(pattern)
+
+
+@cache
+def any_word(words: tuple[str, ...]) -> re.Pattern[str]:
+    """Return a pattern for one of the words at a word's beginning, whatever the case.
+
+    Words of up to four characters must end there too; longer ones may go on (plurals, compounds).
+    """
+    both = dict.fromkeys([*words, *map(fold, words)])
+    parts = (re.escape(w) + ("(?![^\\W\\d_])" if len(w) <= 4 else "") for w in both)
+    return re.compile("(?i)(?<![a-zà-ɏ])(?:" + "|".join(parts) + ")")
+
+
+def both_views(words: Iterable[str]) -> tuple[str, ...]:
+    """Return the words in small letters, as written and as the folded view shows them."""
+    small = [word.lower() for word in words]
+    return tuple(dict.fromkeys([*small, *(fold(word).lower() for word in small)]))
+
+
+def follows(words: re.Pattern[str], text: str, index: int, near: int = 64) -> bool:
+    """Whether one of the words stands in the `near` characters before the index."""
+    return words.search(text[max(0, index - near) : index]) is not None
+
+
+def every(pattern: re.Pattern[str], text: str, start: int = 0) -> Iterator[re.Match[str]]:
+    """Yield a match for every index at which the pattern matches, also inside earlier matches."""
+    search = pattern.search
+    match = search(text, start)
+    while match:
+        yield match
+        match = search(text, match.start() + 1)
+
+
+def every_named(
+    pattern: re.Pattern[str], text: str, start: int, group: str
+) -> Iterator[re.Match[str]]:
+    """Yield the matches whose `group` starts at or after `start`, not far into the match."""
+    for match in every(pattern, text, max(0, start - CONTEXT)):
+        begin = match.start(group)
+        if begin >= start and begin - match.start() <= CONTEXT:
+            yield match
+
+
+def settle(candidates: Iterable[Hit], start: int = 0) -> list[Hit]:
+    """Order candidates and take the overlaps away.
+
+    The earlier one stays; a later one with a higher score cuts it short; of two that start
+    together the higher score, then the longer one stays.
+    """
+    settled: list[Hit] = []
+    for hit in sorted(candidates, key=lambda h: (h.start, -h.score, -h.end, h.label)):
+        if hit.start < start:
+            continue
+        if settled and hit.start < settled[-1].end:
+            last = settled[-1]
+            if hit.score <= last.score or hit.start == last.start:
+                continue
+            settled[-1] = last._replace(end=hit.start)
+        settled.append(hit)
+    return settled
+
+
+def open_run(run: re.Pattern[str], text: str, start: int, limit: int) -> int:
+    """Return where the run at the very end of the text begins, no further back than `limit`.
+
+    Args:
+        run: Must end in `\\Z` and be guarded so that a run is tried once.
+        text: The text so far.
+        start: Never answer less than this.
+        limit: Longest look back, characters; at least twice the longest hit.
+    """
+    low = max(start, len(text) - limit)
+    match = run.search(text[low:])
+    return low + match.start() if match else len(text)
+
+
+def entropy(text: str) -> float:
+    """Shannon entropy of the characters, bits per character."""
+    size = len(text)
+    return -sum(n / size * math.log2(n / size) for n in Counter(text).values()) if size else 0.0
+
+
+def lower(text: str) -> str:
+    """Lower case with every offset kept."""
+    low = text.lower()
+    if len(low) == len(text):
+        return low
+    return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)

@@ -1,0 +1,98 @@
+"""Card numbers and IBANs: shape, issuer or country, check digits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from keelmark.guard._patterns import any_word, every, follows, table
+from keelmark.guard.contract import Hit
+
+# Contiguous, or in the groups that are printed on cards, or digit by digit.
+_CARD = re.compile(
+    r"(?<![0-9A-Za-z])(?<![0-9][.,])(?:"
+    r"[0-9]{13,19}"
+    r"|[0-9]{4}([ .-])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?:\1[0-9]{3}(?![0-9]))?"
+    r"|[0-9]{4}([ .-])[0-9]{6}\2[0-9]{4,5}"
+    r"|[0-9](?:[ -][0-9]){12,18}"
+    r")(?![0-9A-Za-z])(?!\.[0-9])"
+)
+# Any grouping; only after a context word.
+_LOOSE_CARD = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])(?![.-][0-9])")
+_IBAN = re.compile(r"(?<![0-9A-Za-z])([A-Za-z]{2})[0-9]{2}(?=[ -]?[0-9A-Za-z])")
+_SEPARATORS = re.compile(r"[ .-]")
+_CARD_CONTEXT = any_word(tuple(table("personal")["card"]["context"]))
+_LENGTHS: dict[str, int] = table("personal")["iban"]["lengths"]
+
+
+def find_cards(text: str, start: int) -> Iterator[Hit]:
+    """Yield payment card numbers (ISO/IEC 7812)."""
+    for match in every(_CARD, text, start):
+        hit = _card(text, match, weak=False)
+        if hit:
+            yield hit
+    if not _CARD_CONTEXT.search(text):
+        return
+    for match in every(_LOOSE_CARD, text, start):
+        hit = _card(text, match, weak=True)
+        if hit:
+            yield hit
+
+
+def _card(text: str, match: re.Match[str], *, weak: bool) -> Hit | None:
+    number = _SEPARATORS.sub("", match.group())
+    issuer = _issuer(number, weak=weak)
+    if issuer is None or not _luhn(number):
+        return None
+    near = follows(_CARD_CONTEXT, text, match.start())
+    if weak and not near:
+        return None
+    score = 0.99 if near else 0.9
+    return Hit("CARD", score, match.start(), match.end(), f"{issuer} number, check digit holds")
+
+
+@cache
+def _ranges(*, weak: bool) -> tuple[tuple[str, str, frozenset[int], str], ...]:
+    card = table("personal")["card"]
+    rows = card["issuers"] + (card["weak_issuers"] if weak else [])
+    return tuple((low, high, frozenset(lengths), name) for low, high, lengths, name in rows)
+
+
+def _issuer(number: str, *, weak: bool) -> str | None:
+    for low, high, lengths, name in _ranges(weak=weak):
+        if low <= number[: len(low)] <= high and len(number) in lengths:
+            return name
+    return None
+
+
+def _luhn(number: str) -> bool:
+    """ISO/IEC 7812-1, annex B; a number of equal digits is no number."""
+    if len(set(number)) == 1:
+        return False
+    digits = [int(c) for c in reversed(number)]
+    return (sum(digits[::2]) + sum(sum(divmod(2 * d, 10)) for d in digits[1::2])) % 10 == 0
+
+
+def find_ibans(text: str, start: int) -> Iterator[Hit]:
+    """Yield IBANs (ISO 13616): the country's length and modulo 97; blanks only with capitals."""
+    for match in every(_IBAN, text, start):
+        length = _LENGTHS.get(match.group(1).upper())
+        if length is None:
+            continue
+        capitals = match.group(1).isupper()
+        whole = _iban_shape(length, capitals=capitals).match(text, match.start())
+        if whole and _mod97(re.sub("[ -]", "", whole.group()).upper()):
+            reason = "IBAN, length and check digits hold"
+            yield Hit("IBAN", 0.97, whole.start(), whole.end(), reason)
+
+
+@cache
+def _iban_shape(length: int, *, capitals: bool) -> re.Pattern[str]:
+    unit = "[ -]?[0-9A-Z]" if capitals else "[0-9A-Za-z]"
+    return re.compile(f"[A-Za-z]{{2}}[0-9]{{2}}(?:{unit}){{{length - 4}}}(?![0-9A-Za-z])")
+
+
+def _mod97(iban: str) -> bool:
+    moved = iban[4:] + iban[:4]
+    return int("".join(str(int(c, 36)) for c in moved)) % 97 == 1

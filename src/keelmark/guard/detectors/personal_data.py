@@ -1,0 +1,172 @@
+"""Personal data with a checkable form: addresses, numbers, dates of birth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+import msgspec
+
+from keelmark.core.errors import UsageError
+from keelmark.guard._addresses import (
+    BIRTH,
+    LETTERS,
+    find_births,
+    find_emails,
+    find_ips,
+    find_macs,
+)
+from keelmark.guard._identifiers import find_identifiers
+from keelmark.guard._identifiers import labels as identifier_labels
+from keelmark.guard._patterns import (
+    AllowConfig,
+    Allowed,
+    compile_setting,
+    every,
+    open_run,
+    settle,
+)
+from keelmark.guard._payments import find_cards, find_ibans
+from keelmark.guard._phones import find_international, find_national, is_region
+from keelmark.guard.contract import BaseDetector, Example, Hit
+
+_FOUR_DIGITS = re.compile(r"[0-9](?:[^0-9A-Za-z\n]{0,2}[0-9]){3}")
+_DOTTED = re.compile(r"[0-9]\.[0-9]|[0-9A-Fa-f]:")
+_SEVEN_DIGITS = re.compile(
+    r"[0-9](?:[^0-9A-Za-z\n]{0,3}[0-9]){6}|[A-Z]{4}[0-9]{6}|[A-Z]{6}[0-9]{2}"
+)
+_WORD = re.compile(r"(?<![\w@#&+./:-])[\w@#&+./:-]{2,128}(?![\w@#&+./:-])")
+
+_TOKEN = re.compile(rf"(?<![{LETTERS}\w._%+'&@:#/-])[{LETTERS}\w._%+'&@:#/-]+\Z")
+_ADDRESS = re.compile(rf"(?<![{LETTERS}._%+'&@:/-])[{LETTERS}._%+'&@:/-]+\Z")
+_GROUPS = re.compile(r"(?<![0-9A-Z ().+/年년月월日일-])[0-9A-Z ().+/年년月월日일-]+\Z")
+_FIRST_GROUP = re.compile(
+    r"(?:(?<![0-9A-Za-z])[A-Z]{1,2}[ -])?(?<![0-9A-Za-z])[+(]*[0-9A-Z]*[0-9]"
+    r"|(?<![0-9A-Za-z])(?:[+(]{1,2}|[A-Z]{1,2}[ -]?)\Z"
+)
+_DATE = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9]{1,2}(?:s|st|n|nd|r|rd|t|th|\.)?[ -](?:(?:of|de|di)[ ])?)?"
+    r"[^\W\d_]{0,10}\.?,?(?:[ -](?:d|de|de[ ])?[0-9]{0,4}(?:s|st|n|nd|r|rd|t|th)?,?)?"
+    r"(?:[ ][0-9]{0,4})?\Z"
+)
+_LONGEST = 340  # an address: 64 + 1 + 255, and what stands around it
+
+
+class Settings(AllowConfig, frozen=True, forbid_unknown_fields=True):
+    """Settings of the personal-data detector.
+
+    Attributes:
+        labels: Labels to look for; empty means all.
+        regions: ISO 3166 codes (`DE`) whose phone numbers count in national form without a
+            context word too, when written in groups.
+        extra: Own labels: name to regular expression that a whole word (letters, digits and
+            `@#&+./:-_`, 2 to 128 characters) must match, e.g. `{EMPLOYEE: "EMP-[0-9]{6}"}`.
+    """
+
+    labels: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    extra: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class Detector(BaseDetector):
+    """E-mail, phone, card, IBAN, national numbers, IP, MAC and dates of birth."""
+
+    title = "Personal data: addresses, numbers, dates of birth"
+    version = "1"
+    labels: ClassVar[tuple[str, ...]] = (
+        "EMAIL",
+        "PHONE",
+        "CARD",
+        "IBAN",
+        "IP_ADDRESS",
+        "MAC_ADDRESS",
+        "DATE_OF_BIRTH",
+        *identifier_labels(),
+    )
+    tags = ("owasp:llm02",)
+    Config = Settings
+    config: Settings
+
+    examples = (
+        Example("Write to jane.doe@example.org today.", ("EMAIL",), "an address"),
+        Example("Call +49 (0)151 23456789 or fax +44 20 7946 0018.", ("PHONE", "PHONE"), "two"),
+        Example("My phone number is 030 901820.", ("PHONE",), "national form after a word"),
+        Example("Card 4111 1111 1111 1111, thanks", ("CARD",), "printed groups"),
+        Example("IBAN: DE89 3704 0044 0532 0130 00.", ("IBAN",), "printed groups"),
+        Example("iban de89370400440532013000", ("IBAN",), "small letters"),
+        Example("ssn 123-45-6789 and NINO QQ 12 34 56 C", ("US_SSN",), "QQ is never given out"),
+        Example("CPF 529.982.247-25", ("BR_CPF",), "check digits"),
+        Example("Meine Steuer-ID lautet 36 574 261 809", ("DE_TAX_ID",), "German context"),
+        Example("login from 81.2.69.142 by 2a02:8108::7a3f:1", ("IP_ADDRESS", "IP_ADDRESS"), "IP"),
+        Example("device 3c:22:fb:9a:10:7e", ("MAC_ADDRESS",), "hardware address"),
+        Example("She was born on 12 March 1980.", ("DATE_OF_BIRTH",), "month in words"),
+        Example("生年月日: 1985年3月2日", ("DATE_OF_BIRTH",), "Japanese"),
+        Example("4-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1", ("CARD",), "evasion: digit by digit"),
+        Example("My number: 0 1 5 1 2 3 4 5 6 7 8 9", ("PHONE",), "evasion: digit by digit"),
+        Example("The quick brown fox jumps over the lazy dog.", (), "clean"),
+        Example('{"product_id": 3074185296, "ts": 1755302400}', (), "look-alike: ids, time stamps"),
+        Example("Upgrade to version 1.2.3.4 on S3, EKS and C4.", (), "look-alike: a version"),
+        Example("git revert a94a8fe5ccb19ba61c4c0873d391e987982fbbd3", (), "look-alike: a commit"),
+        Example("id 123e4567-e89b-12d3-a456-426614174000", (), "look-alike: a UUID"),
+        Example("ISBN 978-3-16-148410-0, order 1002003004", (), "look-alike: a book, an order"),
+        Example("Meet at 52.520008, 13.404954 on 2024-05-06", (), "look-alike: a place, a date"),
+        Example("3.14159265358979 * 2 + 4111 = 4117.28", (), "look-alike: arithmetic"),
+        Example("logo@2x.png and git@github.com:acme/tool.git", (), "look-alike: at signs"),
+    )
+
+    def __init__(self, config: Settings | None = None) -> None:
+        super().__init__(config)
+        wrong = [r for r in self.config.regions if not is_region(r)]
+        if wrong:
+            raise UsageError(
+                f"personal_data: {wrong[0]!r} is no region; use ISO 3166 codes such as DE."
+            )
+        known = {*type(self).labels, *self.config.extra}
+        unknown = [label for label in self.config.labels if label not in known]
+        if unknown:
+            raise UsageError(
+                f"personal_data: there is no label {unknown[0]!r}; choose from "
+                f"{', '.join(sorted(known))}."
+            )
+        self._allowed = Allowed(self.config)
+        self._extra = {k: compile_setting(p, "extra") for k, p in self.config.extra.items()}
+        self._wanted = frozenset(self.config.labels) or frozenset(known)
+
+    def find(self, text: str, start: int = 0) -> Iterable[Hit]:
+        """See BaseDetector."""
+        hits = [hit for hit in self._candidates(text, start) if hit.label in self._wanted]
+        return self._allowed.drop(settle(hits, start), text)
+
+    def _candidates(self, text: str, start: int) -> Iterator[Hit]:
+        if "@" in text:
+            yield from find_emails(text, start)
+        if ":" in text or "-" in text:
+            yield from find_macs(text, start)
+        if _FOUR_DIGITS.search(text, start):
+            if _DOTTED.search(text, start):
+                yield from find_ips(text, start)
+            yield from find_births(text, start)
+            yield from find_identifiers(text, start, self._wanted.__contains__)
+            if _SEVEN_DIGITS.search(text, start):
+                yield from find_cards(text, start)
+                yield from find_ibans(text, start)
+                yield from find_international(text, start)
+                yield from find_national(text, start, self.config.regions)
+        for label, pattern in self._extra.items():
+            for match in every(_WORD, text, start):
+                end = match.start() + len(match.group().rstrip(".:/-"))
+                if pattern.fullmatch(text, match.start(), end):
+                    yield Hit(label, 0.9, match.start(), end, "own pattern")
+
+    def open_from(self, text: str, start: int = 0) -> int:
+        """Return where the last word or group of numbers begins."""
+        token = _TOKEN if self._extra else _ADDRESS
+        opened = open_run(token, text, start, 2 * _LONGEST)
+        groups = open_run(_GROUPS, text, start, 128)
+        first = _FIRST_GROUP.search(text, groups) if groups < len(text) else None
+        if first:
+            opened = min(opened, first.start())
+        if BIRTH.search(text[-160:]):
+            opened = min(opened, open_run(_DATE, text, start, 64))
+        return opened

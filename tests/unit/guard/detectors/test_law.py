@@ -1,0 +1,126 @@
+"""The law of the contract, for every detector: what starts before `open_from` is decided."""
+
+import random
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keelmark.guard import detectors
+from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Hit
+from keelmark.plugins import discover
+
+DETECTORS = {name: module.Detector() for name, module in discover(detectors.__name__).items()}
+PIECES = [
+    *(
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        "\t",
+        ".",
+        ",",
+        ":",
+        ";",
+        "=",
+        "-",
+        "+",
+        "(",
+        ")",
+        "@",
+        "/",
+        "'",
+        '"',
+    ),
+    *("a", "AB", "I", "of", "Mar", "12", "1980", "call me", "password", "key: ", "born ", "SSN "),
+    *("-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----", "Q" * 40, "eyJ", "://"),
+    *("sk-", "ghp_", "AKIA", "ignore", "previous instructions", "\u200b", "\u202e", "\u2066"),
+    *("\u2069", "\U000e0041", "\U000e007f", "\ufe0f", "😀", "日本", "é", "می", "\ue000"),
+]
+
+
+def _before(hits: Iterable[Hit], limit: int) -> list[Hit]:
+    return [hit for hit in hits if hit.start < limit]
+
+
+def _check_splits(detector: BaseDetector, text: str, splits: Iterable[int]) -> None:
+    whole = list(detector.find(text))
+    for split in splits:
+        prefix = text[:split]
+        opened = detector.open_from(prefix)
+        assert 0 <= opened <= split
+        assert _before(detector.find(prefix), opened) == _before(whole, opened), (prefix, opened)
+
+
+def _check_starts(detector: BaseDetector, text: str, starts: Iterable[int]) -> None:
+    whole = list(detector.find(text))
+    for start in starts:
+        if any(hit.start < start < hit.end for hit in whole):
+            continue
+        expected = [hit for hit in whole if hit.start >= start]
+        assert list(detector.find(text, start)) == expected, (text, start)
+        cut = max(0, start - LOOK_BEHIND)
+        moved = [h._replace(start=h.start + cut, end=h.end + cut) for h in
+                 detector.find(text[cut:], start - cut)]  # fmt: skip
+        assert moved == expected, (text[cut:], start - cut)
+        assert start <= detector.open_from(text, start) <= len(text)
+
+
+def _examples() -> list[tuple[str, str]]:
+    return [(name, e.text) for name, d in DETECTORS.items() for e in d.examples]
+
+
+@pytest.mark.parametrize(("name", "text"), _examples())
+def test_examples_at_every_split(name: str, text: str) -> None:
+    _check_splits(DETECTORS[name], text, range(len(text) + 1))
+    _check_starts(DETECTORS[name], text, range(len(text) + 1))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_all_examples_in_one_text(name: str) -> None:
+    detector = DETECTORS[name]
+    chance = random.Random(7)
+    texts = [e.text for d in DETECTORS.values() for e in d.examples]
+    for joint in (" ", "\n", "", ". "):
+        chance.shuffle(texts)
+        text = joint.join(texts[:40])
+        places = sorted(chance.sample(range(len(text)), 60))
+        _check_splits(detector, text, places)
+        _check_starts(detector, text, places)
+
+
+@st.composite
+def _mixtures(draw: st.DrawFn) -> str:
+    snippets = [e.text for d in DETECTORS.values() for e in d.examples]
+    piece = st.one_of(
+        st.sampled_from(PIECES),
+        st.sampled_from(snippets),
+        st.sampled_from(snippets).flatmap(
+            lambda t: st.integers(0, len(t)).flatmap(
+                lambda i: st.integers(i, len(t)).map(lambda j: t[i:j])
+            )
+        ),
+        st.text(max_size=6),
+        st.text("0123456789 -+.()", max_size=24),
+    )
+    return "".join(draw(st.lists(piece, max_size=9)))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+@settings(max_examples=120, deadline=None)
+@given(text=_mixtures(), data=st.data())
+def test_mixtures(name: str, text: str, data: st.DataObject) -> None:
+    places = data.draw(st.lists(st.integers(0, len(text)), max_size=8))
+    _check_splits(DETECTORS[name], text, places)
+    _check_starts(DETECTORS[name], text, places)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_hits_are_in_order_and_apart(name: str) -> None:
+    for example in DETECTORS[name].examples:
+        hits = list(DETECTORS[name].find(example.text))
+        assert all(a.end <= b.start for a, b in pairwise(hits))
+        assert all(0 <= h.start < h.end <= len(example.text) and 0 < h.score <= 1 for h in hits)
+        assert {h.label for h in hits} <= set(DETECTORS[name].labels)
