@@ -1,0 +1,232 @@
+"""Archives and compressed streams: opened in memory, never to disk, each member examined.
+
+Read as loaders read them, not as the specification says: a wrong checksum or a set encryption bit
+stops no loader of models, so it stops nothing here; but it is reported.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+from keelmark.core.findings import ArtefactFinding, Severity
+from keelmark.vet.contract import Check, File, ReadLimitError, Result, Rule
+from keelmark.vet.sniff import is_zip
+from keelmark.vet.unpack import Stream, compressed_kind, inflate, tar_members, unpack
+
+MAX_MEMBERS = 10_000
+_TAGS = ("owasp:llm03",)
+_FETCH = "Do not use this archive; ask its publisher for a clean one."
+_TORCH_RAW = re.compile(
+    r"(data/\d+|version|byteorder|\.data/serialization_id|\.format_version|\.storage_alignment)\Z"
+)
+
+BOMB = Rule(
+    "archive.bomb",
+    "Unpacks to far more than it is",
+    Severity.HIGH,
+    "Unpacking exhausts memory or disk.",
+    _FETCH,
+    ("owasp:llm10", "cwe:CWE-409"),
+)
+TRAVERSAL = Rule(
+    "archive.traversal",
+    "Member that leaves the folder",
+    Severity.HIGH,
+    "Unpacking it overwrites files elsewhere.",
+    _FETCH,
+    (*_TAGS, "cwe:CWE-22"),
+)
+MISMATCH = Rule(
+    "archive.mismatch",
+    "Two tables of contents that differ",
+    Severity.HIGH,
+    "Scanners and loaders may each follow another one.",
+    _FETCH,
+    (*_TAGS, "cve:CVE-2025-1944"),
+)
+FLAGS = Rule(
+    "archive.flags",
+    "Flags or checksums that lie",
+    Severity.HIGH,
+    "They make scanners give up on a member that loaders still read.",
+    _FETCH,
+    (*_TAGS, "cve:CVE-2025-1945", "cve:CVE-2025-10156"),
+)
+HIDDEN = Rule(
+    "archive.hidden_bytes",
+    "Bytes that belong to no member",
+    Severity.MEDIUM,
+    "They may be a second file for a loader that reads from the start.",
+    _FETCH,
+    _TAGS,
+)
+LINK = Rule(
+    "archive.link",
+    "Link or device in an archive",
+    Severity.HIGH,
+    "Unpacking it reaches files outside the archive.",
+    _FETCH,
+    (*_TAGS, "cwe:CWE-59"),
+)
+
+
+def _is_tar(file: File) -> bool:
+    return file.head[257:262] == b"ustar"
+
+
+def _claims(file: File) -> bool:
+    return is_zip(file) or _is_tar(file) or bool(compressed_kind(file))
+
+
+def _run(file: File) -> Result:
+    if is_zip(file):
+        return _zip(file)
+    if _is_tar(file):
+        return _tar(file)
+    kind = compressed_kind(file)
+    unpacked = unpack(kind, file)
+    if unpacked.bomb:
+        return Result((_bomb(file, kind),), f"the {kind} stream unpacks to more than is allowed")
+    name = file.name.removesuffix(file.suffix) if file.suffix in {".gz", ".bz2", ".xz"} else kind
+    return Result((), unpacked.problem, (file.member(name, unpacked.data),))
+
+
+def _bomb(file: File, where: str) -> ArtefactFinding:
+    return BOMB.at(file, where, "It unpacks to more than the limits allow, or a thousandfold.")
+
+
+def _zip(file: File) -> Result:
+    try:
+        archive = zipfile.ZipFile(Stream(file))
+        entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error) as error:
+        return Result((), f"the ZIP directory cannot be read ({error})")
+    if len(entries) > MAX_MEMBERS:
+        return Result((), f"the archive has more than {MAX_MEMBERS} members")
+    findings: list[ArtefactFinding] = []
+    reasons: list[str] = []
+    members: list[File] = []
+    torch = {e.filename.removesuffix("data.pkl") for e in entries if _is_data_pickle(e.filename)}
+    for entry in entries:
+        if entry.is_dir() and not entry.file_size:
+            continue
+        findings += _directory_findings(file, entry)
+        raw = any(_is_raw(entry.filename, prefix) for prefix in torch)
+        reason = _extract(file, entry, (findings, members), raw=raw)
+        reasons += [reason] if reason else []
+    first = min((entry.header_offset for entry in entries), default=0)
+    if first:
+        message = f"{first} bytes stand before the first member."
+        findings.append(HIDDEN.at(file, "offset 0", message))
+        reasons.append(message.lower().rstrip("."))
+    return Result(tuple(findings), "; ".join(dict.fromkeys(reasons[:3])), members)
+
+
+def _is_data_pickle(name: str) -> bool:
+    return name == "data.pkl" or name.endswith("/data.pkl")
+
+
+def _is_raw(name: str, prefix: str) -> bool:
+    """Whether torch takes a member for raw numbers (or a short note about them)."""
+    return name.startswith(prefix) and bool(_TORCH_RAW.match(name[len(prefix) :]))
+
+
+def _directory_findings(file: File, entry: zipfile.ZipInfo) -> Iterator[ArtefactFinding]:
+    name = entry.orig_filename
+    if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or name[1:2] == ":":
+        yield TRAVERSAL.at(file, name, f"The member {name!r} leads out of the folder.")
+    if entry.external_attr >> 28 == 0o12:
+        yield LINK.at(file, name, "The member is a symbolic link.")
+    if entry.flag_bits & 0x1:
+        yield FLAGS.at(file, name, "The member is marked as encrypted.")
+
+
+def _extract(
+    file: File,
+    entry: zipfile.ZipInfo,
+    into: tuple[list[ArtefactFinding], list[File]],
+    *,
+    raw: bool,
+) -> str:
+    """Read one member by its local header; return why it was not examined, or ""."""
+    findings, members = into
+    name = entry.orig_filename
+    header = file.read(entry.header_offset, 30)
+    if len(header) < 30 or not header.startswith(b"PK\x03\x04"):
+        findings.append(MISMATCH.at(file, name, "There is no local header where it should be."))
+        return f"the member {name!r} cannot be found"
+    method, name_size, extra_size = struct.unpack("<8xH16xHH", header)
+    local = file.read(entry.header_offset + 30, name_size)
+    if local.rstrip(b"/") not in {
+        name.encode(c, "replace").rstrip(b"/") for c in ("utf-8", "cp437")
+    }:
+        message = f"The directory says {name!r}, the member itself {local[:80]!r}."
+        findings.append(MISMATCH.at(file, name, message))
+    if method != entry.compress_type:
+        findings.append(MISMATCH.at(file, name, "The two say different kinds of compression."))
+    start = entry.header_offset + 30 + name_size + extra_size
+    if raw and method == zipfile.ZIP_STORED:
+        return _examine_raw(file, start, entry, members)
+    unpacked = inflate(file, start, entry.compress_size, entry.file_size, method)
+    if unpacked.bomb:
+        findings.append(_bomb(file, name))
+        return f"the member {name!r} unpacks to more than is allowed"
+    if unpacked.problem:
+        return f"the member {name!r}: {unpacked.problem}"
+    if zlib.crc32(unpacked.data) != entry.CRC:
+        findings.append(FLAGS.at(file, name, "The checksum does not fit the content."))
+    members.append(file.member(name, unpacked.data, raw=raw))
+    return ""
+
+
+def _examine_raw(file: File, start: int, entry: zipfile.ZipInfo, members: list[File]) -> str:
+    """Raw numbers need no reading; but a pickle put in their place is examined."""
+    if start + entry.file_size > file.size:
+        return f"the member {entry.filename!r} ends outside the file"
+    head = file.read(start, min(entry.file_size, 2))
+    last = file.read(start + entry.file_size - 1, 1) if entry.file_size else b""
+    if head[:1] == b"\x80" and head[1:] <= b"\x05" and last == b".":
+        members.append(file.member(entry.filename, file.read(start, entry.file_size), raw=True))
+    return ""
+
+
+def _tar(file: File) -> Result:
+    findings: list[ArtefactFinding] = []
+    members: list[File] = []
+    problem = ""
+    try:
+        for name, kind, data in tar_members(file, MAX_MEMBERS):
+            if name.startswith("/") or ".." in name.split("/"):
+                message = f"The member {name!r} leads out of the folder."
+                findings.append(TRAVERSAL.at(file, name, message))
+            if kind == "link":
+                findings.append(LINK.at(file, name, "The member is a link or a device."))
+            elif kind == "file":
+                members.append(file.member(name, data))
+    except ReadLimitError:
+        raise
+    except ValueError as error:
+        problem = str(error)
+    return Result(tuple(findings), problem, members)
+
+
+CHECK = Check(
+    title="Archives and compressed streams",
+    version="1",
+    tags=(*_TAGS, "cve:CVE-2025-1944", "cve:CVE-2025-1945", "cve:CVE-2025-10156"),
+    rules=(BOMB, TRAVERSAL, MISMATCH, FLAGS, HIDDEN, LINK),
+    examples=(
+        "zip-bomb",
+        "zip-traversal",
+        "zip-cve-2025-1944-name",
+        "zip-cve-2025-1945-flags",
+        "zip-prefix",
+        "tar-link",
+    ),
+    claims=_claims,
+    run=_run,
+)

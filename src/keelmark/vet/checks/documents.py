@@ -1,0 +1,99 @@
+"""Texts, tables and settings: formats that loaders only read, decoded strictly and whole."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+
+from keelmark.core.findings import Severity
+from keelmark.vet.contract import Check, File, Result, Rule
+from keelmark.vet.sniff import is_text
+
+MAX_TEXT = 128 * 1024 * 1024
+_JSON = {".json"}
+_LINES = {".jsonl", ".ndjson"}
+_YAML = {".yaml", ".yml"}
+_TEXT = {".md", ".txt", ".rst", ".csv", ".tsv", ".toml", ".ini", ".cfg", ".jinja", ".jinja2", ".j2"}
+_TEXT |= {".gitattributes", ".gitignore", ".bib", ".cff", ".license", ".vocab", ".bpe", ".merges"}
+_NAMES = re.compile(r"(readme|licen[cs]e|notice|copying|copyright|authors|changelog|use_policy)")
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PYTHON_TAG = re.compile(r"!!python/|!<tag:yaml\.org,2002:python/|tag:yaml\.org,2002:python/")
+_TAGS = ("owasp:llm03", "cwe:CWE-502")
+
+YAML_TAG = Rule(
+    "documents.yaml_python_tag",
+    "YAML that builds Python objects",
+    Severity.HIGH,
+    "A loader that does not restrict YAML runs the named function.",
+    "Do not use this file; ask its publisher for plain YAML.",
+    _TAGS,
+)
+
+
+def _claims(file: File) -> bool:
+    if file.head.startswith((_PNG, _POINTER)):
+        return True
+    known = file.suffix in _JSON | _LINES | _YAML | _TEXT or file.name in _TEXT
+    named = file.suffix == "" and bool(_NAMES.match(file.name))
+    return bool(file.size) and (known or named) and is_text(file.head, whole=file.size <= 65_536)
+
+
+def _run(file: File) -> Result:
+    if file.head.startswith(_PNG):
+        return Result((), _png(file))
+    if file.head.startswith(_POINTER):
+        return Result((), "it is a Git LFS pointer, so the file itself was never downloaded")
+    if file.size > MAX_TEXT:
+        return Result((), f"the text is longer than {MAX_TEXT} bytes")
+    data = file.all()
+    if not is_text(data, whole=True):
+        return Result((), "it is not UTF-8 text throughout")
+    text = data.decode("utf-8-sig")
+    if file.suffix in _YAML and (match := _PYTHON_TAG.search(text)):
+        line = text.count("\n", 0, match.start()) + 1
+        message = "The YAML asks for a Python object."
+        return Result((YAML_TAG.at(file, f"line {line}", message, evidence=match[0]),))
+    try:
+        _parse(file.suffix, text)
+    except (ValueError, RecursionError) as error:
+        return Result((), f"it is not JSON ({error})")
+    return Result()
+
+
+def _parse(suffix: str, text: str) -> None:
+    if suffix in _JSON:
+        json.loads(text)
+    elif suffix in _LINES:
+        for record in filter(str.strip, text.splitlines()):
+            json.loads(record)
+
+
+def _png(file: File) -> str:
+    """Walk the chunks; return what is wrong, or ""."""
+    at = len(_PNG)
+    while at + 12 <= file.size:
+        size = int.from_bytes(file.read(at, 4), "big")
+        kind = file.read(at + 4, 4)
+        if at + 12 + size > file.size:
+            break
+        if zlib.crc32(file.read(at + 4, 4 + size)) != int.from_bytes(
+            file.read(at + 8 + size, 4), "big"
+        ):
+            return "the image is damaged"
+        at += 12 + size
+        if kind == b"IEND":
+            return "" if at == file.size else "bytes follow the image"
+    return "the image ends too early"
+
+
+CHECK = Check(
+    title="Texts, tables and settings",
+    version="1",
+    tags=_TAGS,
+    rules=(YAML_TAG,),
+    examples=("yaml-python-tag",),
+    claims=_claims,
+    run=_run,
+)

@@ -1,0 +1,76 @@
+"""NumPy arrays (.npy): header and size; an object array holds a pickle, which is examined too.
+
+Source: the NPY format, versions 1.0 to 3.0 (numpy.lib.format).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from keelmark.core.findings import Severity
+from keelmark.vet.contract import Check, File, Result, Rule
+
+_MAGIC = b"\x93NUMPY"
+_MAX_HEADER = 64 * 1024
+_TAGS = ("owasp:llm03", "cve:CVE-2019-6446")
+
+MALFORMED = Rule(
+    "numpy.malformed",
+    "Damaged array header",
+    Severity.HIGH,
+    "Size and header disagree, or bytes follow that belong to no array.",
+    "Fetch the file again from its publisher and compare the digest.",
+    ("owasp:llm03",),
+)
+OBJECTS = Rule(
+    "numpy.object_array",
+    "Array of Python objects",
+    Severity.INFO,
+    "Loading it means unpickling; the pickle inside is examined like any other.",
+    "Ask for a plain array.",
+    _TAGS,
+)
+
+
+def _run(file: File) -> Result:
+    wide = file.head[6:7] in (b"\x02", b"\x03")
+    start = 12 if wide else 10
+    length = int.from_bytes(file.head[8:start], "little")
+    if length > _MAX_HEADER or start + length > file.size:
+        return _damaged(file, f"The header claims {length} bytes.")
+    try:
+        header = ast.literal_eval(file.read(start, length).decode("utf-8").strip())
+        kind, shape = header["descr"], header["shape"]
+        count = 1
+        for size in shape:
+            count *= size
+    except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError):
+        return _damaged(file, "The header is not a dictionary with descr and shape.")
+    data = file.size - start - length
+    if "O" in str(kind):
+        finding = OBJECTS.at(file, "header", "The array holds Python objects.")
+        inner = file.member("objects.pkl", file.read(start + length, data))
+        return Result((finding,), "", (inner,))
+    match = re.fullmatch(r"[<>|=]?([?bBiufcmMSaUV])(\d*)(\[\w+\])?", str(kind))
+    if not match:
+        return Result((), "the array has a structured type that is not examined yet")
+    width = int(match[2] or 1) * (4 if match[1] == "U" else 1)
+    if width * count != data:
+        return _damaged(file, f"{count} numbers of {width} bytes do not fill {data} bytes.")
+    return Result()
+
+
+def _damaged(file: File, message: str) -> Result:
+    return Result((MALFORMED.at(file, "header", message),), "the array header is damaged")
+
+
+CHECK = Check(
+    title="NumPy arrays",
+    version="1",
+    tags=_TAGS,
+    rules=(MALFORMED, OBJECTS),
+    examples=("numpy-trailing", "numpy-object-os-system"),
+    claims=lambda file: file.head.startswith(_MAGIC),
+    run=_run,
+)

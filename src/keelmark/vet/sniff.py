@@ -1,0 +1,113 @@
+"""What a file is, by its content; the name only adds suspicion."""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import re
+
+from keelmark.vet.contract import File
+
+_MAGIC = (
+    (b"\x89HDF\r\n\x1a\n", "HDF5 (Keras) files"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip archives"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard streams"),
+    (b"\x04\x22\x4d\x18", "LZ4 streams"),
+    (b"PAR1", "Parquet files"),
+    (b"%PDF", "PDF files"),
+    (b"ARROW1", "Arrow files"),
+    (b"Rar!", "RAR archives"),
+    (b"\xff\xd8\xff", "JPEG images"),
+    (b"GIF8", "GIF images"),
+    (b"RIFF", "RIFF media"),
+)
+_NAMES = {
+    ".onnx": "ONNX models",
+    ".h5": "Keras models",
+    ".keras": "Keras models",
+    ".pb": "TensorFlow graphs",
+    ".tflite": "TensorFlow Lite models",
+    ".engine": "TensorRT engines",
+    ".mlmodel": "Core ML models",
+    ".msgpack": "MessagePack (Flax) files",
+    ".model": "SentencePiece models",
+}
+
+_GLOBALS = {"GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
+_CALLS = {"REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"}
+_IDENTIFIER = re.compile(r"[^\W\d][\w.]* [^\W\d][\w.]*\Z")
+_PICKLE_NAMES = {".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt"}
+_MAX_OPCODES = 20_000
+
+
+def is_text(data: bytes, *, whole: bool) -> bool:
+    """Whether bytes are UTF-8 text without control characters; `whole` if nothing follows."""
+    if re.search(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]", data):
+        return False
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return not whole and error.start >= len(data) - 3
+    return True
+
+
+def is_zip(file: File) -> bool:
+    """Whether a ZIP reader would take the file: magic at the start, or a directory at the end."""
+    if file.head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return True
+    if "zip" not in file.facts:
+        tail = file.read(max(0, file.size - 65_557), 65_557)
+        at = tail.rfind(b"PK\x05\x06")
+        file.facts["zip"] = at >= 0 and len(tail) - at >= 22
+    return bool(file.facts["zip"])
+
+
+def looks_like_pickle(file: File) -> bool:
+    """Whether an unpickler would do anything with the file.
+
+    True when the opcodes from the start lead to an import followed by a call, or to a proper
+    end; text that happens to begin with opcodes does neither.
+    """
+    if "pickle" not in file.facts:
+        file.facts["pickle"] = _walk(file)
+    return bool(file.facts["pickle"])
+
+
+def _walk(file: File) -> bool:
+    head = file.head
+    if not head:
+        return False
+    binary = len(head) > 1 and head[0] == 0x80 and head[1] <= 5
+    structured = head.startswith((b"GGUF", b"PK")) or head[8:9] == b"{"
+    if (binary and not structured) or (file.suffix in _PICKLE_NAMES and not structured):
+        return True
+    imported = False
+    count = 0
+    try:
+        for opcode, argument, _ in pickletools.genops(io.BytesIO(head)):
+            count += 1
+            if opcode.name in {"GLOBAL", "INST"} and not _IDENTIFIER.match(str(argument)):
+                return False
+            imported = imported or opcode.name in _GLOBALS
+            if imported and opcode.name in _CALLS:
+                return True
+            if opcode.name == "STOP":
+                return imported or (count > 2 and not is_text(head, whole=False))
+            if count > _MAX_OPCODES:
+                return True
+    except (ValueError, UnicodeDecodeError, IndexError, OverflowError):
+        # An import and then an end that cannot be read: loaders fail only after the import.
+        return imported
+    return imported
+
+
+def unknown_reason(file: File) -> str:
+    """Why no check knows a file: the sentence that goes into the report."""
+    if not file.size:
+        return "the file is empty, so there is nothing that could be examined"
+    for magic, what in _MAGIC:
+        if file.head.startswith(magic):
+            return f"no check reads {what} yet"
+    if file.suffix in _NAMES:
+        return f"no check reads {_NAMES[file.suffix]} yet"
+    return "no check knows this format"

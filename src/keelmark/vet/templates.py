@@ -1,0 +1,143 @@
+"""Chat templates, read by two engines that parse and never render.
+
+c4nary knows behavioural back doors (a template that changes what the model is told when a
+trigger appears, without any code); glyphhound folds obfuscation before it looks for code. What
+only one of them sees is kept and said.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from c4nary import __version__ as _c4nary_version
+from c4nary.rules.template import analyze_template as _c4nary
+from glyphhound import __version__ as _glyphhound_version
+from glyphhound.analyze import analyze_template as _glyphhound
+from glyphhound.parse import ParseError
+
+from keelmark.core.findings import ArtefactFinding, Severity
+from keelmark.vet.contract import File, Rule
+
+VERSIONS = f"c4nary {_c4nary_version}, glyphhound {_glyphhound_version}"
+MAX_TEMPLATE = 1024 * 1024
+
+_SSTI = ("cve:CVE-2024-34359", "cve:CVE-2026-5760", "owasp:llm03", "cwe:CWE-1336")
+
+
+class TemplateRules(NamedTuple):
+    """The rules on chat templates, under the id of the check that found the template."""
+
+    code: Rule
+    backdoor: Rule
+    hidden: Rule
+    review: Rule
+    disagree: Rule
+
+
+def template_rules(check: str) -> TemplateRules:
+    """Return the rules for one check."""
+    return TemplateRules(
+        Rule(
+            f"{check}.template_code",
+            "Chat template reaches for code execution",
+            Severity.CRITICAL,
+            "A loader that renders the template outside a sandbox runs the attacker's code.",
+            "Do not use this file; take the template of the original publisher.",
+            _SSTI,
+        ),
+        Rule(
+            f"{check}.template_backdoor",
+            "Chat template changes what the model is told",
+            Severity.HIGH,
+            "A template stands before every prompt: it can inject instructions, for everybody or "
+            "when a trigger word or a date appears, without touching the weights.",
+            "Compare the template with the original publisher's and use that one.",
+            ("owasp:llm03", "owasp:llm04", "owasp:llm01"),
+        ),
+        Rule(
+            f"{check}.template_hidden",
+            "Chat template hides characters",
+            Severity.HIGH,
+            "Invisible or direction-changing characters show a reader another text than the model "
+            "gets.",
+            "Remove the characters, or use the original publisher's template.",
+            ("owasp:llm03", "cwe:CWE-1007"),
+        ),
+        Rule(
+            f"{check}.template_review",
+            "Chat template deserves a look",
+            Severity.MEDIUM,
+            "Addresses, tests for sensitive words, unusual size or nesting have no place in most "
+            "templates.",
+            "Read the template at the named place.",
+            ("owasp:llm03",),
+        ),
+        Rule(
+            f"{check}.engines_disagree",
+            "Two engines disagree",
+            Severity.INFO,
+            "Only one of the two engines sees the problem; either it sees more, or it is mistaken.",
+            "Look at the other finding at the same place.",
+        ),
+    )
+
+
+_FIELDS = {
+    **dict.fromkeys(("TPL001", "TPL002", "TPL003", "TPL004", "TPL005"), "code"),
+    **dict.fromkeys(("TPL021", "TPL022", "TPL023", "TPL027", "TPL031", "TPL032"), "backdoor"),
+    **dict.fromkeys(("TPL024", "TPL025"), "hidden"),
+    **dict.fromkeys(("TPL010", "TPL011", "TPL012", "TPL013", "TPL026"), "review"),
+}
+_INFORMATION = {"TPL100", "TPL101"}
+
+
+def examine_template(
+    rules: TemplateRules, file: File, place: str, source: str
+) -> tuple[list[ArtefactFinding], str]:
+    """Examine one template.
+
+    Args:
+        rules: Rules to report under.
+        file: The file it stands in.
+        place: Where in the file: a key, or "" when the file is the template.
+        source: The template.
+
+    Returns:
+        Findings, and why it was not fully examined ("" if it was).
+    """
+    prefix = f"{place} " if place else ""
+    if len(source) > MAX_TEMPLATE:
+        return [], f"the chat template is longer than {MAX_TEMPLATE} characters"
+    findings: list[ArtefactFinding] = []
+    unexamined = ""
+    seen = set()
+    for hit in _c4nary(source):
+        if hit.rule_id in _INFORMATION:
+            continue
+        if hit.rule_id not in _FIELDS:
+            unexamined = f"c4nary cannot read the chat template ({hit.detail})"
+            continue
+        rule: Rule = getattr(rules, _FIELDS[hit.rule_id])
+        if rule is rules.code:
+            seen.add("c4nary")
+        where = prefix + (hit.location or "template")
+        findings.append(
+            rule.at(file, where, f"{hit.title}: {hit.detail}", evidence=f"c4nary {hit.rule_id}")
+        )
+    try:
+        hits = _glyphhound(source)
+    except (ParseError, RecursionError) as error:
+        hits, unexamined = [], f"glyphhound cannot read the chat template ({error})"
+    for hit in hits:
+        # A mere variable called `system` reaches nothing, and glyphhound says so itself.
+        reaches = hit.reachable is not False
+        seen.update({"glyphhound"} if reaches else ())
+        message = f"Chat template contains {hit.evidence} ({hit.sink_kind})."
+        where = f"{prefix}template:L{hit.source_line}"
+        severity = None if reaches else Severity.INFO
+        evidence = f"glyphhound {hit.rule_id}"
+        findings.append(rules.code.at(file, where, message, evidence=evidence, severity=severity))
+    if len(seen) == 1 and not unexamined:
+        message = f"Only {seen.pop()} sees code execution in this template."
+        findings.append(rules.disagree.at(file, prefix + "template", message))
+    return findings, unexamined
