@@ -54,6 +54,7 @@ class TextFinding(msgspec.Struct, frozen=True, kw_only=True):
         end: One past the last code point of the span.
         reason: Why the detector says so, one phrase, without the text itself.
         tier: 1 deterministic, 2 linear model, 3 encoder, 4 judge.
+        path: Where the text stands: path of the segment, or name of the channel; may be "".
     """
 
     rule: str
@@ -64,3 +65,4 @@ class TextFinding(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     reason: str
     tier: int = 1
+    path: str = ""

@@ -7,10 +7,10 @@ The law that makes streaming exact. For every text T and every prefix P of it::
 So whatever starts before `open_from` is decided for good, however the text goes on. The contract
 test checks the law for every detector, example and split.
 
-The text that `find` and `open_from` get is the folded view (`guard.normalise.fold`: look-alike letters
-read as ASCII, accents and invisible characters gone, case kept) unless `raw` is set. Patterns for
-words with accents or in other scripts are written as `fold("...")`. What the law promises is
-promised of that text. A stream hands over a window: at most some context, then what is held.
+The text that `find` and `open_from` get is the folded view (`guard.normalise.fold`: look-alike
+letters read as ASCII, accents and invisible characters gone, case kept) unless `raw` is set.
+Patterns for words with accents or in other scripts are written as `fold("...")`. What the law
+promises is promised of that text. A stream hands over a window: some context, then what is held.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
+from keelmark.core.errors import KeelmarkError
+
 LOOK_BEHIND = 96
 """Characters before `start` that a detector may look at; the stream keeps that many."""
+
+
+class ContractError(KeelmarkError):
+    """A detector does not keep the contract."""
 
 
 class Hit(NamedTuple):

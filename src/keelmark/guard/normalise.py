@@ -137,13 +137,30 @@ class View:
         return index if self._starts is None else self._starts[index]
 
     def over(self, below: View) -> View:
-        """Return this view, made of `below.text`, as a view of what `below` is a view of."""
-        starts, ends = [], []
-        for index in range(len(self.text)):
-            start, end = below.origin(*self.origin(index, index + 1))
-            starts.append(start)
-            ends.append(end)
-        return View(self.text, below.length, starts, ends)
+        """Return this view, made of `below.text`, as a view of what `below` is a view of.
+
+        `below` keeps the order of its original.
+        """
+        starts = range(len(self.text)) if self._starts is None else self._starts
+        ends = [start + 1 for start in starts] if self._ends is None else self._ends
+        if below._starts is not None:
+            first, last = below._starts, below._ends
+            starts = [first[i] for i in starts]
+            ends = [first[i - 1] + 1 if last is None else last[i - 1] for i in ends]
+        return View(self.text, below.length, list(starts), ends)
+
+    def changed(self, start: int, end: int) -> bool:
+        """Whether something in the span [start, end) of `text` stands for several code points."""
+        if self._starts is None or self._ends is None:
+            return False
+        spans = zip(self._starts[start:end], self._ends[start:end], strict=True)
+        return any(last - first != 1 for first, last in spans)
+
+
+def backwards(text: str) -> View:
+    """Return the view of a text read from its end."""
+    size = len(text)
+    return View(text[::-1], size, list(range(size - 1, -1, -1)), list(range(size, 0, -1)))
 
 
 def folded(text: str) -> View:

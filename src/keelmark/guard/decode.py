@@ -1,0 +1,196 @@
+"""Decoded views of whole texts: what a model can read although it is not written out.
+
+Each encoded run is read as what it decodes to, where it stands, and every character of that comes
+from the whole run. Decoding never makes a text longer, goes two layers deep, and what is beyond
+the limits is counted, so that coverage says it.
+
+Runs: base64 and base64url, hexadecimal, percent, HTML and backslash escapes, tag characters and
+variation selectors that carry bytes, letters spaced apart. Whole texts: rot13 and reversed, where
+common words of such a text show it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import html
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from keelmark.guard.normalise import Piece, View, backwards, folded, substituted
+from keelmark.guard.run import Run, Seen
+
+LONGEST = 1 << 20
+"""Code points of a text that are searched for encoded runs."""
+
+DEPTH = 2
+_SHORTEST = 4  # characters of a payload
+
+
+def _read(raw: bytes) -> str | None:
+    """The bytes as text, when they are text."""
+    try:
+        text = raw.replace(b"\0", b"").decode()
+    except UnicodeDecodeError:
+        return None
+    words = "".join(text.split())
+    return text if len(words) >= _SHORTEST and words.isprintable() else None
+
+
+def _base64(run: str) -> str | None:
+    plain = "".join(run.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    plain = plain[: len(plain) - (len(plain) % 4 == 1)]
+    try:
+        return _read(base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True))
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _hex(run: str) -> str | None:
+    digits = re.sub(r"0x|\\x|[^0-9a-fA-F]", "", run)
+    return _read(bytes.fromhex(digits[: len(digits) // 2 * 2]))
+
+
+def _escape(run: str) -> str | None:
+    if run[0] == "%":
+        return unquote(run, errors="replace")
+    if run[0] == "&":
+        text = html.unescape(run)
+        return text if text != run else None
+    char = chr(int(run.strip("\\uUxX{}"), 16) % 0x110000)
+    return char if char.isprintable() or char.isspace() else None
+
+
+def _tags(run: str) -> str | None:
+    return "".join(chr(ord(c) - 0xE0000) for c in run if 0xE0020 <= ord(c) < 0xE007F) or None
+
+
+def _selectors(run: str) -> str | None:
+    codes = [ord(c) for c in run]
+    return _read(bytes(c - 0xFE00 if c < 0xFE10 else c - 0xE0100 + 16 for c in codes))
+
+
+class Codec(NamedTuple):
+    """A way to encode: which texts may hold it, what a run looks like, and what it reads as."""
+
+    may: Callable[[str], bool]
+    run: re.Pattern[str]
+    decode: Callable[[str], str | None]
+
+
+_SEPARATED = r"(?<!\w)\w([ \t.,_*|/~-])\w"
+_APART = re.compile(_SEPARATED + r"\1\w\1\w(?!\w)")
+_CODECS = (
+    Codec(  # base64, in lines or in one piece, with either alphabet
+        lambda text: max(map(len, text.split()), default=0) >= 14,
+        re.compile(
+            r"(?:[A-Za-z0-9+/]{60,76}\r?\n)+[A-Za-z0-9+/]+={0,2}|[A-Za-z0-9+/_-]{14,}={0,2}"
+        ),
+        _base64,
+    ),
+    Codec(
+        lambda text: any(digit in text for digit in "4567"),  # of letters in ASCII
+        re.compile(
+            r"(?<![0-9a-zA-Z])(?:(?:0x|\\x)?[0-9a-fA-F]{2}[ :,-]{0,2}){5,}"
+            r"(?:0x|\\x)?[0-9a-fA-F]{2}"
+        ),
+        _hex,
+    ),
+    Codec(
+        lambda text: "%" in text or "&" in text or "\\" in text,
+        re.compile(
+            r"(?:%[0-9a-fA-F]{2})+|&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,31});"
+            r"|\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|u\{[0-9a-fA-F]{1,6}\})"
+        ),
+        _escape,
+    ),
+    Codec(lambda text: not text.isascii(), re.compile("[\U000e0000-\U000e007f]{4,}"), _tags),
+    Codec(
+        lambda text: not text.isascii(),
+        re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}"),
+        _selectors,
+    ),
+    Codec(  # i g n o r e, i-g-n-o-r-e: once four letters in a row are apart, two are enough
+        lambda text: _APART.search(text) is not None,
+        re.compile(_SEPARATED + r"(?:\1\w)*(?!\w)"),
+        lambda run: run[::2],
+    ),
+)
+
+_WORDS = (
+    "the",
+    "and",
+    "you",
+    "your",
+    "all",
+    "ignore",
+    "previous",
+    "instructions",
+    "system",
+    "prompt",
+)
+_ROT13 = frozenset(codecs.encode(word, "rot13") for word in _WORDS)
+_REVERSED = frozenset(word[::-1] for word in _WORDS)
+
+
+def _pieces(text: str) -> list[Piece]:
+    """Every encoded run of a text, left to right."""
+    return sorted(
+        Piece(match.start(), match.end(), reads)
+        for codec in _CODECS
+        if codec.may(text)
+        for match in codec.run.finditer(text)
+        if (reads := codec.decode(match[0])) is not None
+    )
+
+
+def decoded(text: str) -> tuple[list[tuple[View, bool]], int]:
+    """Return the decoded views of a text.
+
+    Returns:
+        Views, each with whether all of it is decoded (else only what `View.changed` says); and
+        the number of code points that were not decoded for the limits.
+    """
+    unread = max(0, len(text) - LONGEST)
+    layers = [View(text[:LONGEST], min(len(text), LONGEST))]
+    while pieces := _pieces(layers[-1].text):
+        below = layers[-1]
+        if len(layers) > DEPTH:
+            spans = (below.origin(piece.start, piece.end) for piece in pieces)
+            unread += sum(end - start for start, end in spans)
+            break
+        layers.append(substituted(below.text, pieces).over(below))
+    views = [(view, False) for view in layers[1:]]
+    for view in layers:
+        words = view.text.lower().split()
+        if not _ROT13.isdisjoint(words):
+            turned = codecs.encode(view.text, "rot13")
+            views.append((View(turned, len(turned)).over(view), True))
+        if not _REVERSED.isdisjoint(words):
+            views.append((backwards(view.text).over(view), True))
+    return views, unread
+
+
+def hits(run: Run, text: str) -> list[Seen]:
+    """Let the probes that read decoded views read those of a whole text.
+
+    Returns:
+        What they saw, at the places of the encoded runs.
+    """
+    probes = [probe for probe in run.live if probe.detector.decoded]
+    if not probes:
+        return []
+    views, run.unread = decoded(text)
+    seen: set[Seen] = set()
+    for view, all_of_it in views:
+        for probe in probes:
+            read = View(view.text, len(view.text)) if probe.detector.raw else folded(view.text)
+            for hit in run.look(probe, read.text, 0, final=True)[0]:
+                span = read.origin(hit.start, hit.end)
+                if all_of_it or view.changed(*span):
+                    reason = f"{hit.reason}, in encoded text"
+                    seen.add(Seen(*view.origin(*span), hit._replace(reason=reason), probe))
+    return sorted(seen, key=lambda one: (one.start, one.end, one.hit))

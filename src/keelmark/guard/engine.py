@@ -1,0 +1,226 @@
+"""The engine: rules of a policy joined with detectors, and the algebra of what they say."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from keelmark import plugins
+from keelmark.core.canonical import canonical
+from keelmark.core.errors import UsageError
+from keelmark.core.outcome import Outcome, gravest
+from keelmark.core.policy import Rule
+from keelmark.core.verdict import RuleResult, Verdict
+from keelmark.guard.contract import BaseDetector
+from keelmark.guard.run import Loss, Probe, Run
+
+ROLES = frozenset({"system", "user", "assistant", "tool", "tool_description", "input"})
+_OUTCOMES = {
+    "flag": Outcome.FLAG,
+    "mask": Outcome.REDACT,
+    "redact": Outcome.REDACT,
+    "block": Outcome.BLOCK,
+}
+Detectors = Mapping[str, type[BaseDetector]]
+
+
+def discovered() -> Detectors:
+    """Return every installed detector by its id."""
+    found = plugins.discover("keelmark.guard.detectors")
+    return {name: module.Detector for name, module in found.items()}
+
+
+class Engine:
+    """Rules and detectors, joined once.
+
+    Args:
+        rules: The policy's rules.
+        detectors: The detectors to choose from; all that are installed when None.
+
+    Raises:
+        UsageError: A rule names a detector, label or role that does not exist, or its
+            configuration does not fit; the message names the rule.
+    """
+
+    def __init__(self, rules: Sequence[Rule], detectors: Detectors | None = None) -> None:
+        self._detectors = discovered() if detectors is None else detectors
+        self._rules = tuple(rules)
+        self._made: dict[bytes, BaseDetector] = {}
+        self._plans: dict[tuple[str, str, bool], tuple[Probe, ...]] = {}
+        for rule in rules:
+            self._check(rule)
+            self._make(rule)
+
+    def _check(self, rule: Rule) -> None:
+        where = f"Guard rule {rule.id!r}"
+        kind = self._detectors.get(rule.detector)
+        if kind is None:
+            known = ", ".join(self._detectors) or "none"
+            raise UsageError(
+                f"{where} asks for detector {rule.detector!r}, which does not exist; "
+                f"choose one of: {known}."
+            )
+        for asked, known_names, noun in (
+            (rule.labels, kind.labels, "label"),
+            (rule.roles, sorted(ROLES), "role"),
+        ):
+            for name in asked:
+                if name not in known_names:
+                    raise UsageError(
+                        f"{where} names {noun} {name!r}, which does not exist; "
+                        f"choose from: {', '.join(known_names)}."
+                    )
+
+    def _make(self, rule: Rule) -> None:
+        kind = self._detectors[rule.detector]
+        try:
+            made = kind(msgspec.convert(rule.config, kind.Config))
+        except Exception as error:  # boundary: settings are the user's, detectors anybody's
+            raise UsageError(
+                f"Guard rule {rule.id!r}: the configuration of detector {rule.detector!r} "
+                f"does not fit: {error}."
+            ) from None
+        self._made.setdefault(_key(rule), made)
+
+    def plan(self, stage: str, role: str = "", *, every: bool = False) -> tuple[Probe, ...]:
+        """Return the probes for a text.
+
+        Args:
+            stage: `input` or `output`.
+            role: Role of the text; empty where roles play no part.
+            every: Also run the detectors that no rule asks for, for their scores.
+        """
+        key = (stage, role, every)
+        if key not in self._plans:
+            self._plans[key] = self._planned(stage, role, every=every)
+        return self._plans[key]
+
+    def _planned(self, stage: str, role: str, *, every: bool) -> tuple[Probe, ...]:
+        asking: dict[bytes, list[Rule]] = {}
+        for rule in self._rules:
+            if rule.stage in {stage, "both"} and not (
+                role and rule.roles and role not in rule.roles
+            ):
+                asking.setdefault(_key(rule), []).append(rule)
+        made = [(rules[0].detector, self._made[key], rules) for key, rules in asking.items()]
+        if every:
+            ids = {name for name, _, _ in made}
+            made += [
+                (name, kind(), []) for name, kind in self._detectors.items() if name not in ids
+            ]
+        return tuple(
+            Probe(
+                number,
+                name,
+                detector,
+                tuple(rules),
+                min((rule.timeout_ms / 1000 for rule in rules), default=math.inf),
+            )
+            for number, (name, detector, rules) in enumerate(made)
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return rules and detectors for the record that a policy was loaded."""
+        used = {rule.detector for rule in self._rules}
+        return {
+            "rules": [
+                {
+                    "id": rule.id,
+                    "stage": rule.stage,
+                    "detector": rule.detector,
+                    "action": rule.action,
+                    "fail": rule.on_failure,
+                    "threshold": rule.threshold,
+                }
+                for rule in self._rules
+            ],
+            "detectors": {
+                name: {"version": kind.version, "tags": list(kind.tags)}
+                for name, kind in self._detectors.items()
+                if name in used
+            },
+        }
+
+    def verdict(self, stage: str, runs: Sequence[Run], policy_digest: str, ms: float) -> Verdict:
+        """Return the verdict over all texts of a stage.
+
+        Args:
+            stage: `input` or `output`.
+            runs: What became of each text.
+            policy_digest: Digest of the policy in force.
+            ms: Time of the whole stage, milliseconds.
+        """
+        asked: dict[str, list[tuple[Run, Probe]]] = {}
+        for run in runs:
+            for probe in run.plan:
+                for rule in probe.rules:
+                    asked.setdefault(rule.id, []).append((run, probe))
+        findings = tuple(chain.from_iterable(run.findings for run in runs))
+        labels: dict[str, Counter[str]] = {name: Counter() for name in asked}
+        for finding in findings:
+            labels[finding.rule][finding.label] += 1
+        results, coverage, reason = [], 1.0, ""
+        for rule in self._rules:
+            if rule.id not in asked:
+                continue
+            mine = asked[rule.id]
+            lost = [run.lost[rule.id] for run, _ in mine if rule.id in run.lost]
+            results.append(self._result(rule, labels[rule.id], lost, mine))
+            if read := sum(run.read for run, _ in mine):
+                examined = sum(run.examined(probe, rule) for run, probe in mine)
+                coverage = min(coverage, examined / read)
+            reason = reason or _stop_reason(rule, labels[rule.id], lost)
+        return Verdict(
+            stage=stage,
+            outcome=gravest(*(result.outcome for result in results)),
+            findings=findings,
+            rules=tuple(results),
+            coverage=coverage,
+            policy_digest=policy_digest,
+            ms=ms,
+            stops=bool(reason),
+            reason=reason,
+        )
+
+    def _result(
+        self,
+        rule: Rule,
+        labels: Counter[str],
+        lost: Sequence[Loss],
+        asked: Sequence[tuple[Run, Probe]],
+    ) -> RuleResult:
+        found = [f"found {number} {label}" for label, number in sorted(labels.items())]
+        outcomes = [loss.outcome for loss in lost]
+        if labels:
+            outcomes.append(_OUTCOMES[rule.action])
+        return RuleResult(
+            rule=rule.id,
+            detector=rule.detector,
+            version=self._detectors[rule.detector].version,
+            outcome=gravest(*outcomes),
+            threshold=rule.threshold,
+            ms=1000 * sum(run.spent(probe) for run, probe in asked),
+            reason=", ".join(found + sorted({loss.reason for loss in lost})),
+        )
+
+
+def _key(rule: Rule) -> bytes:
+    """What tells one configured detector from another."""
+    return canonical([rule.detector, rule.config])
+
+
+def _stop_reason(rule: Rule, labels: Iterable[str], lost: Sequence[Loss]) -> str:
+    """Why a rule stops the text, for the client; "" when it does not."""
+    if rule.action == "block" and labels:
+        return f"The guard rule {rule.id!r} stopped the text: {', '.join(sorted(labels))}."
+    if lost and rule.on_failure == "closed":
+        return (
+            f"The guard rule {rule.id!r} could not examine the text ({lost[0].outcome}) and is "
+            "set to stop what it cannot examine."
+        )
+    return ""

@@ -1,0 +1,179 @@
+"""What becomes of one text: detectors look, and what they say or fail to say is written down."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import NamedTuple
+
+from keelmark.core.findings import TextFinding
+from keelmark.core.outcome import Outcome
+from keelmark.core.policy import Rule
+from keelmark.guard.contract import BaseDetector, ContractError, Hit
+
+
+class Probe(NamedTuple):
+    """One detector with one configuration, and the rules that read its hits.
+
+    Attributes:
+        number: Its place in the plan.
+        id: Detector id.
+        detector: The detector.
+        rules: Rules that read its hits; none when only its scores are wanted.
+        patience: Seconds after which the first of the rules times out.
+    """
+
+    number: int
+    id: str
+    detector: BaseDetector
+    rules: tuple[Rule, ...]
+    patience: float
+
+
+class Seen(NamedTuple):
+    """A hit in the coordinates of the text as it reads, with the probe that saw it."""
+
+    start: int
+    end: int
+    hit: Hit
+    probe: Probe
+
+    def rules(self) -> list[Rule]:
+        """The rules for which the hit counts: by label and threshold."""
+        hit = self.hit
+        return [
+            rule
+            for rule in self.probe.rules
+            if hit.score >= rule.threshold and (not rule.labels or hit.label in rule.labels)
+        ]
+
+    def acts(self, *actions: str) -> bool:
+        """Whether a rule for which the hit counts takes one of the actions."""
+        return any(rule.action in actions for rule in self.rules())
+
+
+class Loss(NamedTuple):
+    """A rule that could not examine a text, or not all of it.
+
+    Attributes:
+        outcome: failed or timeout.
+        reason: Why, without the text.
+        examined: Code points it had examined.
+    """
+
+    outcome: Outcome
+    reason: str
+    examined: int
+
+
+class Run:
+    """What became of the probes on one text.
+
+    Attributes:
+        path: Where the text stands.
+        plan: The probes.
+        live: The probes that still run.
+        findings: What counted, in the order of the text.
+        scores: Best score of each family, whether or not it counted.
+        lost: Rules that could not examine the text.
+        read: Code points that came in.
+        decided: Code points that every live probe has decided.
+        unread: Code points of encoded runs that could not be decoded for limits.
+        stopped: Whether a rule that fails closed could not examine the text.
+    """
+
+    def __init__(self, plan: tuple[Probe, ...], path: str = "") -> None:
+        self.path = path
+        self.plan = plan
+        self.live = plan
+        self.findings: list[TextFinding] = []
+        self.scores: dict[str, float] = {}
+        self.lost: dict[str, Loss] = {}
+        self.read = self.decided = self.unread = 0
+        self.stopped = False
+        self._spent = [0.0] * len(plan)
+
+    def look(self, probe: Probe, text: str, start: int, *, final: bool) -> tuple[list[Hit], int]:
+        """Let a detector read a window.
+
+        Args:
+            probe: The detector and its rules.
+            text: Context and what is held, as the detector reads it.
+            start: Where what is held begins.
+            final: Whether the text ends with the window.
+
+        Returns:
+            The decided hits, and from where on nothing is decided. A detector that fails has
+            decided everything and found nothing: its rules are lost, which may stop the text.
+        """
+        began = perf_counter()
+        try:
+            answer = _ask(probe.detector, text, start, final=final)
+        except Exception as error:  # boundary: a detector's failure is a verdict, not a crash
+            for rule in probe.rules:
+                self._lose(rule, Outcome.FAILED, f"its detector raised {type(error).__name__}")
+            self._retire(probe)
+            return [], len(text)
+        spent = self._spent[probe.number] + perf_counter() - began
+        self._spent[probe.number] = spent
+        if spent > probe.patience:
+            for rule in probe.rules:
+                if 1000 * spent > rule.timeout_ms:
+                    self._lose(rule, Outcome.TIMEOUT, f"it took over {rule.timeout_ms} ms")
+            if all(rule.id in self.lost for rule in probe.rules):
+                self._retire(probe)
+        return answer
+
+    def _retire(self, probe: Probe) -> None:
+        self.live = tuple(other for other in self.live if other is not probe)
+
+    def _lose(self, rule: Rule, outcome: Outcome, reason: str) -> None:
+        if rule.id not in self.lost:
+            self.lost[rule.id] = Loss(outcome, reason, self.decided)
+            self.stopped = self.stopped or rule.on_failure == "closed"
+
+    def note(self, seen: Seen, span: tuple[int, int]) -> None:
+        """Write down a decided hit; `span` is where it stands in the original."""
+        hit, probe = seen.hit, seen.probe
+        family = probe.detector.family or probe.id
+        self.scores[family] = max(hit.score, self.scores.get(family, 0.0))
+        self.findings += (
+            TextFinding(
+                rule=rule.id,
+                detector=probe.id,
+                label=hit.label,
+                score=hit.score,
+                start=span[0],
+                end=span[1],
+                reason=hit.reason,
+                tier=probe.detector.tier,
+                path=self.path,
+            )
+            for rule in seen.rules()
+        )
+
+    def spent(self, probe: Probe) -> float:
+        """Seconds that a probe took."""
+        return self._spent[probe.number]
+
+    def examined(self, probe: Probe, rule: Rule) -> int:
+        """Code points of the text that a rule examined."""
+        if rule.id in self.lost:
+            return min(self.lost[rule.id].examined, self.read)
+        return self.read - (self.unread if probe.detector.decoded else 0)
+
+
+def _ask(detector: BaseDetector, text: str, start: int, *, final: bool) -> tuple[list[Hit], int]:
+    """Return what a detector has decided about a window, and up to where.
+
+    Raises:
+        ContractError: A hit or the border lies outside the window.
+    """
+    stop = len(text) if final else detector.open_from(text, start)
+    if stop == start:
+        return [], stop
+    hits = [hit for hit in detector.find(text, start) if hit.start < stop]
+    if not start <= stop <= len(text) or any(
+        not start <= hit.start < hit.end <= len(text) for hit in hits
+    ):
+        raise ContractError("A detector answered with a place outside the text.")
+    return hits, stop

@@ -1,0 +1,237 @@
+"""The exact streaming filter: what leaves is the prefix that every detector has decided.
+
+A `Filter` reads one text as it comes. Detectors see a window: LOOK_BEHIND characters of what has
+left already, as they read them, and all that is held. The cut is the smallest `open_from` of all
+detectors, moved back to the start of the hit that straddles it, with whatever overlaps that hit:
+before the cut everything is decided for good (contract), so what has left does not depend on how
+the text was split. A whole text goes the same way, in windows.
+
+What is held is at most what a detector leaves open, plus the end of a hit that straddles the cut,
+plus what has come since the last look: less than 64 characters, or a quarter of what was held
+then. So every character is looked at a bounded number of times and a stream costs linear time,
+also when a detector holds a megabyte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import perf_counter
+
+from keelmark.guard.contract import LOOK_BEHIND
+from keelmark.guard.normalise import View, fold, folded
+from keelmark.guard.run import Run, Seen
+from keelmark.guard.tape import JsonTape, Replace, Tape
+from keelmark.guard.vault import Unmasker, Vault
+
+WINDOW = 16_384
+"""Code points of a long text that are looked at before clocks are checked again."""
+
+_LINGER = 64
+_SMALL = 256
+
+Mask = Callable[[str, str], str]
+"""From label and value to the placeholder that stands for it."""
+
+
+class Filter:
+    """Guards one text while it comes.
+
+    Args:
+        run: The probes, and where to write down what becomes of them.
+        mask: Makes placeholders; None redacts what the rules would mask.
+        is_json: Whether the text is a JSON document.
+        known: Hits in decoded runs, in the order of the text (whole texts only).
+        whole: Whether to judge on to the end of the text when something blocks it.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        mask: Mask | None = None,
+        is_json: bool = False,
+        known: Sequence[Seen] = (),
+        whole: bool = False,
+    ) -> None:
+        self.blocked = False
+        self._run = run
+        self._mask = mask
+        self._tape = JsonTape() if is_json else Tape()
+        self._known = list(known)
+        self._whole = whole
+        self._pending: list[str] = []
+        self._waiting = 0
+        self._left = 0  # characters that have left, as read
+        # By `raw`: what detectors see of what has left.
+        self._context = {probe.detector.raw: "" for probe in run.plan}
+
+    def feed(self, text: str) -> str:
+        """Take the next piece; return what may leave now."""
+        if self.blocked or not text:
+            return ""
+        if not self._run.plan:
+            self._run.read += len(text)
+            return text
+        self._pending.append(text)
+        self._waiting += len(text)
+        if self._waiting < _LINGER and text.isascii() and text.isalnum():
+            return ""  # within a word, where next to nothing gets decided
+        if 4 * self._waiting < len(self._tape.text) - _SMALL:
+            return ""
+        return self._look(final=False)
+
+    def finish(self, text: str = "") -> str:
+        """The text is complete with this piece; return the rest of what may leave."""
+        if self.blocked:
+            return ""
+        self._pending.append(text)
+        return self._look(final=True)
+
+    def _look(self, *, final: bool) -> str:
+        fresh = "".join(self._pending)
+        self._pending.clear()
+        self._waiting = 0
+        self._run.read += len(fresh)
+        last = max(0, len(fresh) - 1) // WINDOW * WINDOW
+        out = [self._step(fresh[i : i + WINDOW], final=False) for i in range(0, last, WINDOW)]
+        out.append(self._step(fresh[last:], final=final))
+        return "".join(out)
+
+    def _step(self, fresh: str, *, final: bool) -> str:
+        if self.blocked:
+            return ""
+        self._tape.push(fresh, final=final)
+        seen, cut = self._scan(final=final)
+        if self._run.stopped and not self._whole:
+            self.blocked = True
+            return ""
+        return self._release(*self._clusters(seen, cut))
+
+    def _scan(self, *, final: bool) -> tuple[list[Seen], int]:
+        """Let the live probes look; return decided hits and the cut, in what is held."""
+        held = self._tape.text
+        cut = length = len(held)
+        seen = [
+            Seen(s.start - self._left, s.end - self._left, s.hit, s.probe)
+            for s in self._known
+            if 0 <= s.start - self._left < length
+        ]
+        windows: dict[bool, tuple[View, str, int]] = {}
+        for probe in self._run.live:
+            raw = probe.detector.raw
+            if raw not in windows:
+                view = View(held, length) if raw else folded(held)
+                context = self._context[raw]
+                windows[raw] = view, context + view.text, len(context)
+            view, text, start = windows[raw]
+            hits, stop = self._run.look(probe, text, start, final=final)
+            cut = min(cut, view.position(stop - start))
+            seen += (
+                Seen(*view.origin(hit.start - start, hit.end - start), hit, probe) for hit in hits
+            )
+        return seen, cut
+
+    def _clusters(self, seen: list[Seen], cut: int) -> tuple[list[list[Seen]], int]:
+        """Join what overlaps; leave out what straddles the cut and move the cut before it."""
+        clusters: list[list[Seen]] = []
+        for cluster in _joined(seen):
+            if cluster[0].start >= cut:
+                break
+            if max(one.end for one in cluster) > cut:
+                return clusters, cluster[0].start
+            clusters.append(cluster)
+            if not self._whole and any(one.acts("block") for one in cluster):
+                self.blocked = True
+                return clusters, cluster[0].start
+        return clusters, cut
+
+    def _release(self, clusters: Iterable[list[Seen]], cut: int) -> str:
+        """Write down what is decided, and return what may leave of it."""
+        tape = self._tape
+        out: list[str] = []
+        done = 0
+        changed: list[Seen] = []
+        for one in (one for cluster in clusters for one in cluster):
+            self._run.note(one, (tape.offset(one.start), tape.offset(one.end)))
+            if one.start < cut and one.acts("mask", "redact"):
+                changed.append(one)
+        for group in _joined(changed):
+            start, end = group[0].start, max(one.end for one in group)
+            out.append(tape.written(done, start))
+            out.append(tape.replaced(start, end, self._substitute(group)))
+            done = end
+        out.append(tape.written(done, cut))
+        self._forget(len(tape.text) if self.blocked else cut)
+        return "".join(out)
+
+    def _substitute(self, group: list[Seen]) -> Replace:
+        longest = max(group, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
+        label, mask = longest.hit.label, self._mask
+        if mask is None or any(one.acts("redact") for one in group):
+            return lambda _: f"[{label}]"
+        return lambda value: mask(label, value)
+
+    def _forget(self, count: int) -> None:
+        """Let go of what has left, but for what detectors may still look back at."""
+        gone = self._tape.text[:count]
+        for raw, context in self._context.items():
+            self._context[raw] = (context + (gone if raw else fold(gone)))[-LOOK_BEHIND:]
+        self._tape.drop(count)
+        self._left += count
+        self._run.decided = self._tape.position
+
+
+def _joined(seen: list[Seen]) -> Iterator[list[Seen]]:
+    """Yield what overlaps together, from left to right."""
+    group: list[Seen] = []
+    reach = 0
+    for one in sorted(seen, key=lambda one: (one.start, one.end)):
+        if group and one.start >= reach:
+            yield group
+            group = []
+        group.append(one)
+        reach = max(reach, one.end) if len(group) > 1 else one.end
+    if group:
+        yield group
+
+
+class Channel:
+    """One channel of text that a model writes: guarded first, then unmasked.
+
+    Placeholders pass the guard as they are, so the user's own values come back to the user and
+    are not redacted again.
+
+    Args:
+        run: The probes, and where to write down what becomes of them.
+        vault: The vault of the request; None when there is nothing to give back.
+        is_json: Whether the text is a JSON document.
+    """
+
+    def __init__(self, run: Run, vault: Vault | None = None, *, is_json: bool = False) -> None:
+        self.run = run
+        self.seconds = 0.0
+        self._filter = Filter(run, is_json=is_json)
+        self._unmasker = Unmasker(vault, is_json=is_json) if vault else None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the guard has stopped this channel; nothing more comes out of it."""
+        return self._filter.blocked
+
+    def feed(self, text: str) -> str:
+        """Take the next piece of the model's text; return what may leave now."""
+        began = perf_counter()
+        out = self._filter.feed(text)
+        if self._unmasker and (out or self.blocked):
+            out = self._unmasker.feed(out, final=self.blocked)
+        self.seconds += perf_counter() - began
+        return out
+
+    def finish(self) -> str:
+        """The text is complete; return the rest of what may leave."""
+        began = perf_counter()
+        out = self._filter.finish()
+        if self._unmasker:
+            out = self._unmasker.feed(out, final=True)
+        self.seconds += perf_counter() - began
+        return out
