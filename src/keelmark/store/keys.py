@@ -1,0 +1,137 @@
+"""API keys, passports and models: small tables, each change with its ledger record."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from keelmark.core.errors import UsageError
+from keelmark.core.events import KEY_CREATED, KEY_REVOKED, PASSPORT_ISSUED
+from keelmark.core.keys import ApiKey
+from keelmark.store.ledger import Transaction
+
+
+class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that was admitted here.
+
+    Attributes:
+        name: What it is called; unique.
+        path: Where it lies.
+        digest: `sha256:...` of its manifest.
+    """
+
+    name: str
+    path: str
+    digest: str
+
+
+def add_key(transaction: Transaction, key: ApiKey) -> None:
+    """Store a new API key.
+
+    Raises:
+        UsageError: There is one with this id.
+    """
+    try:
+        find_key(transaction.db, key.id)
+    except UsageError:
+        pass
+    else:
+        raise UsageError(f"There is already a key {key.id}; make another.")
+    scopes = json.dumps(key.scopes)
+    row = (key.id, key.name, key.hash, scopes, key.created, key.expires, key.revoked)
+    transaction.db.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    transaction.append(KEY_CREATED, _body(key))
+
+
+def revoke_key(transaction: Transaction, key_id: str) -> ApiKey:
+    """Revoke an API key; one that is revoked already stays as it is.
+
+    Raises:
+        UsageError: There is none with this id.
+    """
+    key = find_key(transaction.db, key_id)
+    if key.revoked is not None:
+        return key
+    revoked = msgspec.structs.replace(key, revoked=transaction.now)
+    transaction.db.execute(
+        "UPDATE api_keys SET revoked = ? WHERE id = ?", (revoked.revoked, key_id)
+    )
+    transaction.append(KEY_REVOKED, _body(revoked))
+    return revoked
+
+
+def list_keys(db: sqlite3.Connection) -> list[ApiKey]:
+    """Return all API keys, oldest first."""
+    return [_key(row) for row in db.execute("SELECT * FROM api_keys ORDER BY created, id")]
+
+
+def find_key(db: sqlite3.Connection, key_id: str) -> ApiKey:
+    """Return an API key.
+
+    Raises:
+        UsageError: There is none with this id.
+    """
+    row = db.execute("SELECT * FROM api_keys WHERE id = ?", (key_id,)).fetchone()
+    if row is None:
+        raise UsageError(f"There is no key {key_id}; list them with `keelmark keys list`.")
+    return _key(row)
+
+
+def _key(row: tuple[Any, ...]) -> ApiKey:
+    names = ("id", "name", "hash", "scopes", "created", "expires", "revoked")
+    fields = dict(zip(names, row, strict=True))
+    return ApiKey(**{**fields, "scopes": tuple(json.loads(fields["scopes"]))})
+
+
+def _body(key: ApiKey) -> dict[str, Any]:
+    return {
+        "key_id": key.id,
+        "name": key.name,
+        "scopes": list(key.scopes),
+        "expires": key.expires,
+    }
+
+
+def put_passport(
+    transaction: Transaction, digest: str, envelope: bytes, issued: Mapping[str, Any] | None
+) -> None:
+    """Store a passport; `issued` is the body of its `passport.issued` record, if it is ours."""
+    transaction.db.execute(
+        "INSERT INTO passports (digest, envelope, created) VALUES (?, ?, ?)",
+        (digest, envelope, transaction.now),
+    )
+    if issued is not None:
+        transaction.append(PASSPORT_ISSUED, issued)
+
+
+def newest_passport(db: sqlite3.Connection, digest: str) -> bytes | None:
+    """Return the envelope that was stored last for a digest."""
+    row = db.execute(
+        "SELECT envelope FROM passports WHERE digest = ? ORDER BY id DESC LIMIT 1", (digest,)
+    ).fetchone()
+    return row and bytes(row[0])
+
+
+def list_passports(db: sqlite3.Connection) -> list[tuple[str, bytes]]:
+    """Return digest and newest envelope of everything that has a passport."""
+    rows = db.execute("SELECT digest, envelope, max(id) FROM passports GROUP BY digest ORDER BY 3")
+    return [(digest, bytes(envelope)) for digest, envelope, _ in rows]
+
+
+def put_model(transaction: Transaction, model: StoredModel) -> None:
+    """Store a model, in place of another of its name."""
+    transaction.db.execute(
+        "INSERT INTO models VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+        " path = excluded.path, digest = excluded.digest",
+        (model.name, model.path, model.digest),
+    )
+
+
+def list_models(db: sqlite3.Connection) -> list[StoredModel]:
+    """Return all models by name."""
+    rows = db.execute("SELECT name, path, digest FROM models ORDER BY name")
+    return [StoredModel(name=name, path=path, digest=digest) for name, path, digest in rows]

@@ -1,0 +1,118 @@
+"""Tables, as an append-only list of migrations: add one at the end, never change one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from keelmark.core.errors import IntegrityError, UsageError
+
+
+def _001_ledger(db: sqlite3.Connection) -> None:
+    db.execute(
+        "CREATE TABLE records (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, record BLOB NOT NULL,"
+        " leaf BLOB NOT NULL) STRICT"
+    )
+    db.execute("CREATE INDEX records_kind ON records (kind, seq)")
+    db.execute(
+        "CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, frontier BLOB NOT NULL,"
+        " note TEXT NOT NULL) STRICT"
+    )
+    db.execute("CREATE TABLE signers (key TEXT PRIMARY KEY) STRICT")
+
+
+def _002_traces(db: sqlite3.Connection) -> None:
+    # `seq` is the ledger record of the request: one trace id may carry several requests.
+    db.execute(
+        "CREATE TABLE traces (seq INTEGER PRIMARY KEY, trace_id TEXT NOT NULL, started REAL NOT"
+        " NULL, key_id TEXT NOT NULL, subject TEXT NOT NULL, model TEXT NOT NULL, trace BLOB NOT"
+        " NULL) STRICT"
+    )
+    for column in ("trace_id", "started", "key_id", "subject", "model"):
+        db.execute(f"CREATE INDEX traces_{column} ON traces ({column})")
+    db.execute(
+        "CREATE TABLE content (seq INTEGER PRIMARY KEY, created REAL NOT NULL, sealed BLOB NOT"
+        " NULL) STRICT"
+    )
+    # Rows are never deleted or moved, and a key is overwritten in place: moving rows could leave
+    # copies of keys in unused parts of pages.
+    db.execute(
+        "CREATE TABLE subjects (id INTEGER PRIMARY KEY, subject TEXT NOT NULL UNIQUE,"
+        " wrapped BLOB NOT NULL) STRICT"
+    )
+    db.execute("CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT")
+
+
+def _003_keys_passports_models(db: sqlite3.Connection) -> None:
+    db.execute(
+        "CREATE TABLE api_keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, hash BLOB NOT NULL,"
+        " scopes TEXT NOT NULL, created REAL NOT NULL, expires REAL, revoked REAL) STRICT"
+    )
+    db.execute(
+        "CREATE TABLE passports (id INTEGER PRIMARY KEY, digest TEXT NOT NULL, envelope BLOB NOT"
+        " NULL, created REAL NOT NULL) STRICT"
+    )
+    db.execute("CREATE INDEX passports_digest ON passports (digest, id)")
+    db.execute(
+        "CREATE TABLE models (name TEXT PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL)"
+        " STRICT"
+    )
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _001_ledger,
+    _002_traces,
+    _003_keys_passports_models,
+)
+
+
+def check(db: sqlite3.Connection, path: Path) -> int:
+    """Return how many migrations are applied.
+
+    Raises:
+        UsageError: A newer Keelmark made it, or it is no Keelmark store.
+        IntegrityError: Its migrations are not ours.
+    """
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    if not tables:
+        return 0
+    if "migrations" not in tables:
+        raise UsageError(f"{path} is a database of something else; choose another data folder.")
+    names = [name for (name,) in db.execute("SELECT name FROM migrations ORDER BY id")]
+    ours = [step.__name__ for step in MIGRATIONS]
+    if names[: len(ours)] != ours[: len(names)]:
+        raise IntegrityError(f"{path} was made by another line of Keelmark; restore a backup.")
+    if len(names) > len(ours):
+        raise UsageError(f"{path} was made by a newer Keelmark; install that version or newer.")
+    return len(names)
+
+
+def require_current(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse a store that has to be migrated first.
+
+    Raises:
+        KeelmarkError: As `check`, or it was made by an older Keelmark.
+    """
+    if check(db, path) != len(MIGRATIONS):
+        raise UsageError(f"{path} was made by an older Keelmark; open it for writing once.")
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Apply what is missing, all of it or nothing.
+
+    Raises:
+        KeelmarkError: As `check`.
+    """
+    if check(db, path) == len(MIGRATIONS):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute("CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, name TEXT)")
+        for step in MIGRATIONS[check(db, path) :]:
+            step(db)
+            db.execute("INSERT INTO migrations (name) VALUES (?)", (step.__name__,))
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
