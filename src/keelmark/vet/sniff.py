@@ -7,6 +7,7 @@ import pickletools
 import re
 
 from keelmark.vet.contract import File
+from keelmark.vet.unpack import compressed_kind
 
 _MAGIC = (
     (b"\x89HDF\r\n\x1a\n", "HDF5 (Keras) files"),
@@ -62,6 +63,11 @@ def is_zip(file: File) -> bool:
     return bool(file.facts["zip"])
 
 
+def is_container(file: File) -> bool:
+    """Whether the file is an archive or a compressed stream."""
+    return is_zip(file) or file.head[257:262] == b"ustar" or bool(compressed_kind(file))
+
+
 def looks_like_pickle(file: File) -> bool:
     """Whether an unpickler would do anything with the file.
 
@@ -78,27 +84,54 @@ def _walk(file: File) -> bool:
     if not head:
         return False
     binary = len(head) > 1 and head[0] == 0x80 and head[1] <= 5
-    structured = head.startswith((b"GGUF", b"PK")) or head[8:9] == b"{"
-    if (binary and not structured) or (file.suffix in _PICKLE_NAMES and not structured):
+    structured = head.startswith((b"GGUF", b"PK")) or head[8:9] == b"{" or is_container(file)
+    if not structured and (binary or file.suffix in _PICKLE_NAMES):
         return True
-    imported = False
-    count = 0
+    state = _Walk()
     try:
         for opcode, argument, _ in pickletools.genops(io.BytesIO(head)):
-            count += 1
             if opcode.name in {"GLOBAL", "INST"} and not _IDENTIFIER.match(str(argument)):
                 return False
-            imported = imported or opcode.name in _GLOBALS
-            if imported and opcode.name in _CALLS:
+            if not state.step(opcode):
+                break
+            if state.imported and opcode.name in _CALLS:
                 return True
             if opcode.name == "STOP":
-                return imported or (count > 2 and not is_text(head, whole=False))
-            if count > _MAX_OPCODES:
+                return state.imported or (state.count > 2 and not is_text(head, whole=False))
+            if state.count > _MAX_OPCODES:
                 return True
-    except (ValueError, UnicodeDecodeError, IndexError, OverflowError):
-        # An import and then an end that cannot be read: loaders fail only after the import.
-        return imported
-    return imported
+    except (ValueError, IndexError, OverflowError):
+        pass  # the rest cannot be read; a loader, too, gets no further than here
+    return state.imported and not is_text(head, whole=False)
+
+
+class _Walk:
+    """How deep an unpickler's stack is; it stops where that would run dry."""
+
+    def __init__(self) -> None:
+        self.imported = False
+        self.count = 0
+        self._depth = 0
+        self._marks: list[int] = []
+
+    def step(self, opcode: pickletools.OpcodeInfo) -> bool:
+        """Follow one opcode; return whether there was enough on the stack for it."""
+        self.count += 1
+        before = opcode.stack_before
+        if pickletools.markobject in before:
+            if not self._marks:
+                return False
+            self._depth = self._marks.pop()
+            before = before[: before.index(pickletools.markobject)]
+        floor = self._marks[-1] if self._marks else 0
+        if self._depth - len(before) < floor:
+            return False
+        self._depth += len(opcode.stack_after) - len(before)
+        if opcode.name == "MARK":
+            self._depth -= 1
+            self._marks.append(self._depth)
+        self.imported = self.imported or opcode.name in _GLOBALS
+        return True
 
 
 def unknown_reason(file: File) -> str:

@@ -88,23 +88,24 @@ def examine(
         except Exception as error:  # boundary: a check that fails leaves its file "not checked"
             reason = f"the {name} check failed ({type(error).__name__})"
             result, claimed = Result((), reason), True
-        yield _answer(name, file, result) | {"version": check.version}
+        yield _answer(name, file, result, check.version)
         for member in result.members:
             if member.depth > depth:
                 reason = f"it is nested deeper than {depth} archives"
-                yield _answer(name, member, Result((), reason))
+                yield _answer("", member, Result((), reason))
             else:
                 yield from examine(member, known, skip=skip, depth=depth)
     if not claimed and not file.raw:
         yield _answer("", file, Result((), unknown_reason(file)))
 
 
-def _answer(name: str, file: File, result: Result) -> dict[str, Any]:
+def _answer(name: str, file: File, result: Result, version: str = "") -> dict[str, Any]:
     # A member that is raw numbers need not be understood; what is found in it still counts.
     reason = "" if file.raw else result.unexamined
     where = f"{file.inner}: " if file.inner and reason else ""
     return {
         "result": name,
+        "version": version,
         "findings": msgspec.to_builtins(result.findings),
         "unexamined": where + reason,
     }

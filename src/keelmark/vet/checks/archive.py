@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.vet.contract import Check, File, ReadLimitError, Result, Rule
-from keelmark.vet.sniff import is_zip
+from keelmark.vet.sniff import is_container, is_zip
 from keelmark.vet.unpack import Stream, compressed_kind, inflate, tar_members, unpack
 
 MAX_MEMBERS = 10_000
@@ -74,18 +74,10 @@ LINK = Rule(
 )
 
 
-def _is_tar(file: File) -> bool:
-    return file.head[257:262] == b"ustar"
-
-
-def _claims(file: File) -> bool:
-    return is_zip(file) or _is_tar(file) or bool(compressed_kind(file))
-
-
 def _run(file: File) -> Result:
     if is_zip(file):
         return _zip(file)
-    if _is_tar(file):
+    if file.head[257:262] == b"ustar":
         return _tar(file)
     kind = compressed_kind(file)
     unpacked = unpack(kind, file)
@@ -227,6 +219,6 @@ CHECK = Check(
         "zip-prefix",
         "tar-link",
     ),
-    claims=_claims,
+    claims=is_container,
     run=_run,
 )

@@ -1,0 +1,121 @@
+"""The contract of every check, and the corpus: what is hostile fires, what is benign is silent."""
+
+import datetime as dt
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from keelmark.core.findings import ArtefactFinding, Severity
+from keelmark.core.policy import Admission
+from keelmark.core.vetting import NotChecked, VetVerdict
+from keelmark.vet import VetLimits, all_checks, all_rules
+from keelmark.vet.examiner import Examiner
+from keelmark.vet.judge import judge
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _load_corpus() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("corpus_make", ROOT / "corpus" / "make.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["corpus_make"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+CORPUS = _load_corpus()
+CASES = CORPUS.CASES
+
+
+@pytest.fixture(scope="module")
+def examiner() -> Iterator[Examiner]:
+    with Examiner(VetLimits(cpu_seconds=30, wall_seconds=60)) as one:
+        yield one
+
+
+def _examine(
+    examiner: Examiner, case: object, folder: Path
+) -> tuple[list[ArtefactFinding], list[NotChecked]]:
+    findings, not_checked = [], []
+    CORPUS.write(case, folder)
+    for name in case.files:  # type: ignore[attr-defined]
+        fd = os.open(folder / name, os.O_RDONLY)
+        try:
+            result = examiner.examine(name, fd)
+        finally:
+            os.close(fd)
+        findings += result.findings
+        if result.unexamined:
+            not_checked.append(NotChecked(path=name, reason="; ".join(result.unexamined)))
+    return findings, not_checked
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_corpus_case(case: object, examiner: Examiner, tmp_path: Path) -> None:
+    findings, not_checked = _examine(examiner, case, tmp_path)
+    verdict = judge(findings, not_checked, Admission(), dt.date(2026, 1, 1)).verdict
+    assert verdict == case.verdict, (findings, not_checked)
+    fired = {finding.rule for finding in findings}
+    assert set(case.rules) <= fired
+    if case.quiet:
+        assert [f for f in findings if f.severity is not Severity.INFO] == []
+        assert not_checked == []
+    for finding in findings:
+        assert finding.rule in all_rules()
+        assert finding.path in case.files
+        assert finding.location
+        assert finding.message.isprintable()
+        assert len(finding.message) <= 400
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_hostile_cases_never_pass_unseen(name: str) -> None:
+    case = CASES[name]
+    if not case.quiet and case.verdict == VetVerdict.PASS:
+        assert case.rules, "a case that passes must at least show a finding"
+    if case.quiet:
+        assert case.verdict == VetVerdict.PASS
+
+
+@pytest.mark.parametrize(("name", "check"), all_checks().items())
+def test_check_keeps_the_contract(name: str, check: object) -> None:
+    assert check.title
+    assert check.version
+    assert check.rules
+    assert check.examples
+    assert any(tag.startswith("owasp:llm") for tag in check.tags)
+    for tag in check.tags:
+        assert re.fullmatch(r"(owasp:llm\d\d|cve:CVE-\d{4}-\d{4,}|cwe:CWE-\d+)", tag)
+    for rule in check.rules:
+        assert re.fullmatch(name + r"\.[a-z][a-z_]*", rule.id)
+        assert rule.title
+        assert rule.why.endswith(".")
+        assert rule.mend.endswith(".")
+    for example in check.examples:
+        assert example in CASES
+
+
+def test_every_rule_has_a_case_that_fires_it() -> None:
+    fired = {rule for case in CASES.values() for rule in case.rules}
+    missing = set(all_rules()) - fired
+    assert missing == set()
+
+
+def test_every_rule_id_belongs_to_one_check() -> None:
+    ids = [rule.id for check in all_checks().values() for rule in check.rules]
+    assert len(ids) == len(set(ids))
+
+
+def test_generator_is_deterministic() -> None:
+    again = _load_corpus().CASES
+    assert {name: case.files for name, case in again.items()} == {
+        name: case.files for name, case in CASES.items()
+    }
