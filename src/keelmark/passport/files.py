@@ -21,10 +21,13 @@ from typing import NamedTuple
 from keelmark.core.errors import CouldNotCheckError, IntegrityError, KeelmarkError, UsageError
 
 Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in total, at most once per megabyte, never concurrently."""
+"""Called with bytes done and bytes in total, at least once a megabyte, never concurrently."""
 
 CHUNK = 1 << 20
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What opening says when something listed is gone, or a link stands in its place."""
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -135,7 +138,7 @@ def resolve(path: Path | str) -> Path:
     except OSError as error:
         raise cannot_read(printable(path), error) from None
     except ValueError:
-        raise UsageError(f"{str(path)!a} is not a path: give one without zero bytes.") from None
+        raise UsageError(f"{printable(path)} is not a path: leave out zero bytes.") from None
     return Path(real)
 
 
@@ -148,8 +151,13 @@ def fingerprint_at(path: Path) -> Fingerprint | None:
 
 
 def printable(path: Path | str) -> str:
-    """Return a path for a message; bytes that are not UTF-8 become escapes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """Return a path for a message; what is not UTF-8 or not printable becomes escapes."""
+    return escape(os.fsencode(path).decode("utf-8", "backslashreplace"))
+
+
+def escape(text: str) -> str:
+    """Return text that is safe on a terminal: control and format characters become escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def open_regular(name: Path | str, shown: str, *, dir_fd: int | None = None) -> int:
@@ -168,7 +176,7 @@ def open_regular(name: Path | str, shown: str, *, dir_fd: int | None = None) -> 
         check_regular(os.stat(name, dir_fd=dir_fd, follow_symlinks=False), shown)
         fd = os.open(name, READ, dir_fd=dir_fd)
     except OSError as error:
-        if dir_fd is not None and isinstance(error, FileNotFoundError):
+        if dir_fd is not None and error.errno in SWAPPED:
             raise changed(shown) from None  # it was in the listing a moment ago
         raise cannot_read(shown, error) from None
     try:

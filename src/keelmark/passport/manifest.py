@@ -26,6 +26,7 @@ import msgspec
 from keelmark.core.errors import LimitError, UsageError
 from keelmark.passport.files import (
     READ,
+    SWAPPED,
     Fingerprint,
     Meter,
     Progress,
@@ -301,10 +302,10 @@ class _Tree:
         for part in filter(None, path.split("/")):
             try:
                 deeper = os.open(part, READ | os.O_DIRECTORY, dir_fd=fd)
-            except FileNotFoundError:
-                raise changed(f"{self.shown}/{path}") from None
             except OSError as error:
-                raise cannot_read(f"{self.shown}/{path}", error) from None
+                shown = f"{self.shown}/{path}"
+                swapped = error.errno in SWAPPED
+                raise (changed(shown) if swapped else cannot_read(shown, error)) from None
             finally:
                 os.close(fd)
             fd = deeper

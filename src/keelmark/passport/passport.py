@@ -19,7 +19,7 @@ from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.core.policy import Admission
 from keelmark.core.vetting import VetReport, VetVerdict
 from keelmark.passport import dsse
-from keelmark.passport.files import printable, read_small, write_whole
+from keelmark.passport.files import escape, printable, read_small, write_whole
 from keelmark.passport.keys import SigningKey, TrustedKeys
 from keelmark.passport.manifest import Manifest
 from keelmark.passport.statement import (
@@ -244,7 +244,8 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True):
         """Return what the passport says, for people; nothing is verified."""
         said, manifest = self.statement.predicate, self.manifest
         lines = [
-            f"model       {manifest.name} ({len(manifest.entries)} files, {manifest.size} bytes)",
+            f"model       {manifest.name}",
+            f"size        {manifest.size} bytes, files: {len(manifest.entries)}",
             f"digest      {self.digest}",
             f"verdict     {said.verdict}: {said.reason}",
             f"coverage    {said.coverage.checked} of {said.coverage.files} files checked",
@@ -257,9 +258,7 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True):
             f"issued by   keelmark {said.keelmark}",
         ]
         # Names and messages may come from a hostile artefact: no terminal codes from it.
-        return "\n".join(
-            "".join(c if c.isprintable() else f"{c!a}"[1:-1] for c in x) for x in lines
-        )
+        return "\n".join(escape(line) for line in lines)
 
 
 def _refused(code: StatusCode, reason: str) -> PassportStatus:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from keelmark.core.errors import IntegrityError, KeelmarkError, LimitError, UsageError
+from keelmark.core.errors import (
+    CouldNotCheckError,
+    IntegrityError,
+    KeelmarkError,
+    LimitError,
+    UsageError,
+)
 from keelmark.passport import manifest as manifest_module
 from keelmark.passport.manifest import build_manifest
 
@@ -126,7 +132,7 @@ def test_hostile_folder_is_refused(
     message = refused.value.message
     assert message.endswith(".")
     assert "\n" not in message
-    message.encode()
+    assert message.isprintable()
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "missing", "circle", "zero byte", "below file"])
@@ -156,6 +162,12 @@ def test_unreadable_is_refused(name: str, folder: Path) -> None:
     with pytest.raises(UsageError, match="chmod u\\+r"):
         build_manifest(folder)
     (folder / name).chmod(0o700)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs Linux's /proc")
+def test_file_that_the_system_cannot_read_is_not_checked() -> None:
+    with pytest.raises(CouldNotCheckError, match=r"could not be read \(Input/output error\)"):
+        build_manifest("/proc/self/mem")
 
 
 def test_too_many_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +228,33 @@ def test_folder_that_changes_while_it_is_read(
 def test_file_that_is_added_while_the_folder_is_read(folder: Path) -> None:
     with pytest.raises(IntegrityError, match=r"late\.py changed"):
         build_manifest(folder, progress=lambda *_: (folder / "late.py").touch())
+
+
+def _other_folder(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+    path.symlink_to("moved")
+
+
+def _file_instead(path: Path) -> None:
+    path.rename(path.parent.parent / "moved")
+    path.touch()
+
+
+@pytest.mark.parametrize("swap", [_other_folder, _file_instead])
+def test_folder_that_is_swapped_while_it_is_read(
+    swap: Callable[[Path], object], folder: Path
+) -> None:
+    for number in range(8):
+        (folder / "tokenizer" / f"part-{number}").write_bytes(b"x" * 100)
+    swapped = threading.Event()
+
+    def interfere(done: int, total: int) -> None:
+        if not swapped.is_set():
+            swapped.set()
+            swap(folder / "tokenizer")
+
+    with pytest.raises(IntegrityError, match=r"tokenizer\b.* changed while it was read"):
+        build_manifest(folder, progress=interfere)
 
 
 def test_difference_names_the_file(folder: Path) -> None:
