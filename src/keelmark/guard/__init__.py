@@ -1,1 +1,11 @@
 """The guard: detectors, policy, masking, streams."""
+
+from keelmark.guard.guard import (
+    Guard,
+    GuardedRequest,
+    Result,
+    shipped_policies,
+    shipped_policy,
+)
+
+__all__ = ["Guard", "GuardedRequest", "Result", "shipped_policies", "shipped_policy"]

@@ -65,16 +65,12 @@ class Engine:
                 f"{where} asks for detector {rule.detector!r}, which does not exist; "
                 f"choose one of: {known}."
             )
-        for asked, known_names, noun in (
-            (rule.labels, kind.labels, "label"),
-            (rule.roles, sorted(ROLES), "role"),
-        ):
-            for name in asked:
-                if name not in known_names:
-                    raise UsageError(
-                        f"{where} names {noun} {name!r}, which does not exist; "
-                        f"choose from: {', '.join(known_names)}."
-                    )
+        for role in rule.roles:
+            if role not in ROLES:
+                known = ", ".join(sorted(ROLES))
+                raise UsageError(
+                    f"{where} names role {role!r}, which does not exist; choose from: {known}."
+                )
 
     def _make(self, rule: Rule) -> None:
         kind = self._detectors[rule.detector]
@@ -83,8 +79,14 @@ class Engine:
         except Exception as error:  # boundary: settings are the user's, detectors anybody's
             raise UsageError(
                 f"Guard rule {rule.id!r}: the configuration of detector {rule.detector!r} "
-                f"does not fit: {error}."
+                f"does not fit: {str(error).rstrip('.')}."
             ) from None
+        for label in rule.labels:
+            if label not in made.labels:
+                raise UsageError(
+                    f"Guard rule {rule.id!r} names label {label!r}, which detector "
+                    f"{rule.detector!r} does not give; choose from: {', '.join(made.labels)}."
+                )
         self._made.setdefault(_key(rule), made)
 
     def plan(self, stage: str, role: str = "", *, every: bool = False) -> tuple[Probe, ...]:

@@ -157,3 +157,10 @@ class JsonTape(Tape):
         if self._starts is not None:
             plain = len(self.text) == len(self._wire)
             self._starts = None if plain else [start - cut for start in self._starts[count:]]
+
+
+def as_read(document: str) -> str:
+    """Return how a whole JSON document reads."""
+    tape = JsonTape()
+    tape.push(document, final=True)
+    return tape.text
