@@ -5,7 +5,7 @@ below is the contract between the rooms that act and the room that proves.
 
 service.started: version, bind, policy_digest
 policy.loaded: policy_digest, rules [{id, stage, detector, action, fail, threshold}],
-    detectors {id: {version, tags}}, admission {..}, retention {..}, limits {..}
+    detectors {id: {version, tags, labels}}, admission {..}, retention {..}, limits {..}
 model.vetted: digest, name, verdict, reason, findings {severity: count}, rules [ids found],
     coverage {files, checked, not_checked: counts}, checks {id: version}, policy_digest
 passport.issued: digest, passport (sha256 of the envelope), signer, policy_digest, verdict,
@@ -40,22 +40,27 @@ KEY_REVOKED = "key.revoked"
 REQUEST = "request"
 SUBJECT_ERASED = "subject.erased"
 
-KINDS = frozenset(
-    {
-        SERVICE_STARTED,
-        POLICY_LOADED,
-        MODEL_VETTED,
-        PASSPORT_ISSUED,
-        MODEL_LOADED,
-        MODEL_REFUSED,
-        ENGINE_STARTED,
-        ENGINE_STOPPED,
-        KEY_CREATED,
-        KEY_REVOKED,
-        REQUEST,
-        SUBJECT_ERASED,
-    }
-)
+FIELDS: dict[str, frozenset[str]] = {
+    kind: frozenset(names.split())
+    for kind, names in {
+        SERVICE_STARTED: "version bind policy_digest",
+        POLICY_LOADED: "policy_digest rules detectors admission retention limits",
+        MODEL_VETTED: "digest name verdict reason findings rules coverage checks policy_digest",
+        PASSPORT_ISSUED: "digest passport signer policy_digest verdict not_before not_after",
+        MODEL_LOADED: "digest engine passport load_mode policy_digest",
+        MODEL_REFUSED: "digest engine reason",
+        ENGINE_STARTED: "engine digest reason",
+        ENGINE_STOPPED: "engine digest reason",
+        KEY_CREATED: "key_id name scopes expires",
+        KEY_REVOKED: "key_id name scopes expires",
+        REQUEST: "trace_id trace operation key_id subject model model_digest engine policy_digest"
+        " status error outcome findings not_examined coverage tokens content ms",
+        SUBJECT_ERASED: "subject",
+    }.items()
+}
+"""Kind to the first-level fields of its body."""
+
+KINDS = frozenset(FIELDS)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
