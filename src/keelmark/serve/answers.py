@@ -1,0 +1,237 @@
+"""Answers of engines, guarded: whole, or chunk for chunk. No input or output here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from keelmark.core.ports import RequestGuard
+from keelmark.serve.choice import FILTERED, Choice, numbers_only
+from keelmark.serve.errors import ApiError
+from keelmark.serve.sse import event
+
+_LABELS = frozenset({"id", "object", "model", "system_fingerprint", "service_tier", "provider"})
+_LONGEST_LABEL = 256
+_MOST_CHOICES = 4096
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Asked(NamedTuple):
+    """What the client asked of the answer.
+
+    Attributes:
+        chat: Chat messages, or plain completions.
+        choices: How many choices to expect.
+        usage: Whether the client wants the chunk with the token counts.
+        model: The name to answer with, or "" to keep the engine's.
+        tools: Names of tools as the engine sees them, to the names the client gave.
+        logprobs: The policy's `guard.logprobs`.
+    """
+
+    chat: bool
+    choices: int
+    usage: bool
+    model: str
+    tools: Mapping[str, str]
+    logprobs: str
+
+
+class Answer:
+    """One answer while it passes through the guard.
+
+    Attributes:
+        usage: Token counts as the engine gave them.
+        id: The engine's id of the answer.
+        model: The model's name as the engine gave it.
+        finishes: Index of the choice to its finish reason.
+        done: Whether the engine said that the stream is over.
+    """
+
+    def __init__(self, guard: RequestGuard, asked: Asked) -> None:
+        self.usage: dict[str, Any] = {}
+        self.id = ""
+        self.model = ""
+        self.finishes: dict[int, str] = {}
+        self.done = False
+        self._guard = guard
+        self._asked = asked
+        self._choices: dict[int, Choice] = {}
+        self._last: dict[str, Any] = {}
+
+    @property
+    def complete(self) -> bool:
+        """Whether every expected choice has ended."""
+        ended = sum(choice.ended for choice in self._choices.values())
+        return ended >= self._asked.choices and ended == len(self._choices)
+
+    @property
+    def filtered(self) -> bool:
+        """Whether the guard stopped any choice."""
+        return any(choice.filtered for choice in self._choices.values())
+
+    def kept(self) -> bytes:
+        """Return what may be stored of the answer, JSON, placeholders in place."""
+        choices = sorted(self._choices.items())
+        return _encode([{"index": index, **choice.kept()} for index, choice in choices])
+
+    def whole(self, body: bytes) -> bytes:
+        """Guard a whole answer.
+
+        Raises:
+            ApiError: 502, the engine answered with an error or with something else.
+        """
+        answer = _read(body)
+        if "choices" not in answer:
+            raise _protocol("The engine answered without choices: try again.")
+        out = self._envelope(answer)
+        out["choices"] = [self._whole_choice(choice) for choice in _choices(answer)]
+        if "usage" in answer:
+            out["usage"] = self.usage
+        return _encode(out)
+
+    def chunk(self, data: bytes) -> bytes:
+        """Guard one event of a stream; return the events that may leave now.
+
+        Raises:
+            ApiError: 502, the engine sent an error or something that is not a chunk.
+        """
+        if data == b"[DONE]":
+            self.done = True
+            return b""
+        chunk = _read(data)
+        out = self._last = self._envelope(chunk)
+        if "usage" in chunk and self._asked.usage:
+            out = {**out, "usage": chunk["usage"] and self.usage}
+        choices = _choices(chunk)
+        if not choices:
+            told = self._asked.usage or not chunk.get("usage")
+            return event(_encode({**out, "choices": []})) if told else b""
+        early: list[dict[str, Any]] = []
+        now: list[dict[str, Any]] = []
+        for choice in choices:
+            self._streamed_choice(choice, early, now)
+        events = event(_encode({**out, "choices": early})) if early else b""
+        return events + event(_encode({**out, "choices": now})) if now else events
+
+    def rest(self) -> bytes:
+        """Return what choices without a finish reason still hold, once the engine says it is done.
+
+        Some engines never send a finish reason; their text is complete when the stream is.
+        """
+        late: list[dict[str, Any]] = []
+        for choice in [choice for choice in self._choices.values() if not choice.ended]:
+            before, _ = choice.delta({}, last=True)
+            reason = FILTERED if choice.filtered else "stop"
+            text = {"delta": before} if self._asked.chat else {"text": before.get("text", "")}
+            late.append({"index": choice.index, **text, "finish_reason": reason})
+            self.finishes[choice.index] = reason
+        return event(_encode({**self._last, "choices": late})) if late else b""
+
+    def _envelope(self, answer: dict[str, Any]) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name, value in answer.items():
+            if name in ("choices", "usage"):
+                continue
+            if not isinstance(value, str):
+                out[name] = numbers_only(value)
+            elif name in _LABELS:
+                out[name] = value[:_LONGEST_LABEL]
+        if isinstance(answer.get("usage"), dict):
+            self.usage = numbers_only(answer["usage"])
+        self.id = out.get("id") or self.id
+        self.model = out.get("model") or self.model
+        if self._asked.model and "model" in out:
+            out["model"] = self._asked.model
+        return out
+
+    def _choice(self, given: Any) -> Choice:
+        if not isinstance(given, dict):
+            raise _protocol("The engine sent a choice that is not an object: try again.")
+        index = given.get("index", 0)
+        if not isinstance(index, int) or not 0 <= index < _MOST_CHOICES:
+            raise _protocol("The engine sent a choice without a number: try again.")
+        choice = self._choices.get(index)
+        if choice is None:
+            asked = self._asked
+            choice = self._choices[index] = Choice(self._guard, index, asked.tools, asked.logprobs)
+        return choice
+
+    def _whole_choice(self, given: Any) -> dict[str, Any]:
+        choice = self._choice(given)
+        if choice.ended:
+            raise _protocol("The engine sent the same choice twice: try again.")
+        field = "message" if self._asked.chat else "text"
+        piece = self._piece(choice, given, field, last=True)[1]
+        if choice.filtered and self._asked.chat:
+            piece["message"].pop("tool_calls", None)
+            piece["message"].pop("function_call", None)
+        return piece
+
+    def _streamed_choice(
+        self, given: Any, early: list[dict[str, Any]], now: list[dict[str, Any]]
+    ) -> None:
+        choice = self._choice(given)
+        if choice.ended:
+            return
+        field = "delta" if self._asked.chat else "text"
+        last = given.get("finish_reason") is not None
+        before, piece = self._piece(choice, given, field, last=last)
+        if before:
+            text = {"delta": before} if self._asked.chat else before
+            early.append({"index": choice.index, **text, "finish_reason": None})
+        now.append(piece)
+
+    def _piece(
+        self, choice: Choice, given: dict[str, Any], field: str, *, last: bool
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        chat = self._asked.chat
+        delta = given.get(field) if chat else {"text": given.get("text", "")}
+        if delta is None:
+            delta = {}
+        if not isinstance(delta, dict) or not (chat or isinstance(delta["text"], str)):
+            raise _protocol(f"The engine sent a choice whose `{field}` is malformed: try again.")
+        before, out = choice.delta(delta, last=last)
+        piece: dict[str, Any] = {"index": choice.index}
+        for name, value in given.items():
+            if name == field:
+                piece.update({field: out} if chat else out)
+            elif name == "logprobs":
+                piece[name] = choice.logprobs(value, out, legacy=not chat)
+            elif name not in ("index", "finish_reason"):
+                piece[name] = choice.word(name, value)
+        if choice.filtered:
+            piece["finish_reason"] = FILTERED
+            piece.pop("logprobs", None)
+        else:
+            piece["finish_reason"] = choice.word("finish_reason", given.get("finish_reason"))
+        if choice.ended:
+            self.finishes[choice.index] = str(piece["finish_reason"])
+        return before, piece
+
+
+def _read(data: bytes) -> dict[str, Any]:
+    try:
+        answer = _decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise _protocol("The engine sent something that is not JSON: try again.") from None
+    if not isinstance(answer, dict):
+        raise _protocol("The engine sent something that is not an object: try again.")
+    if answer.get("error"):
+        raise ApiError(502, "engine_error", "The engine failed while it answered: try again.")
+    return answer
+
+
+def _choices(answer: dict[str, Any]) -> list[Any]:
+    choices = answer.get("choices")
+    if choices is None:
+        return []
+    if not isinstance(choices, list):
+        raise _protocol("The engine sent choices that are not a list: try again.")
+    return choices
+
+
+def _protocol(message: str) -> ApiError:
+    return ApiError(502, "engine_protocol", message)

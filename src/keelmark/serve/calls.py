@@ -1,0 +1,233 @@
+"""A call of a model: the stages it passes, in order, each a small function.
+
+A stage takes the call as far as it has come and returns it a step further; it raises `ApiError`
+to answer at once. The list at the end is the pipeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+import msgspec
+
+from keelmark.core import semconv
+from keelmark.core.ports import RequestGuard
+from keelmark.core.trace import Trace
+from keelmark.serve.answers import Asked
+from keelmark.serve.config import GatewayConfig
+from keelmark.serve.engine import Engine
+from keelmark.serve.errors import ApiError, bad_request
+from keelmark.serve.fields import refuse_dangerous
+from keelmark.serve.http import Request, check_json, read_body
+from keelmark.serve.keys import KeyRing, require
+from keelmark.serve.segments import read_segments, write_back
+from keelmark.serve.shapes import check_chat, check_common, check_completion, check_embeddings
+from keelmark.serve.traces import note_engine, note_request, stamp
+
+LONGEST_SUBJECT = 256
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind of call.
+
+    Attributes:
+        operation: OpenTelemetry operation.
+        path: Where engines answer it, below their base URL.
+        check: Checks the shape of a body, returns the number of answers to expect.
+        streams: Whether its answer may be streamed.
+    """
+
+    operation: str
+    path: str
+    check: Callable[..., int]
+    streams: bool
+
+
+CHAT = Kind(semconv.OP_CHAT, "/chat/completions", check_chat, streams=True)
+COMPLETION = Kind(semconv.OP_COMPLETION, "/completions", check_completion, streams=True)
+EMBEDDINGS = Kind(semconv.OP_EMBEDDINGS, "/embeddings", check_embeddings, streams=False)
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as far as it has come.
+
+    Attributes:
+        request: What came in.
+        kind: Which kind of call it is.
+        trace: Its record; the one part that fills as it goes.
+        guard: The guard of this request, with its vault, once it has judged the prompt.
+        body: The decoded body; from the guard on with the guard's texts in it.
+        asked: What the client wants of the answer.
+        engine: Who answers.
+        prompt: The body as the engine gets it.
+    """
+
+    request: Request
+    kind: Kind
+    trace: Trace
+    guard: RequestGuard | None = None
+    body: dict[str, Any] = {}
+    asked: Asked | None = None
+    engine: Engine | None = None
+    prompt: bytes = b""
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """What the stages may use."""
+
+    config: GatewayConfig
+    keys: KeyRing
+
+
+Stage = Callable[[Desk, Call], Awaitable[Call]]
+_with = msgspec.structs.replace
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+async def authenticate(desk: Desk, call: Call) -> Call:
+    """No key, no answer."""
+    since = perf_counter()
+    key = await desk.keys.recognise(call.request.headers.get(b"authorization"))
+    require(key, "models")
+    call.trace.key_id = call.trace.subject = key.id
+    stamp(call.trace, "key", since)
+    return call
+
+
+async def read(desk: Desk, call: Call) -> Call:
+    """Read and decode the body."""
+    check_json(call.request)
+    raw = await read_body(call.request, desk.config.policy.limits)
+    since = perf_counter()
+    body = decode_body(raw)
+    stamp(call.trace, "parse", since)
+    return _with(call, body=body)
+
+
+def decode_body(raw: bytes) -> Any:
+    """Decode a JSON body.
+
+    Raises:
+        ApiError: 400, saying what is wrong with it.
+    """
+    if not raw:
+        raise bad_request("The body is empty: send a JSON object.")
+    try:
+        return _decode(raw)
+    except UnicodeDecodeError as error:
+        reason = f"it is not valid UTF-8 at byte {error.start} of a string"
+    except msgspec.ValidationError:
+        reason = "it holds a number that is out of range"
+    except msgspec.DecodeError as error:
+        detail = str(error).removeprefix("JSON is malformed: ")
+        reason = detail if detail != str(error) else "it is cut short, or a \\u escape is broken"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except ValueError:
+        reason = "it holds a number with too many digits"
+    raise bad_request(f"The body is not valid JSON: {reason}.", code="invalid_json")
+
+
+async def check(desk: Desk, call: Call) -> Call:
+    """Check the shape; note what was asked."""
+    body, trace = call.body, call.trace
+    trace.model = check_common(body)
+    choices = call.kind.check(body, guarded=desk.config.guarded)
+    refuse_dangerous(body, call.kind.operation)
+    trace.stream = bool(call.kind.streams and body.get("stream"))
+    trace.subject = _subject(call) or trace.key_id
+    note_request(trace, body)
+    options = body.get("stream_options") or {}
+    asked = Asked(
+        chat=call.kind is CHAT,
+        choices=choices,
+        usage=options.get("include_usage") is True,
+        model="",
+        tools={},
+        logprobs=desk.config.policy.guard.logprobs,
+    )
+    return _with(call, asked=asked)
+
+
+def _subject(call: Call) -> str:
+    header = call.request.headers.get(b"x-keelmark-subject", b"").decode("utf-8", "replace")
+    body = call.body
+    subject = header or body.get("safety_identifier") or body.get("user") or ""
+    if len(subject) > LONGEST_SUBJECT:
+        raise bad_request(f"A subject has at most {LONGEST_SUBJECT} characters.", "user")
+    return str(subject)
+
+
+async def choose(desk: Desk, call: Call) -> Call:
+    """Choose the engine that answers to the name."""
+    name = call.trace.model
+    named = [e for e in desk.config.engines if name in e.models]
+    found = named or [e for e in desk.config.engines if not e.models]
+    if not found:
+        raise ApiError(
+            404,
+            "model_not_found",
+            f"There is no model `{name}` here: GET /v1/models lists what there is.",
+            param="model",
+        )
+    engine = next((e for e in found if e.ready), found[0])
+    note_engine(call.trace, engine)
+    if not engine.digest and desk.config.policy.admission.unattested == "refuse":
+        raise ApiError(
+            403,
+            "unattested",
+            f"The engine `{engine.id}` shows no passport for its weights and the policy refuses "
+            "such engines: serve an admitted model, or set admission.unattested to allow.",
+        )
+    if not engine.ready:
+        raise ApiError(
+            503,
+            "engine_unavailable",
+            f"The engine `{engine.id}` is not ready: try again in a moment.",
+            retry_after=2,
+        )
+    if engine.upstream_model and call.asked is not None:
+        call.body["model"] = engine.upstream_model
+        return _with(call, engine=engine, asked=call.asked._replace(model=name))
+    return _with(call, engine=engine)
+
+
+async def judge(desk: Desk, call: Call) -> Call:
+    """Let the guard judge and mask everything the model will read."""
+    since = perf_counter()
+    reading = read_segments(call.body, desk.config.policy.limits)
+    guard = desk.config.guard.open()
+    result = await guard.check_input(reading.segments)
+    call.trace.input = result.verdict
+    if result.verdict.stops:
+        stamp(call.trace, "guard_input", since)
+        reason = result.verdict.reason or "The guard stopped this prompt."
+        raise ApiError(400, "content_filter", reason, param="prompt")
+    names = _tool_names(call.body)
+    write_back(reading, result.texts)
+    if call.trace.stream:
+        options = call.body.get("stream_options") or {}
+        call.body["stream_options"] = {**options, "include_usage": True}
+    asked = call.asked and call.asked._replace(tools=_renamed(names, call.body))
+    prompt = _encode(call.body)
+    stamp(call.trace, "guard_input", since)
+    return _with(call, guard=guard, asked=asked, prompt=prompt)
+
+
+def _tool_names(body: dict[str, Any]) -> list[str]:
+    tools = [t.get("function", t.get("custom")) for t in body.get("tools") or ()]
+    functions = [*tools, *(body.get("functions") or ())]
+    names = [f.get("name") for f in functions if isinstance(f, dict)]
+    return [name for name in names if isinstance(name, str)]
+
+
+def _renamed(names: list[str], body: dict[str, Any]) -> dict[str, str]:
+    """Names as the engine sees them to the names that the client gave."""
+    return dict(zip(_tool_names(body), names, strict=True)) if names else {}
+
+
+PREPARE: tuple[Stage, ...] = (authenticate, read, check, choose, judge)
+"""The way of a call to its engine."""

@@ -1,0 +1,214 @@
+"""One choice of an answer: every text in it goes through a channel of the guard.
+
+The same code reads streamed deltas and whole messages (a message is one long delta), so both
+release the same text. Strings that nobody has heard of are channels too; lists and objects that
+nobody has heard of keep their numbers and lose their strings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from keelmark.core.ports import RequestGuard, TextStream
+from keelmark.serve.errors import ApiError
+from keelmark.serve.logprobs import SampledTokens
+
+Path = tuple[str | int, ...]
+
+FILTERED = "content_filter"
+_ROLES = frozenset({"assistant", "tool", "user", "system", "developer", "function"})
+_KINDS = frozenset({"function", "custom", "text"})
+_WORD = re.compile(r"[a-z_]{1,32}\Z")
+_TEXTS = ("content", "text")
+
+
+class Choice:
+    """One choice while it is answered.
+
+    Attributes:
+        ended: Whether it is complete; nothing more leaves.
+        filtered: Whether the guard stopped it.
+    """
+
+    def __init__(
+        self, guard: RequestGuard, index: int, tools: Mapping[str, str], logprobs: str
+    ) -> None:
+        self.ended = False
+        self.filtered = False
+        self.index = index
+        self._guard = guard
+        self._tools = tools
+        self._full_logprobs = logprobs == "full"
+        self._tokens = SampledTokens()
+        self._open: dict[Path, TextStream] = {}
+        self._closed: dict[Path, TextStream] = {}
+        self._last_call: int | None = None
+
+    def kept(self) -> dict[str, str]:
+        """Return what may be stored of this choice: channel to text, placeholders in place."""
+        streams = {**self._closed, **self._open}
+        return {_name(path): stream.kept for path, stream in streams.items() if stream.kept}
+
+    def delta(self, delta: dict[str, Any], *, last: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Guard one piece of a message.
+
+        Args:
+            delta: The piece as the engine sent it; a whole message is one piece.
+            last: Whether the choice is complete after it.
+
+        Returns:
+            What must leave before the piece (often empty), and the piece as it may leave.
+        """
+        before: dict[str, Any] = {}
+        out: dict[str, Any] = {}
+        for name, value in delta.items():
+            if name == "tool_calls" and isinstance(value, list):
+                out[name] = []
+                for at, call in enumerate(value):
+                    out[name].append(self._call(call, at, out, before))
+            elif name == "function_call" and isinstance(value, dict):
+                out[name] = self._function(value, (name,))
+            elif name == "role" and value in _ROLES:
+                out[name] = value
+            elif isinstance(value, str):
+                out[name] = self._feed((name,), value)
+            elif name == "content" and value is not None:
+                raise _protocol("The engine sent content that is not text: ask it for text.")
+            else:
+                out[name] = numbers_only(value)
+        self._settle()
+        if last and not self.filtered:
+            for path in list(self._open):
+                self._place(path, self._finish(path), out, before)
+            self._settle()
+        self.ended = last or self.filtered
+        return before, out
+
+    def logprobs(self, given: Any, out: dict[str, Any], *, legacy: bool) -> Any:
+        """Return the log-probabilities that may leave with a piece."""
+        if self._full_logprobs:
+            return given
+        released = out.get(_TEXTS[legacy])
+        text = released if isinstance(released, str) else ""
+        return self._tokens.take(given, text, legacy=legacy)
+
+    def word(self, name: str, value: Any) -> Any:
+        """Guard a field beside the message: plain words and numbers pass, text is judged whole."""
+        if isinstance(value, str) and not _WORD.match(value):
+            return self._whole((name,), value)
+        return value if isinstance(value, str) else numbers_only(value)
+
+    def _settle(self) -> None:
+        if any(stream.blocked for stream in self._open.values()) or any(
+            stream.blocked for stream in self._closed.values()
+        ):
+            self.filtered = self.ended = True
+
+    def _channel(self, path: Path, *, is_json: bool = False) -> TextStream:
+        stream = self._open.get(path)
+        if stream is None:
+            if path in self._closed:
+                raise _protocol("The engine went back to a part it had closed: try again.")
+            name = f"choices[{self.index}].{_name(path)}"
+            stream = self._open[path] = self._guard.channel(name, is_json=is_json)
+        return stream
+
+    def _feed(self, path: Path, text: str, *, is_json: bool = False) -> str:
+        return self._channel(path, is_json=is_json).feed(text)
+
+    def _finish(self, path: Path) -> str:
+        stream = self._closed[path] = self._open.pop(path)
+        return stream.finish()
+
+    def _whole(self, path: Path, text: str) -> str:
+        return self._feed(path, text) + self._finish(path)
+
+    def _call(
+        self, call: Any, at: int, piece: dict[str, Any], before: dict[str, Any]
+    ) -> dict[str, Any]:
+        if not isinstance(call, dict):
+            raise _protocol("The engine sent a tool call that is not an object: try again.")
+        number = call.get("index", at)
+        number = number if isinstance(number, int) else at
+        if self._last_call is not None and number != self._last_call:
+            for done in [p for p in self._open if p[:2] == ("tool_calls", self._last_call)]:
+                self._place(done, self._finish(done), piece, before)
+        self._last_call = number
+        path: Path = ("tool_calls", number)
+        out: dict[str, Any] = {}
+        for name, value in call.items():
+            if name in ("function", "custom") and isinstance(value, dict):
+                out[name] = self._function(value, (*path, name))
+            elif name == "type" and value in _KINDS:
+                out[name] = value
+            elif isinstance(value, str):
+                out[name] = self._whole((*path, name), value) if value else value
+            else:
+                out[name] = numbers_only(value)
+        return out
+
+    def _function(self, function: dict[str, Any], path: Path) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name, value in function.items():
+            if not isinstance(value, str):
+                out[name] = numbers_only(value)
+            elif name != "name":
+                out[name] = self._feed((*path, name), value, is_json=name == "arguments")
+            elif value in self._tools:
+                out[name] = self._tools[value]
+            else:
+                out[name] = self._whole((*path, name), value) if value else value
+        return out
+
+    def _place(self, path: Path, rest: str, out: dict[str, Any], before: dict[str, Any]) -> None:
+        """Put the rest of a channel into the piece itself if it has it, else before the piece."""
+        if not rest:
+            return
+        holder: Any = _reach(out, path)
+        if holder is None:
+            holder = before
+            if path[0] == "tool_calls":
+                calls = before.setdefault("tool_calls", [])
+                if not calls or calls[-1]["index"] != path[1]:
+                    calls.append({"index": path[1]})
+                holder = calls[-1]
+            for name in path[2 if path[0] == "tool_calls" else 0 : -1]:
+                holder = holder.setdefault(name, {})
+        holder[path[-1]] = holder.get(path[-1], "") + rest
+
+
+def _reach(out: dict[str, Any], path: Path) -> Any:
+    """The object in the piece that holds the last name of the path, or None."""
+    holder: Any = out
+    for name in path[:-1]:
+        if isinstance(holder, list):
+            calls = [c for at, c in enumerate(holder) if c.get("index", at) == name]
+            holder = calls[-1] if calls else None
+        else:
+            holder = holder.get(name)
+        if holder is None:
+            return None
+    return holder if isinstance(holder.get(path[-1]), str) else None
+
+
+def _protocol(message: str) -> ApiError:
+    return ApiError(502, "engine_protocol", message)
+
+
+def _name(path: Path) -> str:
+    text = str(path[0])
+    for part in path[1:]:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text
+
+
+def numbers_only(value: Any) -> Any:
+    """Return a value without its strings and without lists of numbers (which may be tokens)."""
+    if isinstance(value, dict):
+        kept = {k: numbers_only(v) for k, v in value.items() if not isinstance(v, str)}
+        return {k: v for k, v in kept.items() if _WORD.match(k)}
+    if isinstance(value, list):
+        return [numbers_only(item) for item in value if isinstance(item, dict)]
+    return None if isinstance(value, str) else value

@@ -1,0 +1,49 @@
+"""What the gateway is made of: everything it needs comes in here, nothing is looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from keelmark.core.policy import Policy
+from keelmark.core.ports import GuardPort, Recorder, Transport
+from keelmark.core.trace import Trace
+from keelmark.serve.engine import Engine
+from keelmark.serve.keys import KeySource
+
+
+def _no_metrics() -> str:
+    return ""
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a gateway.
+
+    Attributes:
+        engines: Ways to reach tokens; the first that answers to a name and is ready serves it.
+        guard: The guard of prompts and answers.
+        recorder: Where finished requests go, durably, before their last byte is sent.
+        keys: Where API keys are kept.
+        transport: The one way to an engine.
+        policy: Limits, admission, retention.
+        metrics: Returns the text of `/metrics`.
+        on_trace: Called with every finished request on a `/v1` route, after it was recorded;
+            also with those that are not recorded (no valid key, overload).
+        version: Keelmark's version, for `/healthz`.
+    """
+
+    engines: Sequence[Engine]
+    guard: GuardPort
+    recorder: Recorder
+    keys: KeySource
+    transport: Transport
+    policy: Policy = Policy()
+    metrics: Callable[[], str] = _no_metrics
+    on_trace: Sequence[Callable[[Trace], None]] = ()
+    version: str = ""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether any rule is in force; without any, prompts as token ids may pass."""
+        return bool(self.policy.guard.rules)

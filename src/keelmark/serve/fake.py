@@ -1,0 +1,242 @@
+"""A fake engine: OpenAI's protocol with scripted answers and faults, no model behind it.
+
+It ships with Keelmark so that policies can be tried without a model, and so that tests need no
+mocks: run it with `uvicorn`, or hand it to any ASGI server, and point an upstream engine at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from keelmark.serve.http import EVENTS, JSON, Message, Receive, Scope, Send
+
+Fault = Literal[
+    "",
+    "slow",
+    "cut",
+    "malformed",
+    "split",
+    "no_done",
+    "error",
+    "error_in_stream",
+    "error_as_200",
+    "hang",
+]
+
+
+class Script(msgspec.Struct, frozen=True, kw_only=True):
+    """What to answer.
+
+    Attributes:
+        pieces: The answer, one stream chunk each.
+        echo: Answer with the text of the last message instead.
+        deltas: Whole deltas to stream instead of pieces (tool calls, reasoning), or the message.
+        logprobs: Whether to send the log-probability of each piece as one token.
+        fault: `slow` waits before the first byte; `cut` closes after `after` chunks; `malformed`
+            sends a broken line there; `split` sends single bytes; `no_done` leaves out the last
+            event; `error` answers `status`; `error_in_stream` sends an error event;
+            `error_as_200` answers 200 with an error; `hang` stops sending after `after` chunks.
+        after: Chunks before the fault.
+        delay: Seconds to wait for `slow`, or between chunks.
+        status: Status of `error`.
+        finish: Finish reason.
+    """
+
+    pieces: tuple[str, ...] = ("Hello", " from", " the", " fake", " engine.")
+    echo: bool = False
+    deltas: tuple[dict[str, Any], ...] = ()
+    logprobs: bool = False
+    fault: Fault = ""
+    after: int = 2
+    delay: float = 0.0
+    status: int = 500
+    finish: str = "stop"
+
+
+class FakeEngine:
+    """An ASGI application that answers by script.
+
+    Args:
+        script: The script, or a function from the request body to one.
+
+    Attributes:
+        received: The bodies of all requests so far, as they came.
+        running: Answers under way now.
+        cancelled: Answers whose client left before the end.
+    """
+
+    def __init__(self, script: Script | Callable[[dict[str, Any]], Script] | None = None) -> None:
+        self.script = script or Script()
+        self.received: list[dict[str, Any]] = []
+        self.running = 0
+        self.cancelled = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            while (message := await receive())["type"] != "lifespan.shutdown":
+                await send({"type": message["type"] + ".complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        if scope["method"] == "GET":
+            models = {"object": "list", "data": [{"id": "fake", "object": "model"}]}
+            await _whole(send, 200, msgspec.json.encode(models))
+            return
+        body = msgspec.json.decode(await _read(receive))
+        self.received.append(body)
+        script = self.script if isinstance(self.script, Script) else self.script(body)
+        self.running += 1
+        answering = asyncio.create_task(self._answer(scope["path"], body, script, send))
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                self.cancelled += 1
+        finally:
+            self.running -= 1
+            for task in (answering, leaving):
+                task.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+
+    async def _answer(self, path: str, body: dict[str, Any], script: Script, send: Send) -> None:
+        if script.fault == "slow":
+            await asyncio.sleep(script.delay)
+        if script.fault in ("error", "error_as_200"):
+            error = {"error": {"message": "scripted failure", "type": "server_error"}}
+            status = script.status if script.fault == "error" else 200
+            await _whole(send, status, msgspec.json.encode(error))
+        elif path.endswith("/embeddings"):
+            await _whole(send, 200, msgspec.json.encode(_vectors(body)))
+        elif body.get("stream"):
+            await _stream(send, script, _chunks(path, body, script))
+        else:
+            await _whole(send, 200, msgspec.json.encode(_message(path, body, script)))
+
+
+def _pieces(body: dict[str, Any], script: Script) -> list[str]:
+    if not script.echo:
+        return list(script.pieces)
+    last = body.get("prompt") or (body.get("messages") or [{}])[-1].get("content") or ""
+    text = last if isinstance(last, str) else msgspec.json.encode(last).decode()
+    return [text[at : at + 4] for at in range(0, len(text), 4)]
+
+
+def _usage(pieces: int) -> dict[str, int]:
+    return {"prompt_tokens": 7, "completion_tokens": pieces, "total_tokens": 7 + pieces}
+
+
+def _envelope(kind: str, body: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "fake-1", "object": kind, "created": 1, "model": body.get("model")}
+
+
+def _token(text: str) -> dict[str, Any]:
+    other = {"token": "secret", "logprob": -3.0, "bytes": None}
+    raw = list(text.encode())
+    return {"token": text, "logprob": -0.5, "bytes": raw, "top_logprobs": [other]}
+
+
+def _chunks(path: str, body: dict[str, Any], script: Script) -> list[dict[str, Any]]:
+    chat = path.endswith("/chat/completions")
+    pieces = _pieces(body, script)
+    deltas: list[dict[str, Any]] = list(script.deltas) or [{"content": piece} for piece in pieces]
+    envelope = _envelope("chat.completion.chunk" if chat else "text_completion", body)
+    chunks = []
+    for index in range(body.get("n") or 1):
+        for at, delta in enumerate(
+            [{"role": "assistant", "content": ""}, *deltas] if chat else deltas
+        ):
+            part = {"delta": delta} if chat else {"text": delta["content"]}
+            choice = {"index": index, **part, "finish_reason": None}
+            if script.logprobs and at:
+                choice["logprobs"] = {"content": [_token(delta.get("content") or "")]}
+            chunks.append({**envelope, "choices": [choice]})
+        part = {"delta": {}} if chat else {"text": ""}
+        last = {"index": index, **part, "finish_reason": script.finish}
+        chunks.append({**envelope, "choices": [last]})
+    if (body.get("stream_options") or {}).get("include_usage"):
+        chunks.append({**envelope, "choices": [], "usage": _usage(len(pieces))})
+    return chunks
+
+
+def _message(path: str, body: dict[str, Any], script: Script) -> dict[str, Any]:
+    chat = path.endswith("/chat/completions")
+    pieces = _pieces(body, script)
+    message: dict[str, Any] = {"role": "assistant", "content": "".join(pieces)}
+    if script.deltas:
+        message = {"role": "assistant", **script.deltas[0]}
+    part = {"message": message} if chat else {"text": "".join(pieces)}
+    choices: list[dict[str, Any]] = [
+        {"index": index, **part, "finish_reason": script.finish}
+        for index in range(body.get("n") or 1)
+    ]
+    if script.logprobs:
+        choices[0]["logprobs"] = {"content": [_token(piece) for piece in pieces]}
+    kind = "chat.completion" if chat else "text_completion"
+    return {**_envelope(kind, body), "choices": choices, "usage": _usage(len(pieces))}
+
+
+def _vectors(body: dict[str, Any]) -> dict[str, Any]:
+    inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
+    data = [
+        {"object": "embedding", "index": at, "embedding": [0.25, -0.5, float(len(text))]}
+        for at, text in enumerate(inputs)
+    ]
+    usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
+    return {"object": "list", "data": data, "model": body.get("model"), "usage": usage}
+
+
+async def _stream(send: Send, script: Script, chunks: list[dict[str, Any]]) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [EVENTS]})
+    for at, chunk in enumerate(chunks):
+        if at == script.after and script.fault in ("cut", "malformed", "error_in_stream", "hang"):
+            await _fault(send, script.fault)
+            return
+        data = b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+        size = 1 if script.fault == "split" else len(data)
+        for start in range(0, len(data), size):
+            await _part(send, data[start : start + size])
+        if script.fault != "slow":
+            await asyncio.sleep(script.delay)
+    if script.fault != "no_done":
+        await _part(send, b"data: [DONE]\n\n")
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _fault(send: Send, fault: Fault) -> None:
+    if fault == "hang":
+        await asyncio.Event().wait()
+    if fault == "malformed":
+        await _part(send, b'data: {"choices": [{"delta"\n\n')
+    if fault == "error_in_stream":
+        await _part(send, b'data: {"error": {"message": "scripted failure"}}\n\n')
+    if fault == "cut":
+        await _part(send, b'data: {"choi')
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _part(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+async def _whole(send: Send, status: int, body: bytes) -> None:
+    headers = [JSON, (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _read(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message: Message = await receive()
+        body += bytes(message.get("body", b""))
+        if not message.get("more_body"):
+            return body
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,198 @@
+"""The gateway: a pure ASGI application. A table of routes, and a list of stages behind them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from keelmark.core.errors import KeelmarkError
+from keelmark.core.trace import Trace
+from keelmark.serve.calls import CHAT, COMPLETION, EMBEDDINGS, Desk, Kind
+from keelmark.serve.config import GatewayConfig
+from keelmark.serve.errors import ApiError, as_api_error
+from keelmark.serve.http import (
+    JSON,
+    Message,
+    Receive,
+    Request,
+    Scope,
+    Send,
+    check_headers,
+    request_of,
+    send_whole,
+)
+from keelmark.serve.keys import KeyRing, require
+from keelmark.serve.listing import Listing
+from keelmark.serve.moderation import MODERATION, Moderating
+from keelmark.serve.serving import Serving
+from keelmark.serve.traces import new_trace
+from keelmark.serve.wire import Wire, keelmark_headers
+
+log = logging.getLogger("keelmark.serve")
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[["Gateway", Request], Awaitable[None]]
+
+_METRICS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
+_LOOPBACK = ("127.", "::1")
+
+
+class Gateway:
+    """An ASGI application.
+
+    Attributes:
+        keys: The key ring; `keys.forget()` makes a revocation by this process hold at once.
+        active: Model calls at work now.
+    """
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self.config = config
+        self.keys = KeyRing(config.keys)
+        self.active = 0
+        self._desk = Desk(config, self.keys)
+        self._listing = Listing(config.transport)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request, or the lifespan protocol."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"Keelmark speaks HTTP, not {scope['type']}.")
+        request = request_of(scope, receive, send)
+        try:
+            check_headers(request, self.config.policy.limits)
+            await _route(request)(self, request)
+        except KeelmarkError as error:
+            await self.refuse(request, as_api_error(error))
+
+    def trace(self) -> Trace:
+        """Return a trace for an answer that is no model call; it is not recorded."""
+        return new_trace("", self.config.guard.policy_digest)
+
+    async def refuse(self, request: Request, error: ApiError) -> None:
+        """Answer with an error."""
+        await Wire(request, self.trace()).fail(error)
+
+    async def answer(self, request: Request, value: Any, status: int = 200) -> None:
+        """Answer with JSON."""
+        headers = [JSON, *keelmark_headers(self.trace())]
+        await send_whole(request, status, headers, msgspec.json.encode(value))
+
+    async def serve(self, request: Request, kind: Kind, serving: type[Serving]) -> None:
+        """Serve a model call unless too many are at work."""
+        limit = self.config.policy.limits.concurrent
+        if self.active >= limit:
+            trace = new_trace(kind.operation, self.config.guard.policy_digest)
+            trace.status, trace.error = 503, "overloaded"
+            for hook in self.config.on_trace:
+                hook(trace)
+            message = f"{limit} requests are at work already: try again in a moment."
+            raise ApiError(503, "overloaded", message, retry_after=1)
+        self.active += 1
+        try:
+            await serving(self._desk, request, kind).run()
+        finally:
+            self.active -= 1
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Return the models that can be called."""
+        return await self._listing.models(self.config.engines)
+
+
+def build_app(config: GatewayConfig) -> Gateway:
+    """Return the gateway as an ASGI application."""
+    return Gateway(config)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message: Message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _calls(kind: Kind, serving: type[Serving] = Serving) -> Handler:
+    async def handler(gateway: Gateway, request: Request) -> None:
+        await gateway.serve(request, kind, serving)
+
+    return handler
+
+
+async def _models(gateway: Gateway, request: Request) -> None:
+    require(await gateway.keys.recognise(request.headers.get(b"authorization")), "models")
+    await gateway.answer(request, {"object": "list", "data": await gateway.models()})
+
+
+async def _model(gateway: Gateway, request: Request) -> None:
+    require(await gateway.keys.recognise(request.headers.get(b"authorization")), "models")
+    name = request.path.removeprefix("/v1/models/")
+    for model in await gateway.models():
+        if model["id"] == name:
+            await gateway.answer(request, model)
+            return
+    raise ApiError(
+        404,
+        "model_not_found",
+        f"There is no model `{name[:256]}` here: GET /v1/models lists what there is.",
+        param="model",
+    )
+
+
+async def _healthz(gateway: Gateway, request: Request) -> None:
+    await gateway.answer(request, {"status": "alive", "version": gateway.config.version})
+
+
+async def _readyz(gateway: Gateway, request: Request) -> None:
+    engines = {engine.id: engine.ready for engine in gateway.config.engines}
+    ready = any(engines.values())
+    answer = {"status": "ready" if ready else "not ready", "engines": engines}
+    await gateway.answer(request, answer, 200 if ready else 503)
+
+
+async def _metrics(gateway: Gateway, request: Request) -> None:
+    """Open to this machine itself, so that a local Prometheus needs no key; else to `admin`.
+
+    A reverse proxy on this machine also connects from loopback, but says so in its headers:
+    what it forwards needs a key.
+    """
+    headers = request.headers
+    local = request.peer.startswith(_LOOPBACK) and not any(h in headers for h in _FORWARDED)
+    if not local:
+        require(await gateway.keys.recognise(headers.get(b"authorization")), "admin")
+    out = [_METRICS, *keelmark_headers(gateway.trace())]
+    await send_whole(request, 200, out, gateway.config.metrics().encode())
+
+
+ROUTES: dict[str, dict[str, Handler]] = {
+    "/v1/chat/completions": {"POST": _calls(CHAT)},
+    "/v1/completions": {"POST": _calls(COMPLETION)},
+    "/v1/embeddings": {"POST": _calls(EMBEDDINGS)},
+    "/v1/moderations": {"POST": _calls(MODERATION, Moderating)},
+    "/v1/models": {"GET": _models},
+    "/healthz": {"GET": _healthz},
+    "/readyz": {"GET": _readyz},
+    "/metrics": {"GET": _metrics},
+}
+"""Path to method to handler; `/v1/models/{id}` beside it because names may hold slashes."""
+
+
+def _route(request: Request) -> Handler:
+    methods = ROUTES.get(request.path)
+    if methods is None and request.path.startswith("/v1/models/"):
+        methods = {"GET": _model}
+    if methods is None:
+        raise ApiError(
+            404, "not_found", "There is nothing at this address: see /v1/models for a start."
+        )
+    method = "GET" if request.method == "HEAD" else request.method
+    handler = methods.get(method)
+    if handler is None:
+        allowed = ", ".join(methods)
+        raise ApiError(405, "method_not_allowed", f"This address answers to {allowed} only.")
+    return handler

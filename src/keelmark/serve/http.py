@@ -1,0 +1,123 @@
+"""One HTTP request and its answer, over ASGI and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, NamedTuple
+
+from keelmark.core.policy import Limits
+from keelmark.serve.errors import ApiError, ClientGoneError
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON = (b"content-type", b"application/json")
+EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+
+
+class Request(NamedTuple):
+    """What came in, headers in lower case."""
+
+    method: str
+    path: str
+    headers: dict[bytes, bytes]
+    header_bytes: int
+    peer: str
+    receive: Receive
+    send: Send
+
+
+def request_of(scope: Scope, receive: Receive, send: Send) -> Request:
+    """Return the request of an ASGI scope."""
+    client = scope.get("client")
+    return Request(
+        scope["method"],
+        scope["path"],
+        dict(scope["headers"]),
+        sum(len(name) + len(value) + 4 for name, value in scope["headers"]),
+        client[0] if client else "",
+        receive,
+        send,
+    )
+
+
+def check_headers(request: Request, limits: Limits) -> None:
+    """Refuse a header block that is too long.
+
+    Raises:
+        ApiError: 431.
+    """
+    if request.header_bytes > limits.header_bytes:
+        raise ApiError(
+            431, "headers_too_large", f"The headers are longer than {limits.header_bytes} bytes."
+        )
+
+
+def check_json(request: Request) -> None:
+    """Refuse a body that is not plain JSON.
+
+    Raises:
+        ApiError: 415.
+    """
+    coding = request.headers.get(b"content-encoding", b"identity").strip().lower()
+    if coding not in (b"", b"identity"):
+        raise ApiError(
+            415, "unsupported_encoding", "Compressed bodies are not read: send plain JSON."
+        )
+    kind = request.headers.get(b"content-type", JSON[1]).lower()
+    media, _, rest = kind.partition(b";")
+    charset = rest.partition(b"charset=")[2].strip(b' "')
+    if media.strip() != JSON[1] or charset not in (b"", b"utf-8", b"utf8"):
+        raise ApiError(
+            415, "unsupported_content_type", "Send the body as `content-type: application/json`."
+        )
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """Read the whole body, or refuse it as early as possible.
+
+    Raises:
+        ApiError: 413 when it is too long, 408 when it takes too long.
+        ClientGoneError: The client left.
+    """
+    declared = request.headers.get(b"content-length", b"0")
+    if not declared.isdigit() or int(declared[:20]) > limits.request_bytes:
+        raise _too_large(limits)
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            while True:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGoneError
+                part = message.get("body", b"")
+                size += len(part)
+                if size > limits.request_bytes:
+                    raise _too_large(limits)
+                parts.append(part)
+                if not message.get("more_body"):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+    except TimeoutError:
+        raise ApiError(
+            408, "body_timeout", f"The body did not arrive within {limits.body_seconds:g} seconds."
+        ) from None
+
+
+def _too_large(limits: Limits) -> ApiError:
+    return ApiError(
+        413,
+        "request_too_large",
+        f"The body is longer than {limits.request_bytes} bytes: send less.",
+    )
+
+
+async def send_whole(request: Request, status: int, headers: Headers, body: bytes) -> None:
+    """Send a whole answer."""
+    headers.append((b"content-length", str(len(body)).encode()))
+    await request.send({"type": "http.response.start", "status": status, "headers": headers})
+    await request.send({"type": "http.response.body", "body": body})

@@ -1,0 +1,110 @@
+"""`/v1/moderations`: answered by our own guard, in OpenAI's shape, without an engine.
+
+OpenAI's categories are kinds of harm. A category that no rule in force can see is `null`, with
+score 0 and its name in `keelmark.not_checked`: never `false`, which would read as checked.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from keelmark.core.ports import Segment
+from keelmark.core.semconv import OP_MODERATION
+from keelmark.core.verdict import Verdict
+from keelmark.serve.calls import Call, Desk, Kind, Stage, authenticate, read
+from keelmark.serve.errors import bad_request
+from keelmark.serve.serving import Serving
+from keelmark.serve.shapes import MOST_INPUTS
+
+MODEL = "keelmark-guard"
+
+CATEGORIES: dict[str, tuple[str, ...]] = {
+    "harassment": ("HARASSMENT",),
+    "harassment/threatening": ("THREAT",),
+    "hate": ("HATE",),
+    "hate/threatening": ("HATE_THREAT",),
+    "illicit": ("ILLICIT",),
+    "illicit/violent": ("ILLICIT_VIOLENT",),
+    "self-harm": ("SELF_HARM",),
+    "self-harm/intent": ("SELF_HARM_INTENT",),
+    "self-harm/instructions": ("SELF_HARM_INSTRUCTIONS",),
+    "sexual": ("SEXUAL",),
+    "sexual/minors": ("SEXUAL_MINORS",),
+    "violence": ("VIOLENCE",),
+    "violence/graphic": ("VIOLENCE_GRAPHIC",),
+}
+"""OpenAI's category to the labels of findings that fit it. No detector gives them yet."""
+
+
+async def check_inputs(_desk: Desk, call: Call) -> Call:
+    """Check the shape of a moderation request."""
+    body: Any = call.body
+    if not isinstance(body, dict):
+        raise bad_request("The body must be a JSON object.")
+    call.trace.model = MODEL
+    call.trace.engine = "keelmark"
+    texts = _texts(body.get("input"))
+    return msgspec.structs.replace(call, body={"input": texts})
+
+
+def _texts(given: Any) -> list[str]:
+    items = [given] if isinstance(given, str) else given
+    if not isinstance(items, list) or not 1 <= len(items) <= MOST_INPUTS:
+        raise bad_request("The field `input` must be text or a list of texts.", "input")
+    texts: list[str] = []
+    for number, item in enumerate(items):
+        text = item.get("text") if isinstance(item, dict) and item.get("type") == "text" else item
+        if not isinstance(text, str):
+            raise bad_request(
+                f"`input[{number}]` is not text: only text can be judged.", f"input[{number}]"
+            )
+        texts.append(text)
+    return texts
+
+
+class Moderating(Serving):
+    """One moderation request while it is served."""
+
+    stages: ClassVar[tuple[Stage, ...]] = (authenticate, read, check_inputs)
+
+    async def ask(self) -> bytes:
+        """Judge every text on its own; return the whole answer."""
+        verdicts = []
+        for number, text in enumerate(self.call.body["input"]):
+            segment = Segment(role="user", path=f"input[{number}]", text=text)
+            result = await self.desk.config.guard.open().check_input([segment])
+            verdicts.append(result.verdict)
+        self.trace.input = max(verdicts, key=lambda v: (v.stops, len(v.findings)))
+        answer = {
+            "id": "modr-" + self.trace.trace_id,
+            "model": MODEL,
+            "results": [result_of(verdict) for verdict in verdicts],
+        }
+        return msgspec.json.encode(answer)
+
+
+MODERATION = Kind(OP_MODERATION, "", lambda _body, **_: 1, streams=False)
+
+
+def result_of(verdict: Verdict) -> dict[str, Any]:
+    """Return one result in OpenAI's shape, with everything the guard says under `keelmark`."""
+    scores: dict[str, float] = {}
+    for name, labels in CATEGORIES.items():
+        scores[name] = max((f.score for f in verdict.findings if f.label in labels), default=0.0)
+    seen = {name: True if score > 0 else None for name, score in scores.items()}
+    failed = [r.rule for r in verdict.rules if not r.outcome.examined]
+    return {
+        "flagged": verdict.stops or bool(verdict.findings),
+        "categories": seen,
+        "category_scores": scores,
+        "category_applied_input_types": {name: ["text"] if seen[name] else [] for name in seen},
+        "keelmark": {
+            "verdict": verdict.outcome,
+            "reason": verdict.reason,
+            "findings": verdict.findings,
+            "coverage": verdict.coverage,
+            "not_checked": [name for name, found in seen.items() if not found] + failed,
+        },
+    }

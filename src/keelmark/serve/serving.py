@@ -1,0 +1,238 @@
+"""One model call from its first byte to its last: prepare, forward, answer, record, end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import perf_counter
+from typing import Any, ClassVar
+
+import msgspec
+
+from keelmark.core.errors import KeelmarkError, UnavailableError
+from keelmark.core.ports import UpstreamResponse
+from keelmark.core.semconv import ERROR_TYPE, RESPONSE_FIRST_CHUNK
+from keelmark.core.trace import Content
+from keelmark.serve.answers import Answer
+from keelmark.serve.calls import EMBEDDINGS, PREPARE, Call, Desk, Kind, Stage
+from keelmark.serve.errors import ApiError, ClientGoneError, as_api_error
+from keelmark.serve.http import Request
+from keelmark.serve.refusals import refused_by_engine
+from keelmark.serve.sse import DONE, EventReader, EventTooLongError
+from keelmark.serve.traces import new_trace, note_answer, note_usage, stamp
+from keelmark.serve.wire import Presence, Wire
+
+log = logging.getLogger("keelmark.serve")
+
+GONE = 499
+_CUT = (
+    "The engine stopped while answering; nothing after this point was lost silently: send the "
+    "request again."
+)
+
+
+class Vectors(msgspec.Struct):
+    """An answer with embeddings; the vectors are checked to be JSON and passed on as they are."""
+
+    data: msgspec.Raw
+    object: str = "list"
+    model: str = ""
+    usage: dict[str, Any] = {}
+
+
+class Serving:
+    """One call while it is served.
+
+    Attributes:
+        stages: The way of the call to where it is answered.
+    """
+
+    stages: ClassVar[tuple[Stage, ...]] = PREPARE
+
+    def __init__(self, desk: Desk, request: Request, kind: Kind) -> None:
+        self.desk = desk
+        self.trace = new_trace(kind.operation, desk.config.guard.policy_digest)
+        self.call = Call(request=request, kind=kind, trace=self.trace)
+        self.wire = Wire(request, self.trace)
+        self.answer: Answer | None = None
+        self.began = perf_counter()
+
+    async def run(self) -> None:
+        """Serve the call; every way out is recorded before the last byte leaves."""
+        error: ApiError | None = None
+        last = b""
+        try:
+            last = await self._within_limits()
+            self.trace.status = 200
+        except ApiError as refusal:
+            error = refusal
+        except ClientGoneError as gone:
+            error = ApiError(GONE, "client_gone", gone.message)
+        except KeelmarkError as failure:
+            error = as_api_error(failure)
+        except Exception:  # boundary: a defect of ours must answer 500, not a traceback
+            log.exception("request %s failed", self.trace.trace_id)
+            error = ApiError(
+                500, "internal_error", "Keelmark failed on this request: see its log and trace."
+            )
+        self._close(error)
+        error = await self._record() or error
+        if error is None:
+            await self.wire.end(last)
+        elif error.status != GONE:
+            await self.wire.fail(error)
+
+    async def _within_limits(self) -> bytes:
+        seconds = self.desk.config.policy.limits.request_seconds
+        presence = Presence(self.call.request)
+        try:
+            async with asyncio.timeout(seconds):
+                for stage in self.stages:
+                    self.call = await stage(self.desk, self.call)
+                async with presence:
+                    return await self.ask()
+        except TimeoutError:
+            raise ApiError(
+                504, "timeout", f"The answer was not complete within {seconds:g} seconds."
+            ) from None
+        except asyncio.CancelledError:
+            if not presence.gone:
+                raise
+            raise ClientGoneError from None
+        finally:
+            await presence.settle()
+
+    async def ask(self) -> bytes:
+        """Forward the call and return the last bytes of its answer."""
+        call = self.call
+        if call.engine is None:
+            raise UnavailableError("No engine was chosen: this is a defect, please report it.")
+        endpoint = call.engine.endpoint()
+        since = perf_counter()
+        response = await self.desk.config.transport.send(
+            "POST",
+            endpoint.base_url + call.kind.path,
+            headers={"content-type": "application/json", **endpoint.headers},
+            body=call.prompt,
+            timeout=call.engine.first_byte_seconds,
+        )
+        try:
+            if response.status != 200:
+                raise refused_by_engine(response, await response.read(), call)
+            if call.kind is EMBEDDINGS:
+                last = await self._vectors(response)
+            elif self.trace.stream:
+                last = await self._stream(response, since)
+            else:
+                last = await self._whole(response)
+        finally:
+            stamp(self.trace, "engine", since)
+            await response.close()
+        return last
+
+    def _begin(self) -> Answer:
+        if self.call.guard is None or self.call.asked is None:
+            raise UnavailableError("The prompt was not judged: this is a defect, please report it.")
+        self.answer = Answer(self.call.guard, self.call.asked)
+        return self.answer
+
+    async def _vectors(self, response: UpstreamResponse) -> bytes:
+        try:
+            vectors = msgspec.json.decode(await response.read(), type=Vectors)
+        except (msgspec.MsgspecError, ValueError):
+            raise ApiError(
+                502, "engine_protocol", "The engine answered without embeddings: try another."
+            ) from None
+        if self.call.asked is not None and self.call.asked.model:
+            vectors.model = self.call.asked.model
+        note_usage(self.trace, vectors.usage)
+        return msgspec.json.encode(vectors)
+
+    async def _whole(self, response: UpstreamResponse) -> bytes:
+        body = await response.read()
+        answer = self._begin()
+        since = perf_counter()
+        last = answer.whole(body)
+        stamp(self.trace, "guard_output", since)
+        return last
+
+    async def _stream(self, response: UpstreamResponse, since: float) -> bytes:
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            raise ApiError(502, "engine_protocol", "The engine answered without streaming.")
+        reader, answer = EventReader(), self._begin()
+        spent = 0.0
+        try:
+            async for chunk in response.chunks():
+                at = perf_counter()
+                over = await self._pass_on(reader.feed(chunk), since)
+                spent += perf_counter() - at
+                if over:
+                    break
+            else:
+                await self._pass_on(reader.finish(), since)
+        except UnavailableError:
+            raise ApiError(502, "engine_gone", _CUT) from None
+        except EventTooLongError as error:
+            raise ApiError(502, "engine_protocol", str(error)) from None
+        finally:
+            self.trace.timings["guard_output"] = round(spent * 1000, 3)
+        if not answer.done and not answer.complete:
+            raise ApiError(502, "engine_gone", _CUT)
+        return answer.rest() + DONE
+
+    async def _pass_on(self, events: list[bytes], since: float) -> bool:
+        """Guard events and send what may leave; say whether the answer is over."""
+        answer = self.answer
+        if answer is None:
+            return True
+        ready: list[bytes] = []
+        try:
+            for data in events:
+                ready.append(answer.chunk(data))
+                if answer.done or (answer.filtered and answer.complete):
+                    return True
+            return False
+        finally:
+            if data := b"".join(ready):
+                if not self.wire.started:
+                    stamp(self.trace, "first_token", since)
+                await self.wire.events(data)
+
+    def _close(self, error: ApiError | None) -> None:
+        trace = self.trace
+        if self.answer is not None and self.call.guard is not None:
+            trace.output = self.call.guard.output_verdict()
+            note_answer(trace, self.answer)
+        if "first_token" in trace.timings:
+            trace.attributes[RESPONSE_FIRST_CHUNK] = trace.timings["first_token"] / 1000
+        if error is not None:
+            trace.status = 200 if self.wire.started and error.status != GONE else error.status
+            trace.error = trace.attributes[ERROR_TYPE] = error.code
+        stamp(trace, "total", self.began)
+
+    async def _record(self) -> ApiError | None:
+        """Write the record; without it there is no answer."""
+        trace = self.trace
+        config = self.desk.config
+        failure: ApiError | None = None
+        if trace.key_id:
+            try:
+                await config.recorder.record(trace, self._content())
+            except Exception:  # boundary: an answer that cannot be recorded is not given
+                log.exception("request %s could not be recorded", trace.trace_id)
+                trace.status = trace.status if self.wire.started else 500
+                trace.error = "not_recorded"
+                failure = ApiError(
+                    500,
+                    "not_recorded",
+                    "The request could not be recorded, so it is not answered: check the disk.",
+                )
+        for hook in config.on_trace:
+            hook(trace)
+        return failure
+
+    def _content(self) -> Content | None:
+        if self.desk.config.policy.retention.content == "none" or not self.call.prompt:
+            return None
+        kept = self.answer.kept() if self.answer is not None else b""
+        return Content(prompt=self.call.prompt, answer=kept)
