@@ -34,17 +34,17 @@ _WIDEST = 28
 Paint = Callable[[str, str], str]
 
 
-def list_text(traces: Iterable[Trace], *, colour: bool = False) -> str:
+def trace_list(traces: Iterable[Trace], *, color: bool = False) -> str:
     """Return one aligned line per trace, under a heading.
 
     Args:
         traces: In the order to show.
-        colour: Whether to use ANSI colours.
+        color: Whether to use ANSI colours.
     """
     shown = list(traces)
     if not shown:
-        return "No traces yet: send a request, then look again.\n"
-    paint = _painter(colour=colour)
+        return "No traces yet: send a request, then look again."
+    paint = _painter(color=color)
     rows = [_row(t) for t in shown]
     widths = [max(map(_width, column)) for column in zip(_COLUMNS, *rows, strict=True)]
     lines = [paint("bold", _aligned(_COLUMNS, widths).rstrip())]
@@ -52,17 +52,17 @@ def list_text(traces: Iterable[Trace], *, colour: bool = False) -> str:
         *cells, outcome = row
         start = paint("dim" if trace.status >= 400 else "plain", _aligned(cells, widths[:-1]))
         lines.append(f"{start}  {_painted_outcome(outcome, paint)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
-def trace_text(trace: Trace, *, colour: bool = False) -> str:
+def trace_text(trace: Trace, *, color: bool = False) -> str:
     """Return everything known of one trace, for a person.
 
     Args:
         trace: The trace.
-        colour: Whether to use ANSI colours.
+        color: Whether to use ANSI colours.
     """
-    paint = _painter(colour=colour)
+    paint = _painter(color=color)
     status = f"{trace.status} {clean(trace.error)}".strip()
     lines = [
         paint("bold", f"{clean(trace.operation) or 'request'} {clean(trace.model)}".rstrip()),
@@ -86,7 +86,7 @@ def trace_text(trace: Trace, *, colour: bool = False) -> str:
     rest = {k: v for k, v in trace.attributes.items() if k not in _SHOWN}
     if rest:
         lines += ["", paint("bold", "attributes"), *_pairs(*((k, _plain(rest[k])) for k in rest))]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def trace_json(trace: Trace) -> dict[str, Any]:
@@ -251,8 +251,8 @@ def _width(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
-def _painter(*, colour: bool) -> Paint:
-    if not colour:
+def _painter(*, color: bool) -> Paint:
+    if not color:
         return lambda _, text: text
     return lambda name, text: f"\033[{_COLOURS[name]}m{text}\033[0m"
 

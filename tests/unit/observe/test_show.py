@@ -6,7 +6,7 @@ from keelmark.core.findings import TextFinding
 from keelmark.core.outcome import Outcome
 from keelmark.core.trace import Trace
 from keelmark.core.verdict import RuleResult, Verdict
-from keelmark.observe.show import clean, duration, list_text, short, trace_json, trace_text
+from keelmark.observe.show import clean, duration, trace_list, short, trace_json, trace_text
 
 DIGEST = "sha256:" + "ab" * 32
 
@@ -78,7 +78,7 @@ def unknown() -> Trace:
 
 
 def test_list_is_aligned_and_complete() -> None:
-    head, first, second = list_text([judged(), unknown()]).splitlines()
+    head, first, second = trace_list([judged(), unknown()]).splitlines()
     assert head.startswith("TRACE")
     assert first.index("chat") == head.index("OPERATION")
     assert first.endswith("timeout")
@@ -118,18 +118,18 @@ def test_waterfall_is_to_scale() -> None:
 
 
 def test_nothing_a_client_sent_reaches_the_terminal_as_control() -> None:
-    for text in (list_text([unknown()]), trace_text(unknown())):
+    for text in (trace_list([unknown()]), trace_text(unknown())):
         assert "\x1b" not in text
         assert "\x07" not in text
     assert clean("a\x1b[0m\u202eb") == "a\ufffd[0m\ufffdb"
 
 
 def test_colour_only_when_asked() -> None:
-    assert "\033[" not in trace_text(judged()) + list_text([judged()])
-    coloured = trace_text(judged(), colour=True)
+    assert "\033[" not in trace_text(judged()) + trace_list([judged()])
+    coloured = trace_text(judged(), color=True)
     assert "\033[33mredact\033[0m" in coloured
     assert "\033[31mtimeout\033[0m" in coloured
-    assert "\033[" in list_text([judged(), unknown()], colour=True)
+    assert "\033[" in trace_list([judged(), unknown()], color=True)
 
 
 def test_json_merges_attributes_under_conventional_names() -> None:
@@ -171,4 +171,4 @@ def test_duration(ms: float, text: str) -> None:
 def test_short_and_empty() -> None:
     assert short("") == ""
     assert short("sha256:abc") == "sha256:abc"
-    assert "No traces yet" in list_text([])
+    assert "No traces yet" in trace_list([])
