@@ -82,7 +82,7 @@ class Store:
         try:
             store = cls(path, Readers(path), writer, who)
             store._begin(who)
-        except BaseException:
+        except BaseException:  # boundary: close it whatever happened, and pass it on
             writer.close()
             raise
         return store
@@ -97,7 +97,7 @@ class Store:
 
     def close(self) -> None:
         """Finish what is queued and close all connections."""
-        self._readers.close()  # first: the last to close tidies the write-ahead log, if it may write
+        self._readers.close()  # first: the last one to close tidies up, if it may write
         if self._writer is not None:
             self._writer.close()
 

@@ -46,7 +46,7 @@ _CAUSES: tuple[tuple[str, type[KeelmarkError], str], ...] = (
 def explain(error: sqlite3.Error, path: Path) -> KeelmarkError:
     """Return the one sentence for an error of SQLite."""
     name = getattr(error, "sqlite_errorname", "") or ""
-    reason = str(error) or type(error).__name__
+    reason = str(error).partition("\n")[0] or type(error).__name__
     for prefix, kind, sentence in _CAUSES:
         if name.startswith(prefix):
             return kind(sentence.format(path=path, reason=reason))

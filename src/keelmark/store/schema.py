@@ -112,7 +112,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         for step in MIGRATIONS[check(db, path) :]:
             step(db)
             db.execute("INSERT INTO migrations (name) VALUES (?)", (step.__name__,))
-    except BaseException:
+    except BaseException:  # boundary: nothing half-migrated stays
         db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")

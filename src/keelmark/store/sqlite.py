@@ -8,6 +8,7 @@ waits in its queue together, which shares one flush between all of it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import queue
 import sqlite3
@@ -79,8 +80,10 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
                 _set_up(db)
                 schema.migrate(db, path)
             else:
+                # Tampered text must be read to be named, so bytes that are not UTF-8 come through.
+                db.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
                 schema.require_current(db, path)
-        except BaseException:
+        except BaseException:  # boundary: close it whatever happened, and pass it on
             db.close()
             raise
     return db
