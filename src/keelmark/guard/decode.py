@@ -56,7 +56,10 @@ def _hex(run: str) -> str | None:
 
 def _escape(run: str) -> str | None:
     if run[0] == "%":
-        return unquote(run, errors="replace")
+        try:
+            return unquote(run, errors="strict")
+        except UnicodeDecodeError:
+            return None
     if run[0] == "&":
         text = html.unescape(run)
         return text if text != run else None
@@ -184,13 +187,15 @@ def hits(run: Run, text: str) -> list[Seen]:
     if not probes:
         return []
     views, run.unread = decoded(text)
-    seen: set[Seen] = set()
+    seen: dict[tuple[object, ...], Seen] = {}
     for view, all_of_it in views:
         for probe in probes:
             read = View(view.text, len(view.text)) if probe.detector.raw else folded(view.text)
             for hit in run.look(probe, read.text, 0, final=True)[0]:
                 span = read.origin(hit.start, hit.end)
                 if all_of_it or view.changed(*span):
-                    reason = f"{hit.reason}, in encoded text"
-                    seen.add(Seen(*view.origin(*span), hit._replace(reason=reason), probe))
-    return sorted(seen, key=lambda one: (one.start, one.end, one.hit))
+                    start, end = view.origin(*span)
+                    told = hit._replace(reason=f"{hit.reason}, in encoded text")
+                    key = (start, end, hit.label, hit.score, probe.number)
+                    seen.setdefault(key, Seen(start, end, told, probe))
+    return list(seen.values())

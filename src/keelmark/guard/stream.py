@@ -92,9 +92,12 @@ class Filter:
         self._pending.clear()
         self._waiting = 0
         self._run.read += len(fresh)
-        last = max(0, len(fresh) - 1) // WINDOW * WINDOW
-        out = [self._step(fresh[i : i + WINDOW], final=False) for i in range(0, last, WINDOW)]
-        out.append(self._step(fresh[last:], final=final))
+        out: list[str] = []
+        done = 0
+        while len(fresh) - done > (size := max(WINDOW, len(self._tape.text) // 4)):
+            out.append(self._step(fresh[done : done + size], final=False))
+            done += size
+        out.append(self._step(fresh[done:], final=final))
         return "".join(out)
 
     def _step(self, fresh: str, *, final: bool) -> str:
