@@ -1,5 +1,32 @@
 """The composition root: the only room that knows every other room."""
 
+from keelmark.app.admission import (
+    admit,
+    find_passport,
+    list_models,
+    verify_passport,
+)
+from keelmark.app.engines import Settings, fetch_model
 from keelmark.app.home import Home, data_folder, load_policy, make_guard, policy_text
+from keelmark.app.proof import newest_checkpoint, newest_records, report, verify_ledger
+from keelmark.app.service import create_key, serve
 
-__all__ = ["Home", "data_folder", "load_policy", "make_guard", "policy_text"]
+__all__ = [
+    "Home",
+    "Settings",
+    "admit",
+    "create_key",
+    "data_folder",
+    "fetch_model",
+    "find_passport",
+    "list_models",
+    "load_policy",
+    "make_guard",
+    "newest_checkpoint",
+    "newest_records",
+    "policy_text",
+    "report",
+    "serve",
+    "verify_ledger",
+    "verify_passport",
+]

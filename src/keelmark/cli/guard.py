@@ -14,6 +14,7 @@ from keelmark import app
 from keelmark.cli._common import coloured, json_option, policy_option
 from keelmark.core.errors import UsageError
 from keelmark.core.outcome import Outcome
+from keelmark.guard.guard import Result
 
 _COLOURS = {Outcome.ALLOW: "green", Outcome.FLAG: "yellow", Outcome.REDACT: "yellow"}
 _FAILURES = {Outcome.FAILED, Outcome.SKIPPED, Outcome.TIMEOUT}
@@ -50,8 +51,8 @@ def command(
     worst = 0
     with _opened(file) as stream:
         for record in _records(stream, str(file)):
-            result = guard.check(record["text"], stage=stage, role=role)
-            row = app.guard_row(record["id"], result, every=every)
+            result = guard.check(record["text"], stage=stage, role=role, every=every)
+            row = _row(record["id"], result)
             outcome = Outcome(row["verdict"])
             worst = max(worst, 2 if outcome in _FAILURES else int(outcome is not Outcome.ALLOW))
             click.echo(msgspec.json.encode(row).decode() if as_json else _line(row, outcome))
@@ -60,9 +61,7 @@ def command(
 
 def _opened(file: Path) -> TextIO:
     if str(file) == "-":
-        return open(  # noqa: PTH123 (a descriptor, not a path)
-            sys.stdin.fileno(), encoding="utf-8", errors="strict", closefd=False
-        )
+        return open(sys.stdin.fileno(), encoding="utf-8", errors="strict", closefd=False)
     try:
         return file.open(encoding="utf-8", errors="strict")
     except OSError as error:
@@ -72,7 +71,7 @@ def _opened(file: Path) -> TextIO:
 def _records(lines: Iterable[str], source: str) -> Iterator[dict[str, Any]]:
     number = 0
     try:
-        for number, line in enumerate(lines, 1):  # noqa: B007 (used in the message below)
+        for number, line in enumerate(lines, 1):
             text = line.rstrip("\n")
             if not text.strip():
                 continue
@@ -94,6 +93,19 @@ def _record(text: str, number: int, source: str) -> dict[str, Any]:
     if not isinstance(record["text"], str):
         raise UsageError(f'{source}, line {number}: "text" must be a string.')
     return {"id": record.get("id", number), "text": record["text"]}
+
+
+def _row(record_id: Any, result: Result) -> dict[str, Any]:
+    verdict = result.verdict
+    return {
+        "id": record_id,
+        "verdict": verdict.outcome,
+        "text": result.text,
+        "findings": msgspec.to_builtins(result.findings),
+        "scores": result.scores,
+        "coverage": verdict.coverage,
+        "ms": round(verdict.ms, 3),
+    }
 
 
 def _line(row: dict[str, Any], outcome: Outcome) -> str:

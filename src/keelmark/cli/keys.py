@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -63,10 +64,9 @@ def list_(data: Path | None, *, as_json: bool) -> None:
     if not rows:
         say("There are no keys yet: make one with `keelmark keys create NAME`.")
     for row in rows:
-        scopes = ",".join(row["scopes"])  # type: ignore[arg-type]
-        click.echo(
-            f"{row['id']}  {row['state']:<8} {scopes:<13} {row['expires'] or 'never':<20} {row['name']}"
-        )
+        until = row["expires"] or "never"
+        scopes = ",".join(row["scopes"])
+        click.echo(f"{row['id']}  {row['state']:<8} {scopes:<13} {until:<20} {row['name']}")
 
 
 @command.command()
@@ -84,7 +84,7 @@ def revoke(key_id: str, data: Path | None) -> None:
     say(f"{key.id} ({key.name}) is revoked.")
 
 
-def _row(key: ApiKey) -> dict[str, object]:
+def _row(key: ApiKey) -> dict[str, Any]:
     if key.revoked:
         state = "revoked"
     elif key.expires and key.expires <= time.time():

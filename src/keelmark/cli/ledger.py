@@ -89,5 +89,5 @@ def export(out: Path, data: Path | None) -> None:
       keelmark ledger export audit-2026.zip
     """
     with app.Home.open(data) as home:
-        count = app.export_ledger(home, out)
+        count = home.store.export(out)
     say(f"{out}: {count} records. Verify it anywhere with `python verify_bundle.py {out.name}`.")

@@ -55,5 +55,4 @@ def pull(ref: str, data: Path | None) -> None:
     Example:
       keelmark models pull default
     """
-    path = app.fetch_model(ref, app.data_folder(data), progress=progress("Fetching"), say=say)
-    click.echo(path)
+    click.echo(app.fetch_model(ref, app.data_folder(data), say))

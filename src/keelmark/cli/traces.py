@@ -8,7 +8,8 @@ import click
 
 from keelmark import app
 from keelmark.cli._common import coloured, data_option, json_option, print_json, say
-from keelmark.observe.show import trace_json, trace_list, trace_text
+from keelmark.core.trace import Content
+from keelmark.observe.show import list_text, trace_json, trace_text
 
 
 @click.command()
@@ -33,25 +34,23 @@ def command(
             if as_json:
                 print_json([trace_json(t) for t in traces])
             elif traces:
-                click.echo(trace_list(traces, color=coloured()))
+                click.echo(list_text(traces, color=coloured()))
             else:
                 say("There are no traces yet: send a request first.")
             return
         trace = home.store.trace(trace_id)
         said = home.store.read_content(trace.trace_id) if content else None
+    shown = _decoded(said) if content else {}
     if as_json:
-        print_json({**trace_json(trace), **({"content": _decoded(said)} if said else {})})
+        print_json({**trace_json(trace), **({"content": shown} if content else {})})
         return
     click.echo(trace_text(trace, color=coloured()))
-    if content:
-        for name, text in (
-            _decoded(said).items() if said else {"content": "not kept or erased"}.items()
-        ):
-            click.echo(f"\n{name}:\n{text}")
+    for name, text in shown.items():
+        click.echo(f"\n{name}:\n{text}")
 
 
-def _decoded(said: object) -> dict[str, str]:
-    return {
-        "prompt": said.prompt.decode(errors="replace"),  # type: ignore[attr-defined]
-        "answer": said.answer.decode(errors="replace"),  # type: ignore[attr-defined]
-    }
+def _decoded(said: Content | None) -> dict[str, str]:
+    if said is None:
+        return {"content": "not kept, expired or erased"}
+    parts = {"prompt": said.prompt, "answer": said.answer}
+    return {name: data.decode(errors="replace") for name, data in parts.items()}

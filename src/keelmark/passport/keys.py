@@ -37,13 +37,13 @@ class SigningKey:
     """
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
-        self._private = private
+        self.private = private
         self.public = private.public_key()
         self.key_id = key_id(self.public)
 
     def sign(self, data: bytes) -> bytes:
         """Return the 64-byte Ed25519 signature (RFC 8032) of some bytes."""
-        return self._private.sign(data)
+        return self.private.sign(data)
 
 
 def key_id(public: Ed25519PublicKey) -> str:

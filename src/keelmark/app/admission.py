@@ -1,0 +1,237 @@
+"""From bytes on disk to a passport, and from a passport to bytes that may be loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from keelmark.app.home import Home
+from keelmark.core.errors import IntegrityError, UsageError
+from keelmark.core.events import MODEL_REFUSED, MODEL_VETTED
+from keelmark.core.vetting import VetReport, VetVerdict
+from keelmark.passport.manifest import build_manifest
+from keelmark.passport.passport import Passport, PassportStatus
+from keelmark.passport.sealed import SealedModel, seal
+from keelmark.store import StoredModel
+from keelmark.vet import vet
+
+Progress = Callable[[int, int], None]
+
+
+class Admitted(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an attempt to admit a model.
+
+    Attributes:
+        report: What vetting said.
+        passport: The passport, or None when it was refused.
+        reason: One sentence.
+    """
+
+    report: VetReport
+    passport: Passport | None
+    reason: str
+
+
+def admit(home: Home, path: Path, *, name: str = "", progress: Progress | None = None) -> Admitted:
+    """Vet a model and sign a passport when it passes; both go to the ledger.
+
+    Args:
+        home: The installation.
+        path: File or folder.
+        name: What clients call it; the file's name without its ending by default.
+        progress: Called with bytes done and bytes in total.
+
+    Raises:
+        KeelmarkError: It cannot be read, or changes while it is read.
+    """
+    admission = home.policy.admission
+    manifest = build_manifest(path, progress)
+    report = vet(path, admission=admission, manifest=manifest, progress=progress)
+    home.store.append(MODEL_VETTED, _vetted(report))
+    if report.verdict is not VetVerdict.PASS:
+        word = "fails" if report.verdict is VetVerdict.FAIL else "could not be checked in full"
+        reason = f"Not admitted: {path} {word}. {report.reason}"
+        return Admitted(report=report, passport=None, reason=reason)
+    passport = Passport.issue(report, manifest, signer=home.signer, admission=admission)
+    said = passport.statement.predicate
+    issued = {
+        "digest": passport.digest,
+        "passport": passport.envelope_digest,
+        "signer": home.signer.key_id,
+        "policy_digest": said.policy_digest,
+        "verdict": said.verdict,
+        "not_before": f"{said.not_before:%Y-%m-%dT%H:%M:%SZ}",
+        "not_after": f"{said.not_after:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    home.store.put_passport(passport.digest, passport.to_bytes(), issued)
+    home.store.put_model(name or _name_of(path), path.absolute(), passport.digest)
+    until = f"{said.not_after:%Y-%m-%d}"
+    reason = f"Admitted: {path} may be served under this policy until {until}."
+    return Admitted(report=report, passport=passport, reason=reason)
+
+
+def load(
+    home: Home, path: Path, *, name: str, first_sight: bool, progress: Progress | None = None
+) -> tuple[SealedModel, Passport]:
+    """Open a model for an engine: exactly the bytes of a valid passport, or nothing.
+
+    Args:
+        home: The installation.
+        path: The model file.
+        name: What clients call it.
+        first_sight: Whether a path that was never admitted is vetted and admitted now.
+        progress: Called with bytes done and bytes in total.
+
+    Raises:
+        IntegrityError: There is no valid passport for these bytes under the current policy; the
+            sentence says which condition fails and what to do. The refusal is in the ledger.
+        KeelmarkError: The file cannot be read.
+    """
+    known = stored_at(home, path)
+    if known is None:
+        passport = _first(home, path, name, first_sight=first_sight, progress=progress)
+    else:
+        passport = _passport_of(home, known.digest)
+    try:
+        model = seal(
+            path,
+            passport.digest,
+            mode=home.policy.admission.load,
+            records=home.data / "loads.json",
+            progress=progress,
+        )
+    except IntegrityError as error:
+        refuse(home, passport.digest, error.message)
+        raise
+    status = passport.verify(
+        model=model.digest, admission=home.policy.admission, trusted=home.trusted()
+    )
+    if not status.valid:
+        model.close()
+        refuse(home, passport.digest, status.reason)
+        raise IntegrityError(f"{path} is refused: {status.reason}")
+    return model, passport
+
+
+def refuse(home: Home, digest: str, reason: str) -> None:
+    """Write to the ledger that a model was not loaded, and why."""
+    home.store.append(MODEL_REFUSED, {"digest": digest, "engine": "llama", "reason": reason})
+
+
+def stored_at(home: Home, path: Path) -> StoredModel | None:
+    """Return what was admitted at a path, whatever its bytes are now."""
+    wanted = str(path.absolute())
+    return next((model for model in home.store.models() if model.path == wanted), None)
+
+
+def find_passport(home: Home, ref: str) -> Passport:
+    """Return the passport that a person means: a file, a path, a digest or a name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if ref.startswith("sha256:"):
+        found = [e for digest, e in home.store.passports() if digest.startswith(ref)]
+        if len(found) == 1:
+            return Passport.from_bytes(found[0])
+        raise UsageError(f"{len(found)} passports here are for {ref}; see `keelmark models list`.")
+    path = Path(ref)
+    stored = home.store.model(ref) or stored_at(home, path)
+    if stored is not None:
+        return _passport_of(home, stored.digest)
+    if path.is_file():
+        return Passport.load(path)
+    raise UsageError(
+        f"There is no passport for {ref!r}: give a passport file, or the path, digest or name of "
+        "a model that was admitted (`keelmark models list`)."
+    )
+
+
+def verify_passport(
+    home: Home, ref: str, model: Path | None = None, *, progress: Progress | None = None
+) -> PassportStatus:
+    """Verify a passport, against the model's bytes wherever they are known to lie.
+
+    Raises:
+        KeelmarkError: There is no such passport, or the bytes cannot be read.
+    """
+    passport = find_passport(home, ref)
+    stored = home.store.model(ref) or stored_at(home, Path(ref))
+    path = model or (Path(stored.path) if stored else None)
+    status = passport.verify(
+        model=build_manifest(path, progress) if path else passport.manifest,
+        admission=home.policy.admission,
+        trusted=home.trusted(),
+    )
+    if path is None and status.valid:
+        note = " The model's bytes were not looked at: give --model PATH."
+        return msgspec.structs.replace(status, reason=status.reason + note)
+    return status
+
+
+def list_models(home: Home, *, progress: Progress | None = None) -> list[dict[str, Any]]:
+    """Return every admitted model and whether it would be loaded today, in the documented shape."""
+    rows = []
+    for model in home.store.models():
+        try:
+            status = verify_passport(home, model.name, progress=progress)
+            passport = {"valid": status.valid, "reason": status.reason}
+        except (UsageError, IntegrityError) as error:
+            passport = {"valid": False, "reason": error.message}
+        rows.append(
+            {
+                "name": model.name,
+                "digest": model.digest,
+                "path": model.path,
+                "passport": passport,
+            }
+        )
+    return rows
+
+
+def _first(
+    home: Home, path: Path, name: str, *, first_sight: bool, progress: Progress | None
+) -> Passport:
+    if not first_sight:
+        reason = f"{path} was never admitted: run `keelmark admit {path}` first."
+        refuse(home, "", reason)
+        raise IntegrityError(reason)
+    admitted = admit(home, path, name=name, progress=progress)
+    if admitted.passport is None:
+        refuse(home, admitted.report.digest, admitted.reason)
+        raise IntegrityError(f"{admitted.reason} See `keelmark vet {path}` for the findings.")
+    return admitted.passport
+
+
+def _passport_of(home: Home, digest: str) -> Passport:
+    envelope = home.store.passport(digest)
+    if envelope is None:
+        raise UsageError(f"There is no passport for {digest}: run `keelmark admit PATH`.")
+    return Passport.from_bytes(envelope)
+
+
+def _name_of(path: Path) -> str:
+    return (path.stem if path.is_file() else path.absolute().name).lower()
+
+
+def _vetted(report: VetReport) -> dict[str, Any]:
+    coverage = report.coverage
+    return {
+        "digest": report.digest,
+        "name": report.name,
+        "verdict": report.verdict,
+        "reason": report.reason,
+        "findings": dict(Counter(str(f.severity) for f in report.findings)),
+        "rules": sorted({f.rule for f in report.findings}),
+        "coverage": {
+            "files": coverage.files,
+            "checked": coverage.checked,
+            "not_checked": len(coverage.not_checked),
+        },
+        "checks": report.checks,
+        "policy_digest": report.policy_digest,
+    }

@@ -1,0 +1,254 @@
+"""`keelmark up`: everything joined into one running service."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+import uvicorn
+import uvloop
+
+from keelmark import __version__
+from keelmark.app.admission import Progress
+from keelmark.app.engines import Person, Say, Settings, open_engines
+from keelmark.app.home import Home, make_guard
+from keelmark.core import events
+from keelmark.core.errors import UsageError
+from keelmark.core.keys import ApiKey, Scope
+from keelmark.core.policy import Policy
+from keelmark.guard import Guard
+from keelmark.observe.metrics import Metrics
+from keelmark.serve.config import GatewayConfig
+from keelmark.serve.engine import Engine
+from keelmark.serve.gateway import Gateway, build_app
+from keelmark.serve.keys import hash_key, new_key
+from keelmark.serve.server import server_config
+from keelmark.serve.transport import new_transport
+from keelmark.store import Store
+
+_EXAMPLE = '{"model": "MODEL", "messages": [{"role": "user", "content": "Name three harbours."}]}'
+_GAUGE_SECONDS = 5.0
+_EXPIRY_SECONDS = 3600.0
+
+
+class StoredKeys:
+    """Where the gateway looks keys up.
+
+    Args:
+        store: Storage.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def find(self, key_hash: bytes) -> ApiKey | None:
+        """Return the key with this SHA-256, or None."""
+        return self._store.key_by_hash(key_hash)
+
+
+def create_key(
+    home: Home, name: str, scopes: tuple[Scope, ...], expires: float | None = None
+) -> tuple[str, ApiKey]:
+    """Make a key, store its hash, and return the secret once.
+
+    Raises:
+        UsageError: A past expiry or an unknown scope.
+    """
+    secret, key = new_key(name, scopes, expires)
+    home.store.add_key(key)
+    return secret, key
+
+
+def serve(settings: Settings, *, say: Say, progress: Callable[[str], Progress]) -> None:
+    """Vet, admit and serve until the process is told to stop.
+
+    Args:
+        settings: What was asked for.
+        say: Gets lines for a person.
+        progress: Makes a progress callback with a label.
+
+    Raises:
+        KeelmarkError: With the sentence that says what is in the way.
+    """
+    listener = _listen(settings.host, settings.port)
+    try:
+        with Home.open(settings.data, settings.policy) as home:
+            guard = make_guard(home.policy)
+            _record_policy(home, guard)
+            uvloop.run(_run(home, guard, settings, listener, Person(say, progress)))
+    finally:
+        listener.close()
+
+
+async def _run(
+    home: Home, guard: Guard, settings: Settings, listener: socket.socket, person: Person
+) -> None:
+    secret = _admin_key(home)
+    metrics = Metrics()
+    transport = new_transport(settings.transport)
+    try:
+        async with open_engines(home, settings, metrics, transport, person) as engines:
+            gateway = build_app(
+                GatewayConfig(
+                    engines=engines,
+                    guard=guard,
+                    recorder=home.store,
+                    keys=StoredKeys(home.store),
+                    transport=transport,
+                    policy=home.policy,
+                    metrics=metrics.render,
+                    on_trace=(metrics.observe,),
+                    version=__version__,
+                )
+            )
+            await _answer(
+                gateway, home, settings, listener, _Running(engines, metrics, person, secret)
+            )
+    finally:
+        await transport.close()
+
+
+class _Running(NamedTuple):
+    engines: list[Engine]
+    metrics: Metrics
+    person: Person
+    secret: str | None
+
+
+async def _answer(
+    gateway: Gateway, home: Home, settings: Settings, listener: socket.socket, running: _Running
+) -> None:
+    limits = home.policy.limits
+    server = uvicorn.Server(
+        server_config(gateway, host=settings.host, port=settings.port, limits=limits)
+    )
+    beside = [
+        asyncio.create_task(_chores(home, running)),
+        asyncio.create_task(_banner(server, home, settings, running)),
+    ]
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port first: a port in use must not cost a minute of vetting."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise UsageError(f"No socket can be opened ({error.strerror}).") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+        listener.setblocking(False)  # noqa: FBT003 (the signature of socket)
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"{host}:{port} cannot be used ({error.strerror}): stop what listens there, or choose "
+            "another with --port N."
+        ) from None
+    return listener
+
+
+def _record_policy(home: Home, guard: Guard) -> None:
+    policy: Policy = home.policy
+    body = {
+        "policy_digest": policy.digest,
+        **guard.describe(),
+        "admission": msgspec.to_builtins(policy.admission),
+        "retention": msgspec.to_builtins(policy.retention),
+        "limits": msgspec.to_builtins(policy.limits),
+    }
+    home.store.append(events.POLICY_LOADED, body)
+
+
+def _admin_key(home: Home) -> str | None:
+    """Make sure that there is an admin key; return it when it was made just now."""
+    if given := os.environ.get("KEELMARK_ADMIN_KEY"):
+        if home.store.key_by_hash(hash_key(given)) is None:
+            home.store.add_key(new_key("KEELMARK_ADMIN_KEY", ("admin", "models"), secret=given)[1])
+        return None
+    if any("admin" in key.scopes and not key.revoked for key in home.store.keys()):
+        return None
+    return create_key(home, "first admin", ("admin", "models"))[0]
+
+
+async def _chores(home: Home, running: _Running) -> None:
+    metrics = running.metrics
+    metrics.set_gauge("keelmark_build_info", 1, version=__version__)
+    next_expiry = 0.0
+    loop = asyncio.get_running_loop()
+    while True:
+        for engine in running.engines:
+            metrics.set_gauge("keelmark_engine_up", float(engine.ready), engine=engine.id)
+        metrics.set_gauge("keelmark_ledger_records", home.store.size())
+        if loop.time() >= next_expiry:
+            await asyncio.to_thread(home.store.expire, home.policy.retention.days)
+            next_expiry = loop.time() + _EXPIRY_SECONDS
+        await asyncio.sleep(_GAUGE_SECONDS)
+
+
+async def _banner(
+    server: uvicorn.Server,
+    home: Home,
+    settings: Settings,
+    running: _Running,
+) -> None:
+    while not server.started:  # noqa: ASYNC110 (uvicorn has a flag and no event)
+        await asyncio.sleep(0.02)
+    bind = f"{settings.host}:{settings.port}"
+    home.store.append(
+        events.SERVICE_STARTED,
+        {"version": __version__, "bind": bind, "policy_digest": home.policy.digest},
+    )
+    for line in _lines(bind, home.policy, running.engines, running.secret):
+        running.person.say(line)
+
+
+def _lines(bind: str, policy: Policy, engines: list[Engine], secret: str | None) -> list[str]:
+    url = f"http://{bind}"
+    lines = ["", f"Keelmark is ready at {url}/v1"]
+    for engine in engines:
+        what = f"{engine.digest[:19]}..., {engine.load_mode}" if engine.digest else "unattested"
+        lines.append(f"  {', '.join(engine.models) or 'any model'}: {engine.id} ({what})")
+    rules = len(policy.guard.rules)
+    if rules:
+        lines.append(
+            f"  policy {policy.name}: {rules} guard rules, content {policy.retention.content}"
+        )
+    else:
+        lines.append(f"  WARNING: policy {policy.name} has no guard rule: nothing is guarded.")
+    if not _is_loopback(bind):
+        lines.append("  WARNING: this address can be reached by other machines, without TLS.")
+    model = next((name for engine in engines for name in engine.models), "MODEL")
+    shown = secret or "$KEY"
+    if secret:
+        lines += ["", "Admin key, shown this once:", "", f"  {secret}"]
+    lines += [
+        "",
+        "Try it:",
+        "",
+        f"  curl {url}/v1/chat/completions -H 'Authorization: Bearer {shown}' \\",
+        "    -H 'Content-Type: application/json' \\",
+        f"    -d '{_EXAMPLE.replace('MODEL', model)}'",
+        "",
+    ]
+    return lines
+
+
+def _is_loopback(bind: str) -> bool:
+    host = bind.rpartition(":")[0]
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
