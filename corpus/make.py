@@ -214,6 +214,12 @@ hostile("pickle-gzip-joblib", _CALL, {"m.joblib": gzip.compress(_INNER, mtime=0)
 hostile("pickle-zlib-joblib", _CALL, {"m.joblib": zlib.compress(_INNER)})
 benign("pickle-zlib-joblib-twin", {"m.joblib": zlib.compress(pickle.dumps(STATE))})
 
+NUMBERS = b"".join(zlib.crc32(struct.pack("<I", n)).to_bytes(4, "little") for n in range(1 << 16))
+CASES["pickle-numbers"] = Case(
+    "pickle-numbers", "incomplete", (), {"m.pkl": pickle.dumps({"w": NUMBERS})}, quiet=True
+)
+hostile("pickle-unknown-nested", "pickle.unknown_call", {"m.pkl": pickle.dumps({"x": call("a.b")})})
+
 # --- archives -------------------------------------------------------------------------------
 
 
@@ -264,8 +270,46 @@ def patched(data: bytes, *changes: tuple[bytes, int, bytes]) -> bytes:
     return bytes(out)
 
 
+def streamed_zip(name: str, data: bytes) -> bytes:
+    """A ZIP written to a pipe: the sizes follow the data."""
+
+    class Pipe(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, piece: bytes) -> int:
+            out.write(piece)
+            return len(piece)
+
+    out = io.BytesIO()
+    with zipfile.ZipFile(Pipe(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+    return out.getvalue()
+
+
+def with_gap(data: bytes, gap: bytes) -> bytes:
+    """Put bytes between the last member and the directory, and mend the directory's offset."""
+    at = data.index(CENTRAL)
+    end = data.index(b"PK\x05\x06")
+    moved = data[end : end + 16] + struct.pack("<I", at + len(gap)) + data[end + 20 :]
+    return data[:at] + gap + data[at:end] + moved
+
+
 LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 EVIL_ZIP = torch_zip(_INNER)
+benign("zip-streamed-twin", {"m.zip": streamed_zip("a.txt", b"text" * 9)})
+hostile(
+    "zip-gap",
+    "archive.hidden_bytes",
+    {"m.pt": with_gap(torch_zip(torch_pickle()), b"PAYLOAD" * 9)},
+    "incomplete",
+)
+hostile(
+    "zip-comment",
+    "archive.hidden_bytes",
+    {"m.pt": torch_zip(torch_pickle())[:-2] + b"\x07\x00PAYLOAD"},
+    "incomplete",
+)
 benign("torch-zip-twin", {"pytorch_model.bin": torch_zip(torch_pickle())})
 benign("torch-zip-deflated-twin", {"model.pt": torch_zip(torch_pickle(), zipfile.ZIP_DEFLATED)})
 hostile("torch-zip-os-system", _CALL, {"pytorch_model.bin": EVIL_ZIP})
@@ -670,6 +714,17 @@ hostile(
     {"modeling_x.py": b"import os as o\n\n\ndef forward():\n    o.system('true')\n"},
 )
 hostile(
+    "python-loads-pickle",
+    "remote_code.dangerous_python",
+    {"convert.py": b"import torch\n\nprint(torch.load('x.pt'))\n"},
+    "pass",
+)
+hostile(
+    "python-import-time-exec",
+    "remote_code.dangerous_python",
+    {"modeling_y.py": b"import base64\nexec(base64.b64decode('cGFzcw=='))\n"},
+)
+hostile(
     "python-plain",
     "remote_code.python_file",
     {"configuration_x.py": b"class Config:\n    size = 3\n"},
@@ -694,6 +749,27 @@ hostile(
 )
 benign("yaml-twin", {"params.yaml": b"a: [1, 2]\n"})
 
+# --- vocabularies ---------------------------------------------------------------------------
+
+
+def field(number: int, data: bytes) -> bytes:
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def piece(text: str) -> bytes:
+    return field(1, field(1, text.encode()) + b"\x15" + struct.pack("<f", -1.5) + b"\x18\x01")
+
+
+VOCABULARY = piece("<unk>") + piece("\u2581a") + field(2, b"\x1a\x01a") + field(3, b"")
+benign("sentencepiece-twin", {"tokenizer.model": VOCABULARY})
+hostile(
+    "sentencepiece-foreign",
+    "sentencepiece.foreign_data",
+    {"tokenizer.model": VOCABULARY + field(9, b"payload")},
+    "incomplete",
+)
+hostile("sentencepiece-cut", "", {"tokenizer.model": VOCABULARY[:-3]}, "incomplete")
+
 # --- whole folders, and what cannot be checked ----------------------------------------------
 
 FOLDER = {
@@ -706,6 +782,9 @@ FOLDER = {
     "tokenizer.json": b'{"version": "1.0", "model": {"vocab": {"a": 0}}}',
     "special_tokens_map.json": b'{"eos_token": "</s>"}',
     "vocab.txt": b"a\nb\n",
+    "tokenizer.model": VOCABULARY,
+    ".cache/huggingface/download/config.json.lock": b"",
+    "NOTICE.md": b"",
     "merges.txt": "#version: 0.2\nĠ a\n".encode(),
     "model.safetensors": safetensors(TWO, bytes(16)),
 }

@@ -67,7 +67,7 @@ def test_corpus_case(case: object, examiner: Examiner, tmp_path: Path) -> None:
     assert set(case.rules) <= fired
     if case.quiet:
         assert [f for f in findings if f.severity is not Severity.INFO] == []
-        assert not_checked == []
+        assert bool(not_checked) == (case.verdict == VetVerdict.INCOMPLETE)
     for finding in findings:
         assert finding.rule in all_rules()
         assert finding.path in case.files
@@ -82,7 +82,7 @@ def test_hostile_cases_never_pass_unseen(name: str) -> None:
     if not case.quiet and case.verdict == VetVerdict.PASS:
         assert case.rules, "a case that passes must at least show a finding"
     if case.quiet:
-        assert case.verdict == VetVerdict.PASS
+        assert case.verdict != VetVerdict.FAIL
 
 
 @pytest.mark.parametrize(("name", "check"), all_checks().items())

@@ -34,51 +34,50 @@ class TemplateRules(NamedTuple):
     disagree: Rule
 
 
+_CODE = (
+    "Chat template reaches for code execution",
+    Severity.CRITICAL,
+    "A loader that renders the template outside a sandbox runs the attacker's code.",
+    "Do not use this file; take the template of the original publisher.",
+    _SSTI,
+)
+_BACKDOOR = (
+    "Chat template changes what the model is told",
+    Severity.HIGH,
+    "It stands before every prompt and can inject instructions, always or on a trigger word.",
+    "Compare the template with the original publisher's and use that one.",
+    ("owasp:llm03", "owasp:llm04", "owasp:llm01"),
+)
+_HIDDEN = (
+    "Chat template hides characters",
+    Severity.HIGH,
+    "Invisible or direction-changing characters show a reader another text than the model gets.",
+    "Remove the characters, or use the original publisher's template.",
+    ("owasp:llm03", "cwe:CWE-1007"),
+)
+_REVIEW = (
+    "Chat template deserves a look",
+    Severity.MEDIUM,
+    "Addresses, tests for sensitive words, unusual size or nesting are rare in templates.",
+    "Read the template at the named place.",
+    ("owasp:llm03",),
+)
+_DISAGREE = (
+    "Two engines disagree",
+    Severity.INFO,
+    "Only one of the two engines sees the problem; either it sees more, or it is mistaken.",
+    "Look at the other finding at the same place.",
+)
+
+
 def template_rules(check: str) -> TemplateRules:
     """Return the rules for one check."""
     return TemplateRules(
-        Rule(
-            f"{check}.template_code",
-            "Chat template reaches for code execution",
-            Severity.CRITICAL,
-            "A loader that renders the template outside a sandbox runs the attacker's code.",
-            "Do not use this file; take the template of the original publisher.",
-            _SSTI,
-        ),
-        Rule(
-            f"{check}.template_backdoor",
-            "Chat template changes what the model is told",
-            Severity.HIGH,
-            "A template stands before every prompt: it can inject instructions, for everybody or "
-            "when a trigger word or a date appears, without touching the weights.",
-            "Compare the template with the original publisher's and use that one.",
-            ("owasp:llm03", "owasp:llm04", "owasp:llm01"),
-        ),
-        Rule(
-            f"{check}.template_hidden",
-            "Chat template hides characters",
-            Severity.HIGH,
-            "Invisible or direction-changing characters show a reader another text than the model "
-            "gets.",
-            "Remove the characters, or use the original publisher's template.",
-            ("owasp:llm03", "cwe:CWE-1007"),
-        ),
-        Rule(
-            f"{check}.template_review",
-            "Chat template deserves a look",
-            Severity.MEDIUM,
-            "Addresses, tests for sensitive words, unusual size or nesting have no place in most "
-            "templates.",
-            "Read the template at the named place.",
-            ("owasp:llm03",),
-        ),
-        Rule(
-            f"{check}.engines_disagree",
-            "Two engines disagree",
-            Severity.INFO,
-            "Only one of the two engines sees the problem; either it sees more, or it is mistaken.",
-            "Look at the other finding at the same place.",
-        ),
+        Rule(f"{check}.template_code", *_CODE),
+        Rule(f"{check}.template_backdoor", *_BACKDOOR),
+        Rule(f"{check}.template_hidden", *_HIDDEN),
+        Rule(f"{check}.template_review", *_REVIEW),
+        Rule(f"{check}.engines_disagree", *_DISAGREE),
     )
 
 

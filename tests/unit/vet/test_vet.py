@@ -40,7 +40,7 @@ def _slow_gguf(path: Path, strings: int = 20_000_000) -> Path:
 
 def test_pass_is_bound_to_the_digest(tmp_path: Path) -> None:
     data = ctypes.create_string_buffer(16)
-    tensor = TensorSpec("float32", [2, 2], ctypes.addressof(data), 16)
+    tensor = TensorSpec(dtype="float32", shape=[2, 2], data_ptr=ctypes.addressof(data), data_len=16)
     path = tmp_path / "model.safetensors"
     path.write_bytes(serialize({"w": tensor}, {"format": "pt"}))
     report = vet(path, today=TODAY)

@@ -110,12 +110,28 @@ def _zip(file: File) -> Result:
         raw = any(_is_raw(entry.filename, prefix) for prefix in torch)
         reason = _extract(file, entry, (findings, members), raw=raw)
         reasons += [reason] if reason else []
-    first = min((entry.header_offset for entry in entries), default=0)
-    if first:
-        message = f"{first} bytes stand before the first member."
-        findings.append(HIDDEN.at(file, "offset 0", message))
-        reasons.append(message.lower().rstrip("."))
+    for where, message in _unclaimed(file, archive):
+        findings.append(HIDDEN.at(file, where, message))
+        reasons.append(message.rstrip("."))
     return Result(tuple(findings), "; ".join(dict.fromkeys(reasons[:3])), members)
+
+
+def _unclaimed(file: File, archive: zipfile.ZipFile) -> Iterator[tuple[str, str]]:
+    """Yield the stretches of an archive that no member and no table of contents claims."""
+    at = 0
+    for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
+        if entry.header_offset > at:
+            yield f"offset {at}", f"{entry.header_offset - at} bytes belong to no member."
+        sizes = struct.unpack("<HH", file.read(entry.header_offset + 26, 4).ljust(4, b"\0"))
+        at = max(at, entry.header_offset + 30 + sum(sizes) + entry.compress_size)
+        if entry.flag_bits & 0x8:  # sizes and checksum follow the data, with or without a mark
+            follows = file.read(at, 24)
+            wide = 24 if entry.file_size >= 1 << 32 or follows[20:22] == b"PK" else 16
+            at += wide if follows.startswith(b"PK\x07\x08") else wide - 4
+    if archive.start_dir > at:
+        yield f"offset {at}", f"{archive.start_dir - at} bytes belong to no member."
+    if archive.comment:
+        yield "comment", f"The archive carries a comment of {len(archive.comment)} bytes."
 
 
 def _is_data_pickle(name: str) -> bool:

@@ -16,6 +16,7 @@ _LINES = {".jsonl", ".ndjson"}
 _YAML = {".yaml", ".yml"}
 _TEXT = {".md", ".txt", ".rst", ".csv", ".tsv", ".toml", ".ini", ".cfg", ".jinja", ".jinja2", ".j2"}
 _TEXT |= {".gitattributes", ".gitignore", ".bib", ".cff", ".license", ".vocab", ".bpe", ".merges"}
+_TEXT |= {".log", ".tiktoken", ".metadata", ".lock", ".gitkeep", ".sha256", ".md5", ".asc", ".sig"}
 _NAMES = re.compile(r"(readme|licen[cs]e|notice|copying|copyright|authors|changelog|use_policy)")
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -36,8 +37,8 @@ def _claims(file: File) -> bool:
     if file.head.startswith((_PNG, _POINTER)):
         return True
     known = file.suffix in _JSON | _LINES | _YAML | _TEXT or file.name in _TEXT
-    named = file.suffix == "" and bool(_NAMES.match(file.name))
-    return bool(file.size) and (known or named) and is_text(file.head, whole=file.size <= 65_536)
+    named = bool(_NAMES.match(file.name))
+    return (known or named) and is_text(file.head, whole=file.size <= len(file.head))
 
 
 def _run(file: File) -> Result:

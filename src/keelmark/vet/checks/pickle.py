@@ -142,6 +142,9 @@ _RULES = {
 }
 
 
+_NAMING = {"DANGEROUS_CALL", "DANGEROUS_GLOBAL", "NON_ALLOWLISTED_GLOBAL"}
+
+
 def _run(file: File) -> Result:
     if file.size > MAX_PICKLE:
         return Result((), f"the pickle is larger than {MAX_PICKLE} bytes")
@@ -153,21 +156,38 @@ def _run(file: File) -> Result:
         message = f"The content is a pickle, but the name ends in {file.suffix}."
         findings.append(DISGUISED.at(file, "name", message))
     unexamined = _why_unexamined(report)
+    if not unexamined and _guesses(report):
+        unexamined = "bytes inside it may be another pickle"
     if not unexamined and any(f.rule in {UNKNOWN_CLASS.id, PERSISTENT.id} for f in findings):
         unexamined = "what it builds cannot be told from the file"
     return Result(tuple(findings), unexamined)
 
 
 def _translate(file: File, report: PickleReport) -> Iterator[ArtefactFinding]:
+    guesses = _guesses(report)
     for hit in report.findings:
         rule, severity = _classify(hit)
-        if rule is None:
+        if rule is None or hit in guesses:
             continue
         where = f"offset {hit.details['position']}" if "position" in hit.details else _offset(hit)
         name = str(hit.details.get("import_reference", ""))
         message = hit.message.split(" pickle (pos", 1)[0].rstrip(".") + "."
         evidence = f"{hit.rule_code} {name}".strip()
         yield rule.at(file, where, message, evidence=evidence, severity=severity)
+
+
+def _guesses(report: PickleReport) -> list[Finding]:
+    """Return the findings by which the engine only guesses that bytes inside are a pickle.
+
+    Random numbers, read as opcodes, look like extension codes and broken streams. What names no
+    function is no finding; but then the bytes are not fully examined either.
+    """
+    nested = [hit for hit in report.findings if "nested_rule_code" in hit.details]
+    named = [hit for hit in nested if hit.rule_code in _NAMING]
+    guesses = [hit for hit in nested if hit.rule_code not in _NAMING]
+    if not named:
+        guesses += [hit for hit in report.findings if _RULES.get(hit.rule_code or "") is NESTED]
+    return guesses
 
 
 def _classify(hit: Finding) -> tuple[Rule | None, Severity | None]:

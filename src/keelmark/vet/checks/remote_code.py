@@ -68,16 +68,18 @@ NATIVE = Rule(
     _TAGS,
 )
 
-_BAD_NAMES = {"eval", "exec", "compile", "__import__"}
-_BAD_MODULES = {
-    *("subprocess", "socket", "ctypes", "pty", "marshal", "runpy", "pickle", "dill"),
-    *("cloudpickle", "shutil", "urllib", "requests", "http", "webbrowser", "code"),
+# What runs commands or code is grave; what reads foreign data or files is worth a look.
+_GRAVE_CALLS = {
+    *("eval", "exec", "__import__", "builtins.eval", "builtins.exec", "builtins.__import__"),
+    *("os.system", "os.popen", "os.fork", "os.posix_spawn", "os.execv", "os.execve", "os.execvp"),
+    *("os.execl", "os.execlp", "os.spawnv", "os.spawnl", "os.startfile", "torch.hub.load"),
 }
-_BAD_CALLS = {
-    *("os.system", "os.popen", "os.execv", "os.execve", "os.spawnv", "os.remove", "os.unlink"),
-    *("os.fork", "os.posix_spawn", "torch.load", "torch.hub.load", "importlib.import_module"),
-    *("builtins.eval", "builtins.exec", "numpy.load", "base64.b64decode", "os.putenv"),
+_GRAVE_MODULES = {"subprocess", "socket", "ctypes", "pty", "marshal", "runpy", "code", "telnetlib"}
+_CALLS = {
+    *("compile", "os.remove", "os.unlink", "os.putenv", "importlib.import_module", "torch.load"),
+    *("numpy.load", "base64.b64decode", "joblib.load"),
 }
+_MODULES = {"pickle", "dill", "cloudpickle", "shutil", "urllib", "requests", "http", "webbrowser"}
 
 
 def _claims(file: File) -> bool:
@@ -174,7 +176,11 @@ def _python(file: File, text: str) -> Result:
         if hit.rule_id != "RMT000":
             where = f"line {hit.line}" if hit.line else "file"
             message = f"{hit.title}: {hit.detail}"
-            findings.append(DANGEROUS.at(file, where, message, evidence=f"c4nary {hit.rule_id}"))
+            evidence = f"c4nary {hit.rule_id}"
+            severity = Severity.MEDIUM if hit.rule_id == "RMT011" else None
+            findings.append(
+                DANGEROUS.at(file, where, message, evidence=evidence, severity=severity)
+            )
     return Result(tuple(findings), unread[0].rstrip(".") if unread else "")
 
 
@@ -192,10 +198,19 @@ def _dangerous(file: File, tree: ast.Module) -> Iterator[ArtefactFinding]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             called = _dotted(node.func, names)
-            top = called.partition(".")[0]
-            if called in _BAD_NAMES | _BAD_CALLS or (top in _BAD_MODULES and "." in called):
+            severity = _gravity(called)
+            if severity:
                 where = f"line {node.lineno}"
-                yield DANGEROUS.at(file, where, f"It calls {called}.", evidence=called)
+                message = f"It calls {called}."
+                yield DANGEROUS.at(file, where, message, evidence=called, severity=severity)
+
+
+def _gravity(called: str) -> Severity | None:
+    """Return how grave a call is, or None for one that is nobody's business."""
+    module = called.partition(".")[0] if "." in called else ""
+    if called in _GRAVE_CALLS or module in _GRAVE_MODULES:
+        return Severity.HIGH
+    return Severity.MEDIUM if called in _CALLS or module in _MODULES else None
 
 
 def _dotted(node: ast.expr, names: dict[str, str]) -> str:
