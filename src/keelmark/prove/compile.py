@@ -41,6 +41,8 @@ from keelmark.prove.report import (
 _GRAVITY = ("failing", "stale", "missing", "partial", "manual", "limit")
 _WEIGHTS = ("high", "medium", "low")
 _VERIFY = "Run `keelmark ledger verify`, find out what happened to the ledger, and report anew."
+_USE = "Send requests through the service, then report anew."
+_START = "Start the service with `keelmark up`, then report anew."
 _UNTRUSTED = "The ledger does not verify, so nothing that is recorded in it counts as evidence."
 
 
@@ -185,6 +187,7 @@ def _control(control: Control, answers: list[EvidenceResult], ledger: LedgerStat
             what = "The ledger was not verified before it was read."
             how = "Run `keelmark ledger verify`, then report anew."
             gaps.insert(0, Gap(control=control.id, kind="partial", what=what, how=how))
+    gaps = list(dict.fromkeys(gaps))
     gaps.sort(key=lambda gap: _GRAVITY.index(gap.kind))
     return ControlResult(
         id=control.id,
@@ -223,19 +226,15 @@ def _status(control: Control, answers: list[EvidenceResult]) -> Status:
 def _gap(control: str, query: Query, answer: EvidenceResult) -> Gap | None:
     if query.expect is None or answer.result in ("met", "noted"):
         return None
-    what, kind = query.gap, query.otherwise
-    if answer.result == "none":
-        kind = "manual" if query.otherwise == "manual" else "missing"
-        what = query.gap if kind == "manual" else f"Nothing recorded: {answer.measure}."
-    elif answer.result == "stale":
-        age = f"{answer.age_days:.0f} days old" if answer.age_days is not None else "too old"
-        return Gap(
-            control=control,
-            kind="stale",
-            what=f"The evidence is {age}; it counts for {answer.fresh_days} days.",
-            how=query.mend,
-        )
-    return Gap(control=control, kind=kind, what=what, how=query.mend)
+    what, how, kind = query.gap, query.mend, str(query.otherwise)
+    if answer.result == "stale":
+        kind = "stale"
+        what = f"{query.says} But that is {answer.age_days:.0f} days old, and counts for "
+        what += f"{answer.fresh_days} days."
+    elif answer.result == "none" and kind != "manual":
+        kind, what = "missing", f"Nothing recorded: {answer.measure}."
+        how = _USE if query.kind == events.REQUEST else _START
+    return Gap(control=control, kind=kind, what=what, how=how)
 
 
 def _reason(status: Status, gaps: list[Gap]) -> str:

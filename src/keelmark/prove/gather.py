@@ -138,7 +138,8 @@ class Gathering:
         if not self._asked:
             return f"no {one}{within}"
         if self.query.take == "latest" and not self.query.per and self.query.that:
-            return "yes" if self._holding else "cannot tell" if self._unknown else "no"
+            unknown = ", cannot tell" if self._unknown else ""
+            return f"{one} since {self._last[:10]}{unknown}"
         noun = one if self._asked == 1 else many
         if not self.query.that:
             return f"{self._asked:,} {noun}{within}"

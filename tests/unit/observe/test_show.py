@@ -6,7 +6,7 @@ from keelmark.core.findings import TextFinding
 from keelmark.core.outcome import Outcome
 from keelmark.core.trace import Trace
 from keelmark.core.verdict import RuleResult, Verdict
-from keelmark.observe.show import clean, duration, trace_list, short, trace_json, trace_text
+from keelmark.observe.show import clean, duration, short, trace_json, trace_list, trace_text
 
 DIGEST = "sha256:" + "ab" * 32
 
