@@ -9,7 +9,7 @@ import click
 from keelmark import app
 from keelmark.cli._common import coloured, data_option, json_option, print_json, say
 from keelmark.core.trace import Content
-from keelmark.observe.show import list_text, trace_json, trace_text
+from keelmark.observe.show import trace_json, trace_list, trace_text
 
 
 @click.command()
@@ -34,7 +34,7 @@ def command(
             if as_json:
                 print_json([trace_json(t) for t in traces])
             elif traces:
-                click.echo(list_text(traces, color=coloured()))
+                click.echo(trace_list(traces, color=coloured()))
             else:
                 say("There are no traces yet: send a request first.")
             return

@@ -250,6 +250,18 @@ class Store:
             newest = newest_checkpoint(db)
         return newest and newest[2]
 
+    def size(self) -> int:
+        """Return the number of ledger records."""
+        with self._readers.read() as db:
+            newest = newest_checkpoint(db)
+        return newest[0] if newest else 0
+
+    def size(self) -> int:
+        """Return the number of records that the newest checkpoint covers."""
+        with self._readers.read() as db:
+            newest = newest_checkpoint(db)
+        return newest[0] if newest else 0
+
     def verify(self, against: str | None = None) -> LedgerReport:
         """Recompute the whole ledger and name everything that was changed.
 
@@ -307,6 +319,15 @@ class Store:
         with self._readers.read() as db, contextlib.suppress(UsageError):
             return shelves.find_key(db, key_id)
         return None
+
+    def key_by_hash(self, hashed: bytes) -> ApiKey | None:
+        """Return an API key by the SHA-256 of the key itself."""
+        return next((key for key in self.keys() if key.hash == hashed), None)
+
+    def key_by_hash(self, key_hash: bytes) -> ApiKey | None:
+        """Return an API key by the SHA-256 of its secret, whatever its state."""
+        with self._readers.read() as db:
+            return shelves.find_key_hash(db, key_hash)
 
     def put_passport(
         self, digest: str, envelope: bytes, issued: Mapping[str, Any] | None = None

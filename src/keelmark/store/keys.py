@@ -81,6 +81,12 @@ def find_key(db: sqlite3.Connection, key_id: str) -> ApiKey:
     return _key(row)
 
 
+def find_key_hash(db: sqlite3.Connection, key_hash: bytes) -> ApiKey | None:
+    """Return the API key with this SHA-256."""
+    row = db.execute("SELECT * FROM api_keys WHERE hash = ?", (key_hash,)).fetchone()
+    return row and _key(row)
+
+
 def _key(row: tuple[Any, ...]) -> ApiKey:
     names = ("id", "name", "hash", "scopes", "created", "expires", "revoked")
     fields = dict(zip(names, row, strict=True))

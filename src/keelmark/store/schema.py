@@ -46,7 +46,7 @@ def _002_traces(db: sqlite3.Connection) -> None:
 
 def _003_keys_passports_models(db: sqlite3.Connection) -> None:
     db.execute(
-        "CREATE TABLE api_keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, hash BLOB NOT NULL,"
+        "CREATE TABLE api_keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, hash BLOB NOT NULL UNIQUE,"
         " scopes TEXT NOT NULL, created REAL NOT NULL, expires REAL, revoked REAL) STRICT"
     )
     db.execute(

@@ -1,4 +1,4 @@
-"""Verify an exported Keelmark ledger with nothing but Python: no Keelmark, no other package.
+"""Verify an exported Keelmark ledger with nothing but Python 3.10 or newer: no other package.
 
     python verify_bundle.py BUNDLE [--key PUBLIC_KEY] [--against CHECKPOINT]
 
