@@ -18,9 +18,11 @@ Added to `model.loaded`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from keelmark.core import events
 from keelmark.core.errors import IntegrityError
@@ -40,7 +42,7 @@ class Context:
     """Everything the records so far say that other records are read by. Fed in ledger order."""
 
     def __init__(self) -> None:
-        self._policies: dict[str, _Policy] = {}
+        self._policies: dict[str, _Policy | None] = {}
         self._vetted: dict[str, dict[str, Any]] = {}
         self._passports: dict[str, Mapping[str, Any]] = {}
         self._engines: dict[str, Record] = {}
@@ -51,7 +53,7 @@ class Context:
         body = record.body
         engine = str(body.get("engine", ""))
         if record.kind == events.POLICY_LOADED:
-            self._policies[str(body.get("policy_digest"))] = _Policy(body)
+            self._policies[str(body.get("policy_digest"))] = _Policy.told_by(body)
         elif record.kind == events.MODEL_VETTED:
             told = {**body, "time": record.time, "seq": record.seq}
             self._vetted[str(body.get("digest"))] = told
@@ -78,12 +80,12 @@ class Context:
         """Return the body of a record with everything added to it."""
         body = record.body
         if record.kind == events.POLICY_LOADED:
-            return {**body, "tags": _Policy(body).tags}
+            told = _Policy.told_by(body)
+            return {**body, "tags": told and told.tags}
         if record.kind == events.REQUEST:
             vetted = self._vetted.get(str(body.get("model_digest")))
             policy = self._policies.get(str(body.get("policy_digest")))
-            told = policy.request(body) if policy else {}
-            return {**body, **told, "vetted": vetted}
+            return {**body, **(policy.request(body) if policy else {}), "vetted": vetted}
         if record.kind == events.MODEL_LOADED:
             vetted = self._vetted.get(str(body.get("digest")))
             return {**body, "vetted": vetted, "passport_state": self._passport_state(record)}
@@ -102,50 +104,80 @@ class Context:
         return "valid" if loaded <= moment(passport.get("not_after"), name) else "expired"
 
 
+class _Rule(msgspec.Struct, frozen=True):
+    """A rule as `policy.loaded` tells of it."""
+
+    id: str
+    stage: str
+    detector: str
+    action: str
+    fail: str
+
+
+class _Detector(msgspec.Struct, frozen=True):
+    """A detector as `policy.loaded` tells of it."""
+
+    tags: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
+
+
+class _Guard(msgspec.Struct, frozen=True):
+    """The guard's part of `policy.loaded`."""
+
+    rules: tuple[_Rule, ...]
+    detectors: dict[str, _Detector]
+
+
 class _Policy:
     """The guard rules of one policy, seen from the side of the tags of their detectors."""
 
-    def __init__(self, body: Mapping[str, Any]) -> None:
-        self._detectors: Mapping[str, Any] = body.get("detectors") or {}
-        self._of_rule: dict[str, list[str]] = {}
+    def __init__(self, guard: _Guard) -> None:
+        self._of_rule: dict[str, tuple[str, ...]] = {}
+        self._by_label: dict[str, set[str]] = {}
+        self._labelled = all(d.labels is not None for d in guard.detectors.values())
         self.tags: dict[str, dict[str, list[str]]] = {
             stage: {"any": [], "acting": [], "closed": []} for stage in ("input", "output")
         }
-        for rule in body.get("rules") or ():
-            self._add(rule)
-        self._by_label: dict[str, set[str]] = {}
-        self._labelled = all("labels" in d for d in self._detectors.values())
-        for detector in self._detectors.values():
-            for label in detector.get("labels", ()):
-                self._by_label.setdefault(label, set()).update(detector.get("tags", ()))
+        for rule in guard.rules:
+            detector = guard.detectors.get(rule.detector)
+            self._add(rule, (*(detector.tags if detector else ()), _ANY))
+        for detector in guard.detectors.values():
+            for label in detector.labels or ():
+                self._by_label.setdefault(label, set()).update(detector.tags)
 
-    def _add(self, rule: Mapping[str, Any]) -> None:
-        detector = self._detectors.get(str(rule.get("detector"))) or {}
-        tags = [*detector.get("tags", ()), _ANY]
-        self._of_rule[str(rule.get("id"))] = tags
-        acting = rule.get("action") in _ACTING
+    @classmethod
+    def told_by(cls, body: Mapping[str, Any]) -> _Policy | None:
+        """The policy of a `policy.loaded` record, or None when it cannot be told from it."""
+        try:
+            return cls(msgspec.convert(body, _Guard))
+        except msgspec.ValidationError:
+            return None
+
+    def _add(self, rule: _Rule, tags: tuple[str, ...]) -> None:
+        self._of_rule[rule.id] = tags
+        acting = rule.action in _ACTING
         for stage, sets in self.tags.items():
-            if rule.get("stage") in (stage, "both"):
+            if rule.stage in (stage, "both"):
                 sets["any"] += tags
-                sets["acting"] += tags if acting else []
-                sets["closed"] += tags if acting and rule.get("fail") == "closed" else []
+                sets["acting"] += tags if acting else ()
+                sets["closed"] += tags if acting and rule.fail == "closed" else ()
 
     def request(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """What is added to a request that ran under this policy; None where it cannot be told."""
-        missed = body.get("not_examined")
-        found = body.get("findings")
+        missed, found = body.get("not_examined"), body.get("findings")
+        named = isinstance(found, Mapping) and self._labelled
         return {
             "tags": self.tags,
-            # A rule that this policy does not know missed something nobody can name: all of it.
-            "missed": None if missed is None else self._missed(missed),
-            "found": None
-            if found is None or not self._labelled
-            else sorted({tag for label in found for tag in self._by_label.get(label, ())}),
+            "missed": self._missed(missed) if isinstance(missed, list | tuple) else None,
+            "found": sorted({t for x in found or () for t in self._by_label.get(x, ())})
+            if named
+            else None,
         }
 
-    def _missed(self, rules: list[str]) -> list[str]:
-        everything = [tag for tags in self._of_rule.values() for tag in tags] + [_ANY]
-        return [tag for rule in rules for tag in self._of_rule.get(rule, everything)]
+    def _missed(self, rules: Sequence[Any]) -> list[str]:
+        """Tags of these rules. One that this policy does not know may have been any of them."""
+        everything = (*(tag for tags in self._of_rule.values() for tag in tags), _ANY)
+        return [tag for rule in rules for tag in self._of_rule.get(str(rule), everything)]
 
 
 def moment(time: Any, where: str) -> datetime:
