@@ -201,9 +201,11 @@ def test_a_flipped_bit_in_a_bundle_is_found(
     except ValueError:
         assert name == "leaves.txt"  # no longer hexadecimal: could not be checked
         return
-    if found.count == 0:  # the other case of a hexadecimal digit is the same hash
+    if found.count == 0:  # another spelling of the same hashes: a capital digit, a tab at the end
+        with zipfile.ZipFile(original / "bundle.zip") as bundle:
+            data = bundle.read("leaves.txt")
         assert name == "leaves.txt"
-        assert bit == 5
+        assert bytes.fromhex(change(data).decode()) == bytes.fromhex(data.decode())
         return
     assert seq in {p.seq for p in found.problems} or name == "leaves.txt"
 

@@ -251,12 +251,6 @@ class Store:
         return newest and newest[2]
 
     def size(self) -> int:
-        """Return the number of ledger records."""
-        with self._readers.read() as db:
-            newest = newest_checkpoint(db)
-        return newest[0] if newest else 0
-
-    def size(self) -> int:
         """Return the number of records that the newest checkpoint covers."""
         with self._readers.read() as db:
             newest = newest_checkpoint(db)
@@ -319,10 +313,6 @@ class Store:
         with self._readers.read() as db, contextlib.suppress(UsageError):
             return shelves.find_key(db, key_id)
         return None
-
-    def key_by_hash(self, hashed: bytes) -> ApiKey | None:
-        """Return an API key by the SHA-256 of the key itself."""
-        return next((key for key in self.keys() if key.hash == hashed), None)
 
     def key_by_hash(self, key_hash: bytes) -> ApiKey | None:
         """Return an API key by the SHA-256 of its secret, whatever its state."""

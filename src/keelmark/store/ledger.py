@@ -39,12 +39,13 @@ class Transaction:
         self._signer = signer
         moment = datetime.fromtimestamp(now, UTC)
         self.time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        row = newest_checkpoint(db) or (0, b"", f"\n\n{_base64(frontier_root(()))}\n")
-        self._sealed, blob, note = row
+        newest = newest_checkpoint(db)
+        self._sealed, blob = newest[:2] if newest else (0, b"")
         self.size: int = self._sealed
         self._frontier = split(blob)
-        fits = len(self._frontier) == self.size.bit_count()
-        if not fits or note.split("\n")[2] != _base64(frontier_root(self._frontier)):
+        signed = newest[2].split("\n")[1:3] if newest else None
+        root = base64.b64encode(frontier_root(self._frontier)).decode()
+        if signed not in (None, [str(self.size), root]):
             raise IntegrityError(
                 "The end of the ledger was tampered with, so nothing is added to it; run "
                 "`keelmark ledger verify`, then restore a backup."
@@ -96,10 +97,6 @@ def newest_checkpoint(db: sqlite3.Connection) -> tuple[int, bytes, str] | None:
     query = "SELECT size, frontier, note FROM checkpoints ORDER BY size DESC LIMIT 1"
     row: tuple[int, bytes, str] | None = db.execute(query).fetchone()
     return row
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 def split(frontier: bytes) -> list[bytes]:

@@ -362,7 +362,7 @@ def verify_bundle(path: str, key: str | None, against: str | None, found: Findin
         if not is_signed(newest, keys[:1]):
             message = f"The newest checkpoint is not signed by {keys[0]}."
             found.add("signature", None, "", message)
-        leaves = [bytes.fromhex(line) for line in bundle.read("leaves.txt").decode().split()]
+        leaves = [bytes.fromhex(line) for line in bundle.read("leaves.txt").decode().splitlines()]
         older = [m for m in _older_marks(bundle, keys, found) if m.size < newest.size]
         marks = [*older, Mark(newest.size, newest.root, None)]
         with bundle.open("records.jsonl") as lines:

@@ -2,10 +2,12 @@
 
 import asyncio
 import hashlib
+import sqlite3
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keelmark.core.canonical import canonical
-from keelmark.core.errors import UsageError
+from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.core.findings import TextFinding
 from keelmark.core.keys import ApiKey
 from keelmark.core.outcome import Outcome
@@ -81,8 +83,10 @@ def test_a_name_that_c2sp_forbids(signing_key: Ed25519PrivateKey, name: str) -> 
 
 
 def test_records_by_kind_and_place(store: Store) -> None:
+    assert store.size() == 0
     for kind in ("service.started", "engine.started", "engine.stopped", "engine.started"):
         store.append(kind, {})
+    assert store.size() == 4
     assert [r.seq for r in store.records(kinds=["engine.started", "engine.stopped"])] == [1, 2, 3]
     assert [r.seq for r in store.records(since=2)] == [2, 3]
     assert [r.seq for r in store.records(kinds=["engine.started"], since=2)] == [3]
@@ -182,6 +186,8 @@ def test_api_keys_and_their_records(store: Store) -> None:
     assert store.keys() == [_key(1), _key(2)]
     assert store.key("key_2") == _key(2)
     assert store.key("key_9") is None
+    assert store.key_by_hash(bytes([2]) * 32) == _key(2)
+    assert store.key_by_hash(bytes(32)) is None
     revoked = store.revoke_key("key_1")
     assert revoked.revoked is not None
     assert store.key("key_1") == revoked == store.revoke_key("key_1")
@@ -257,6 +263,22 @@ def test_a_forged_history_signed_with_another_key_is_found(
         forger.append("service.started", {})
     report = store.verify()
     assert [p.what for p in report.problems] == ["signature", "uncovered", "uncovered"]
+
+
+def test_nothing_is_added_to_an_end_that_was_tampered_with(store: Store, folder: Path) -> None:
+    store.append("service.started", {})
+    for change in ("frontier = zeroblob(32)", "frontier = x''", "size = 2"):
+        with closing(sqlite3.connect(folder / "keelmark.db")) as db:
+            before = db.execute("SELECT * FROM checkpoints").fetchone()
+            db.execute(f"UPDATE checkpoints SET {change}")
+            db.commit()
+            with pytest.raises(IntegrityError, match="tampered"):
+                store.append("service.started", {})
+            assert not store.verify().ok
+            db.execute("UPDATE checkpoints SET size = ?, frontier = ?", before[:2])
+            db.commit()
+    assert store.append("service.started", {}) == 1
+    assert store.verify().ok
 
 
 def _run(*arguments: str) -> tuple[int, str]:
