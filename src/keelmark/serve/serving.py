@@ -169,7 +169,7 @@ class Serving:
                 if over:
                     break
             else:
-                await self._pass_on(reader.finish(), since)
+                await self._leftover(reader.finish(), since)
         except UnavailableError:
             raise ApiError(502, "engine_gone", _CUT) from None
         except EventTooLongError as error:
@@ -179,6 +179,13 @@ class Serving:
         if not answer.done and not answer.complete:
             raise ApiError(502, "engine_gone", _CUT)
         return answer.rest() + DONE
+
+    async def _leftover(self, events: list[bytes], since: float) -> None:
+        """Pass on an event whose closing blank line never came, if it is one."""
+        try:
+            await self._pass_on(events, since)
+        except ApiError:
+            raise ApiError(502, "engine_gone", _CUT) from None
 
     async def _pass_on(self, events: list[bytes], since: float) -> bool:
         """Guard events and send what may leave; say whether the answer is over."""

@@ -1,4 +1,4 @@
-"""Ways to reach an engine over HTTP: one port (`keelmark.core.ports.Transport`), two clients."""
+"""Ways to reach an engine over HTTP: one port (`core.ports.Transport`), three clients."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ import importlib
 from keelmark.core.errors import UsageError
 from keelmark.core.ports import Transport
 
-_CLIENTS = {"pyreqwest": "PyreqwestTransport", "aiohttp": "AiohttpTransport"}
+_CLIENTS = {
+    "direct": "DirectTransport",
+    "pyreqwest": "PyreqwestTransport",
+    "aiohttp": "AiohttpTransport",
+}
 
 
-def new_transport(name: str = "pyreqwest") -> Transport:
+def new_transport(name: str = "direct") -> Transport:
     """Return a transport; must be called while an event loop runs.
 
     Args:
-        name: `pyreqwest` (the default) or `aiohttp` (an extra).
+        name: `direct` (the default); `pyreqwest`, which cannot stop an engine before
+            the first byte of its answer; `aiohttp` (an extra).
 
     Raises:
         UsageError: No such transport, or its package is not installed.

@@ -1,4 +1,7 @@
-"""The default transport: pyreqwest (Rust's reqwest).
+"""A transport on pyreqwest (Rust's reqwest).
+
+Known gap of 0.15: a request that is cancelled before the first byte of its answer goes on running
+at the engine. Once the answer streams, closing it does close the connection.
 
 Redirects, proxies of the environment, cookies and compression are off: a prompt goes to the
 address that was configured and nowhere else, and bytes pass as they come.
