@@ -1,0 +1,208 @@
+"""Text that people do not see but a model reads: tags, zero widths, bidi tricks, selectors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+import msgspec
+
+from keelmark.core.errors import UsageError
+from keelmark.guard._patterns import every, settle
+from keelmark.guard.contract import BaseDetector, Example, Hit
+
+_ZERO = "\u200b\u200c\u200d\u2060-\u2064\ufeff\u180e"
+_SELECTORS = "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_PRIVATE = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
+_CONTROLS = "\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f"
+# Letters of scripts that are written without joiners and without invisible word breaks.
+_PLAIN = "0-9A-Za-z\u00aa-\u024f\u0370-\u03ff\u0400-\u052f\u0531-\u0587\u1e00-\u1fff"
+
+_SUSPECT = re.compile(
+    f"[{_ZERO}{_SELECTORS}{_PRIVATE}{_CONTROLS}\u00ad\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
+)
+_BLANKS = re.compile(r"(?<=\s{80})\s+|(?<=\n{24})\n+")
+_TAGS = re.compile("(?<![\U000e0000-\U000e007f])[\U000e0000-\U000e007f]+")
+_FLAG = re.compile("[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
+_ZERO_RUN = re.compile(f"(?<![{_ZERO}])[{_ZERO}]+")
+_SPLITS = re.compile(f"(?<=[{_PLAIN}])[{_ZERO}]+(?=[{_PLAIN}])")
+_SELECTOR_RUN = re.compile(f"(?<![{_SELECTORS}])[{_SELECTORS}]{{2,}}")
+_PRIVATE_RUN = re.compile(f"(?<![{_PRIVATE}])[{_PRIVATE}]{{3,}}")
+_CONTROL_RUN = re.compile(f"(?<![{_CONTROLS}])[{_CONTROLS}]+")
+_HYPHENS = re.compile(r"(?<!\u00ad\w)\u00ad(?:\w\u00ad)+")
+_BIDI = re.compile("[\u202a\u202b\u202d\u202e\u2066-\u2068]")
+_CLOSERS = dict.fromkeys("\u202a\u202b", "\u202c") | dict.fromkeys("\u2066\u2067\u2068", "\u2069")
+_REACH = 400  # characters within which an embedding or isolate must be closed on its line
+
+_OPEN = re.compile(
+    f"(?:(?<![{_ZERO}])[{_ZERO}]+|(?<![{_SELECTORS}])[{_SELECTORS}]+|(?<![{_PRIVATE}])[{_PRIVATE}]+"
+    f"|(?<![{_CONTROLS}])[{_CONTROLS}]+|(?<![\U000e0000-\U000e007f])[\U000e0000-\U000e007f]+"
+    r"|(?<!\u00ad\w)\u00ad(?:\w\u00ad)*\w?|(?<!\s{81})(?<=\s{80})\s+|(?<!\n{25})(?<=\n{24})\n+)\Z"
+)
+_MANY_BLANKS = re.compile(r"\s{80}|\n{24}")
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+_DEEPEST = 16  # nesting of embeddings that is still taken for writing
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of the detector for invisible text.
+
+    Attributes:
+        labels: Labels to look for; empty means all. Leave PRIVATE_USE out where icon fonts or
+            constructed scripts are at home.
+    """
+
+    labels: tuple[str, ...] = ()
+
+
+class Detector(BaseDetector):
+    """Tag characters, zero widths, bidirectional controls, selectors, private use, blanks."""
+
+    title = "Invisible and misleading characters"
+    version = "1"
+    labels: ClassVar[tuple[str, ...]] = (
+        "TAG_CHARACTERS",
+        "ZERO_WIDTH",
+        "BIDI_CONTROL",
+        "VARIATION_SELECTORS",
+        "PRIVATE_USE",
+        "CONTROL_CHARACTERS",
+        "BLANK_RUN",
+    )
+    tags = ("owasp:llm01",)
+    raw = True
+    Config = Settings
+    config: Settings
+
+    examples = (
+        Example("ig\u200bno\u200bre", ("ZERO_WIDTH", "ZERO_WIDTH"), "words split"),
+        Example("a \u200b\u200c\u200b\u200c b", ("ZERO_WIDTH",), "bits in zero widths"),
+        Example("hi\U000e0068\U000e0069\U000e0021", ("TAG_CHARACTERS",), "smuggled ASCII"),
+        Example("if (x) { \u202e } // ok", ("BIDI_CONTROL",), "override"),
+        Example("name \u2066 admin\nnext", ("BIDI_CONTROL",), "isolate left open"),
+        Example("\U0001f600\ufe01\ufe02\U000e0100\U000e0101", ("VARIATION_SELECTORS",), "bytes"),
+        Example("\ue000\ue001\ue002 x", ("PRIVATE_USE",), "private use"),
+        Example("a\x1b[8m", ("CONTROL_CHARACTERS",), "terminal escape"),
+        Example("i\u00adg\u00adn\u00ado\u00adre", ("ZERO_WIDTH",), "evasion: soft hyphens"),
+        Example("see" + "\n" * 40 + "below", ("BLANK_RUN",), "evasion: below the fold"),
+        Example(
+            "\U0001f3f4\U000e0078\U000e0078\U000e0078\U000e0078\U000e0078\U000e0078\U000e0078",
+            ("TAG_CHARACTERS",),
+            "evasion: behind a flag, not closed",
+        ),
+        Example(
+            "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f\U000e0068",
+            ("TAG_CHARACTERS",),
+            "evasion: behind a flag that is closed",
+        ),
+        Example("Plain text, with tabs\tand lines\r\n.", (), "clean"),
+        Example(
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f 1\ufe0f\u20e3", (), "emoji"
+        ),
+        Example(
+            "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", (), "flag"
+        ),
+        Example("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", (), "look-alike: Persian"),
+        Example("\u0915\u094d\u200d\u0937 \u0928\u094d\u200c", (), "look-alike: Devanagari"),
+        Example("\u05e9\u05dc\u05d5\u05dd\u200f! \u2067\u05d0\u2069 ok", (), "look-alike: Hebrew"),
+        Example("\ufeffBOM, a soft hy\u00adphen, \u845b\U000e0100", (), "look-alike: file start"),
+    )
+
+    def __init__(self, config: Settings | None = None) -> None:
+        super().__init__(config)
+        unknown = [label for label in self.config.labels if label not in type(self).labels]
+        if unknown:
+            raise UsageError(
+                f"invisible_text: there is no label {unknown[0]!r}; choose from "
+                f"{', '.join(type(self).labels)}."
+            )
+        self._wanted = frozenset(self.config.labels or type(self).labels)
+
+    def find(self, text: str, start: int = 0) -> Iterable[Hit]:
+        """See BaseDetector."""
+        hits = list(_blanks(text, start)) if _MANY_BLANKS.search(text, max(0, start - 90)) else []
+        if (_CONTROL if text.isascii() else _SUSPECT).search(text, start):
+            hits.extend(_runs(text, start))
+            hits.extend(_zero_widths(text, start))
+            hits.extend(_bidi(text, start))
+        return settle([hit for hit in hits if hit.label in self._wanted], start)
+
+    def open_from(self, text: str, start: int = 0) -> int:
+        """Return where a run of such characters, or an embedding not yet closed, begins."""
+        match = _OPEN.search(text, start) if _ends_oddly(text) else None
+        opened = match.start() if match else len(text)
+        low = max(start, len(text) - _REACH - 1)
+        for bidi in every(_BIDI, text, low):
+            if _CLOSERS.get(bidi.group()) and _closing(text, bidi) is None:
+                return min(opened, bidi.start())
+        return opened
+
+
+def _ends_oddly(text: str) -> bool:
+    """Whether one of the last two characters could belong to a run."""
+    return text[-1:].isspace() or _SUSPECT.search(text, max(0, len(text) - 2)) is not None
+
+
+def _blanks(text: str, start: int) -> Iterator[Hit]:
+    for match in _BLANKS.finditer(text, start):
+        yield Hit(
+            "BLANK_RUN", 0.5, match.start(), match.end(), "more white space than a page shows"
+        )
+
+
+def _runs(text: str, start: int) -> Iterator[Hit]:
+    for match in _TAGS.finditer(text, max(0, start - 10)):
+        flag = _FLAG.match(text, match.start())
+        if text[match.start() - 1 : match.start()] == "\U0001f3f4" and flag:
+            if flag.end() < match.end():
+                yield _hit("TAG_CHARACTERS", 0.95, flag.end(), match.end(), "tags behind a flag")
+            continue
+        yield _hit("TAG_CHARACTERS", 0.95, *match.span(), "tags that spell hidden text")
+    for match in _SELECTOR_RUN.finditer(text, start):
+        yield _hit("VARIATION_SELECTORS", 0.9, *match.span(), "selectors that select nothing")
+    for match in _PRIVATE_RUN.finditer(text, start):
+        yield _hit("PRIVATE_USE", 0.6, *match.span(), "characters without a meaning")
+    for match in _CONTROL_RUN.finditer(text, start):
+        yield _hit("CONTROL_CHARACTERS", 0.7, *match.span(), "control characters")
+
+
+def _zero_widths(text: str, start: int) -> Iterator[Hit]:
+    for match in _ZERO_RUN.finditer(text, start):
+        if match.end() - match.start() >= 3:
+            yield _hit("ZERO_WIDTH", 0.9, *match.span(), "zero widths in a row")
+        elif _SPLITS.match(text, match.start()):
+            yield _hit("ZERO_WIDTH", 0.85, *match.span(), "zero width inside a word")
+    for match in _HYPHENS.finditer(text, start):
+        yield _hit("ZERO_WIDTH", 0.8, *match.span(), "soft hyphens around single letters")
+
+
+def _hit(label: str, score: float, start: int, end: int, what: str) -> Hit:
+    return Hit(label, score, start, end, f"{what} ({end - start})")
+
+
+def _bidi(text: str, start: int) -> Iterator[Hit]:
+    for match in every(_BIDI, text, start):
+        if match.group() not in _CLOSERS:
+            yield Hit("BIDI_CONTROL", 0.9, match.start(), match.end(), "direction override")
+        elif _closing(text, match) in {None, -1}:
+            reason = "embedding or isolate that its line does not close"
+            yield Hit("BIDI_CONTROL", 0.8, match.start(), match.end(), reason)
+
+
+def _closing(text: str, match: re.Match[str]) -> int | None:
+    """Index of the closing character; -1 when it will not come; None when the text ends first."""
+    limit = match.end() + _REACH
+    line = text.find("\n", match.end(), limit)
+    end = line if line >= 0 else min(limit, len(text))
+    closer, depth = _CLOSERS[match.group()], 1
+    for index in range(match.end(), end):
+        if text[index] == closer:
+            depth -= 1
+            if not depth:
+                return index
+        elif _CLOSERS.get(text[index]) == closer:
+            depth += 1
+            if depth > _DEEPEST:
+                return -1
+    return -1 if line >= 0 or limit <= len(text) else None

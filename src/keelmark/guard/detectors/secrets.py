@@ -1,0 +1,126 @@
+"""Secrets: keys and tokens of known formats, private keys, passwords that are called so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from keelmark.core.errors import UsageError
+from keelmark.guard._credentials import (
+    find_formats,
+    find_named,
+    find_private_keys,
+    formats,
+    open_block,
+    open_quote,
+)
+from keelmark.guard._patterns import AllowConfig, Allowed, open_run, settle
+from keelmark.guard.contract import BaseDetector, Example, Hit
+
+_LONG = re.compile(r"[!-~]{16}")
+_TOKEN = re.compile(r"(?<![!-~])[!-~]+\Z")
+_LONGEST = 4_200
+
+
+class Settings(AllowConfig, frozen=True, forbid_unknown_fields=True):
+    """Settings of the secrets detector.
+
+    Attributes:
+        labels: Labels to look for; empty means all.
+        generic: Whether values count that are only called a password or a key.
+    """
+
+    labels: tuple[str, ...] = ()
+    generic: bool = True
+
+
+class Detector(BaseDetector):
+    """Keys, tokens, private keys and passwords."""
+
+    title = "Secrets: keys, tokens, private keys, passwords"
+    version = "1"
+    labels: ClassVar[tuple[str, ...]] = tuple(
+        dict.fromkeys(["PRIVATE_KEY", "PASSWORD", "API_KEY", *(row.label for row in formats())])
+    )
+    tags = ("owasp:llm02", "owasp:llm07")
+    Config = Settings
+    config: Settings
+
+    examples = (
+        Example("key AKIAIOSFODNN7EXAMPLE", ("AWS_ACCESS_KEY",), "prefix and length"),
+        Example(
+            "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            ("AWS_SECRET_KEY",),
+            "after its name",
+        ),
+        Example(
+            "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", ("GITHUB_TOKEN",), "checksum of the format"
+        ),
+        Example(
+            "Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLWhlcmU",
+            ("JWT",),
+            "the header decodes",
+        ),
+        Example(
+            "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8f"
+            "dp+K06/nwoy/HU++CXqI9EdVhC"
+            "\n-----END PRIVATE KEY-----\ndone",
+            ("PRIVATE_KEY",),
+            "a block over lines",
+        ),
+        Example(
+            r'"k": "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06"',
+            ("PRIVATE_KEY",),
+            "evasion: in JSON, cut short",
+        ),
+        Example("postgres://app:s3cr3tpw@db:5432/x", ("CREDENTIAL_URL",), "password in a URL"),
+        Example('{"password": "hunter2!"}', ("PASSWORD",), "called a password"),
+        Example(
+            "DB_PASSWORD=Tr0ub4dor&3 and api_key: 9f8a7b6c5d4e3f2a1b0c",
+            ("PASSWORD", "API_KEY"),
+            "two",
+        ),
+        Example("my password is Tr0ub4dor3", ("PASSWORD",), "evasion: in a sentence"),
+        Example("Mein Passwort lautet Sommer2024!", ("PASSWORD",), "German"),
+        Example("sk-proj-abcDEF123456ghiJKL789012mnoPQR345678", ("OPENAI_KEY",), "prefix"),
+        Example("Your password must be changed. The secret is patience.", (), "clean"),
+        Example("api_key = <your-api-key>, token=${TOKEN}, pwd: ********", (), "placeholders"),
+        Example("password = getpass.getpass() # or os.environ['PASSWORD']", (), "code"),
+        Example("max_tokens: 4096, token: required, password: string", (), "look-alike: settings"),
+        Example("commit a94a8fe5ccb19ba61c4c0873d391e987982fbbd3", (), "look-alike: a commit"),
+        Example("id 123e4567-e89b-12d3-a456-426614174000", (), "look-alike: a UUID"),
+        Example("A PEM file starts with -----BEGIN PRIVATE KEY-----.", (), "look-alike: a header"),
+        Example("see https://example.org:8080/a@b and task-sk-learn", (), "look-alike: a URL"),
+    )
+
+    def __init__(self, config: Settings | None = None) -> None:
+        super().__init__(config)
+        unknown = [label for label in self.config.labels if label not in type(self).labels]
+        if unknown:
+            raise UsageError(
+                f"secrets: there is no label {unknown[0]!r}; choose from "
+                f"{', '.join(sorted(type(self).labels))}."
+            )
+        self._allowed = Allowed(self.config)
+        self._wanted = frozenset(self.config.labels or type(self).labels)
+
+    def find(self, text: str, start: int = 0) -> Iterable[Hit]:
+        """See BaseDetector."""
+        hits = [hit for hit in self._candidates(text, start) if hit.label in self._wanted]
+        return self._allowed.drop(settle(hits, start), text)
+
+    def _candidates(self, text: str, start: int) -> Iterator[Hit]:
+        if _LONG.search(text, start):
+            yield from find_formats(text, start)
+            if "-----BEGIN " in text:
+                yield from find_private_keys(text, start)
+        elif " -" in text or "-----" in text:
+            yield from find_formats(text, start)
+        if self.config.generic:
+            yield from find_named(text, start)
+
+    def open_from(self, text: str, start: int = 0) -> int:
+        """Return where the last word, an unfinished key block or an unfinished quotation begins."""
+        opened = open_run(_TOKEN, text, start, 2 * _LONGEST)
+        return min(opened, open_block(text, start), open_quote(text, start))
