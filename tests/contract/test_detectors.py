@@ -70,6 +70,10 @@ def test_says_what_it_is(name: str) -> None:
     assert kind.__doc__
 
 
+def test_scores_have_the_names_that_scripts_rely_on() -> None:
+    assert KINDS["prompt_injection"].family == "injection"
+
+
 @each
 def test_settings_have_defaults_and_forbid_what_is_unknown(name: str) -> None:
     config = KINDS[name].Config

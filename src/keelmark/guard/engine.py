@@ -94,7 +94,7 @@ class Engine:
 
         Args:
             stage: `input` or `output`.
-            role: Role of the text; empty where roles play no part.
+            role: Role of the text. Every rule applies to a role that is not known.
             every: Also run the detectors that no rule asks for, for their scores.
         """
         key = (stage, role, every)
@@ -105,9 +105,8 @@ class Engine:
     def _planned(self, stage: str, role: str, *, every: bool) -> tuple[Probe, ...]:
         asking: dict[bytes, list[Rule]] = {}
         for rule in self._rules:
-            if rule.stage in {stage, "both"} and not (
-                role and rule.roles and role not in rule.roles
-            ):
+            elsewhere = rule.roles and role in ROLES and role not in rule.roles
+            if rule.stage in {stage, "both"} and not elsewhere:
                 asking.setdefault(_key(rule), []).append(rule)
         made = [(rules[0].detector, self._made[key], rules) for key, rules in asking.items()]
         if every:

@@ -169,11 +169,11 @@ def _ask(detector: BaseDetector, text: str, start: int, *, final: bool) -> tuple
         ContractError: A hit or the border lies outside the window.
     """
     stop = len(text) if final else detector.open_from(text, start)
+    if not start <= stop <= len(text):
+        raise ContractError("A detector answered with a border outside the text.")
     if stop == start:
         return [], stop
     hits = [hit for hit in detector.find(text, start) if hit.start < stop]
-    if not start <= stop <= len(text) or any(
-        not start <= hit.start < hit.end <= len(text) for hit in hits
-    ):
+    if hits and not all(start <= hit.start < hit.end <= len(text) for hit in hits):
         raise ContractError("A detector answered with a place outside the text.")
     return hits, stop

@@ -103,22 +103,29 @@ class Filter:
     def _step(self, fresh: str, *, final: bool) -> str:
         if self.blocked:
             return ""
-        self._tape.push(fresh, final=final)
+        tape = self._tape
+        tape.push(fresh, final=final)
         seen, cut = self._scan(final=final)
         if self._run.stopped and not self._whole:
             self.blocked = True
             return ""
-        return self._release(*self._clusters(seen, cut))
+        if seen:
+            return self._release(*self._clusters(seen, cut))
+        out = tape.written(0, cut)
+        self._forget(cut)
+        return out
 
     def _scan(self, *, final: bool) -> tuple[list[Seen], int]:
         """Let the live probes look; return decided hits and the cut, in what is held."""
         held = self._tape.text
         cut = length = len(held)
-        seen = [
-            Seen(s.start - self._left, s.end - self._left, s.hit, s.probe)
-            for s in self._known
-            if 0 <= s.start - self._left < length
-        ]
+        seen: list[Seen] = []
+        if self._known:
+            seen += (
+                one._replace(start=one.start - self._left, end=one.end - self._left)
+                for one in self._known
+                if self._left <= one.start < self._left + length
+            )
         windows: dict[bool, tuple[View, str, int]] = {}
         for probe in self._run.live:
             raw = probe.detector.raw
@@ -128,10 +135,11 @@ class Filter:
                 windows[raw] = view, context + view.text, len(context)
             view, text, start = windows[raw]
             hits, stop = self._run.look(probe, text, start, final=final)
-            cut = min(cut, view.position(stop - start))
-            seen += (
-                Seen(*view.origin(hit.start - start, hit.end - start), hit, probe) for hit in hits
-            )
+            if stop < len(text):
+                cut = min(cut, view.position(stop - start))
+            for hit in hits:
+                first, last = view.origin(hit.start - start, hit.end - start)
+                seen.append(Seen(first, last, hit, probe))
         return seen, cut
 
     def _clusters(self, seen: list[Seen], cut: int) -> tuple[list[list[Seen]], int]:
@@ -176,6 +184,8 @@ class Filter:
 
     def _forget(self, count: int) -> None:
         """Let go of what has left, but for what detectors may still look back at."""
+        if not count:
+            return
         gone = self._tape.text[:count]
         for raw, context in self._context.items():
             self._context[raw] = (context + (gone if raw else fold(gone)))[-LOOK_BEHIND:]
@@ -215,6 +225,12 @@ class Channel:
         self.seconds = 0.0
         self._filter = Filter(run, is_json=is_json)
         self._unmasker = Unmasker(vault, is_json=is_json) if vault else None
+        self._kept: list[str] = []
+
+    @property
+    def kept(self) -> str:
+        """What has left so far, placeholders still in place: the form that may be stored."""
+        return "".join(self._kept)
 
     @property
     def blocked(self) -> bool:
@@ -225,6 +241,7 @@ class Channel:
         """Take the next piece of the model's text; return what may leave now."""
         began = perf_counter()
         out = self._filter.feed(text)
+        self._kept.append(out)
         if self._unmasker and (out or self.blocked):
             out = self._unmasker.feed(out, final=self.blocked)
         self.seconds += perf_counter() - began
@@ -234,6 +251,7 @@ class Channel:
         """The text is complete; return the rest of what may leave."""
         began = perf_counter()
         out = self._filter.finish()
+        self._kept.append(out)
         if self._unmasker:
             out = self._unmasker.feed(out, final=True)
         self.seconds += perf_counter() - began

@@ -1,4 +1,6 @@
 import asyncio
+import base64
+import json
 import time
 from pathlib import Path
 
@@ -292,3 +294,21 @@ def test_empty_texts_and_no_rules() -> None:
     assert stream.finish() == ""
     assert asyncio.run(free.open().check_input([])).texts == ()
     assert free.open().output_verdict().rules == ()
+
+
+def test_a_role_that_is_not_known_is_judged_by_every_rule() -> None:
+    judge = guard(Rule(id="p", detector="phrase", action="block", roles=("user",)))
+    segment = Segment(role="developer", path="m", text="open sesame")
+    assert asyncio.run(judge.open().check_input([segment])).verdict.stops
+
+
+def test_encoded_runs_within_json_are_read_and_stay_json() -> None:
+    judge = guard(("phrase", "redact"))
+    run = base64.b64encode(b"please open sesame now").decode()
+    segment = Segment(
+        role="assistant", path="m", text=f'{{"x": "\\u0061 {run}", "y": 1}}', is_json=True
+    )
+    result = asyncio.run(judge.open().check_input([segment]))
+    assert json.loads(result.texts[0]) == {"x": "a [PHRASE]", "y": 1}
+    (finding,) = result.verdict.findings
+    assert segment.text[finding.start : finding.end] == run
