@@ -129,7 +129,8 @@ class _Reading:
         self.kinds[record.kind] += 1
         self.first = self.first or record.time
         self.last = record.time
-        self._ahead += moment(record.time, f"Record {record.seq}") > self._now
+        written = moment(record.time, f"Record {record.seq}")
+        self._ahead += written > self._now
         self.context.learn(record)
         if record.kind == events.POLICY_LOADED:
             self.policy_digest = str(record.body.get("policy_digest", ""))
@@ -137,7 +138,7 @@ class _Reading:
         if waiting:
             document = self.context.read(record)
             for gathering in waiting:
-                gathering.offer(record, document)
+                gathering.offer(record, document, written)
 
     def ledger_state(self) -> LedgerState:
         """The state of the ledger, given what was seen while reading it."""

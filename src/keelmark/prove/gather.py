@@ -47,27 +47,25 @@ class Gathering:
         self._exceptions: deque[_Seen] = deque(maxlen=_CITED)
         self._examples: deque[_Seen] = deque(maxlen=_CITED)
 
-    def offer(self, record: Record, document: Mapping[str, Any]) -> None:
-        """Take a record of the query's kind, with what is added to it."""
-        if holds(document, self.query.where) is not True:
+    def offer(self, record: Record, document: Mapping[str, Any], written: datetime) -> None:
+        """Take a record of the query's kind, with what is added to it and when it was written."""
+        asked = holds(document, self.query.where)
+        if asked is False:
             return
         if self.query.take == "latest":
             group = str(field(document, self.query.per)) if self.query.per else ""
             self._newest[group] = record
         else:
-            self._ask(record, document)
+            self._ask(record, document, written, asked)
 
     def close(self, context: Context) -> EvidenceResult:
         """The records are through: return the answer."""
-        waiting = list(self._newest.values())
-        if self.query.kind == IN_USE:
-            waiting = [
-                record
-                for record in context.in_use
-                if holds(context.read(record), self.query.where) is True
-            ]
+        waiting = context.in_use if self.query.kind == IN_USE else self._newest.values()
         for record in sorted(waiting, key=lambda record: record.seq):
-            self._ask(record, context.read(record))
+            document = context.read(record)
+            asked = holds(document, self.query.where)
+            if asked is not False:
+                self._ask(record, document, moment(record.time, f"Record {record.seq}"), asked)
         return EvidenceResult(
             id=self.query.id,
             says=self.query.says,
@@ -83,8 +81,14 @@ class Gathering:
             records=tuple(self._cite(*seen) for seen in (*self._exceptions, *self._examples)),
         )
 
-    def _ask(self, record: Record, document: Mapping[str, Any]) -> None:
-        written = moment(record.time, f"Record {record.seq}")
+    def _ask(
+        self,
+        record: Record,
+        document: Mapping[str, Any],
+        written: datetime,
+        asked: bool | None,  # noqa: FBT001 (one of three answers)
+    ) -> None:
+        """Count one record; `asked` None: whether it is one of those asked cannot be told."""
         age = max(0.0, (self._now - written) / timedelta(days=1))
         if self._since is not None and written < self._since:
             self._before = record.time
@@ -97,7 +101,7 @@ class Gathering:
         if self.query.fresh_of:
             age = self._age_of_field(record, document)
         self._oldest_age = max(age, self._oldest_age or 0.0)
-        answer = holds(document, self.query.that)
+        answer = asked and holds(document, self.query.that)
         self._holding += answer is True
         self._unknown += answer is None
         supports = None if answer is None else answer is not self._unwanted
@@ -152,7 +156,7 @@ class Gathering:
         self,
         record: Record,
         document: Mapping[str, Any],
-        supports: bool | None,  # noqa: FBT001
+        supports: bool | None,  # noqa: FBT001 (one of three answers)
     ) -> Citation:
         return Citation(
             seq=record.seq,

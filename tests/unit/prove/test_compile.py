@@ -322,3 +322,13 @@ def test_bodies_of_another_shape_are_unknown_not_a_crash(body: dict[str, Any]) -
     for kind in ("policy.loaded", "model.vetted", "model.loaded", "request", "engine.stopped"):
         book.add(kind, 1, **body)
     assert report(book).summary["satisfied"] == 0
+
+
+def test_what_cannot_be_told_is_said_not_left_out() -> None:
+    book = Book().policy(10, "llm01").request(1).request(1, status=None)
+    for detector in book.records[0].body["detectors"].values():
+        del detector["labels"]
+    found = answer(book, "LLM01", "attempts-blocked")
+    assert found.measure == "0 of 2 requests in the last 30 days, 2 cannot tell"
+    assert answer(book, "LLM01", "prompts-judged").result == "unmet"
+    assert control(book, "LLM01").status == "failing"
