@@ -82,7 +82,7 @@ def verification(report: Report) -> str:
             "The ledger was not verified before it was read, so nothing below counts as fully "
             "answered."
         )
-    by = f", signed by {ledger.key}" if ledger.key else ""
+    by = f", signed by {ledger.key.split('+')[0]}," if ledger.key else ""
     when = f" It was verified on {day(ledger.checked)}." if ledger.checked else ""
     return (
         f"The ledger verifies: none of the {ledger.records:,} records under its checkpoint{by} "
@@ -103,6 +103,7 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Catalogue", f"{report.edition} ({report.source})"),
         ("Questions asked", report.framework_digest),
         ("Ledger checkpoint", f"{report.ledger.records:,} records, root {report.ledger.root}"),
+        ("Signed with the key", report.ledger.key or "not named"),
     ]
 
 
