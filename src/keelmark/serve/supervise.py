@@ -28,6 +28,7 @@ _LOG_BYTES = 1024 * 1024
 _LOG_STAMP = re.compile(r"^[\d.]+ (?=[A-Z] )")
 _HARMLESS = ("W ", "I ", "D ")
 _PIPE_BYTES = 65536
+_LINE_BYTES = 2000
 _POLL_SECONDS = 0.05
 
 EventCallback = Callable[[str, str], None]
@@ -318,12 +319,15 @@ class _Log:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._tail: deque[str] = deque(maxlen=20)
+        self._rest = b""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
         path.chmod(0o600)
 
     def write(self, chunk: bytes) -> None:
-        self._tail.extend(chunk[-_PIPE_BYTES:].decode(errors="replace").splitlines())
+        *lines, self._rest = (self._rest + chunk).split(b"\n")  # a line may come in pieces
+        self._rest = self._rest[-_LINE_BYTES:]
+        self._tail.extend(line[:_LINE_BYTES].decode(errors="replace") for line in lines)
         with contextlib.suppress(OSError):  # a full disk must not stop the engine
             if self._file.tell() > _LOG_BYTES:
                 self._file.close()
@@ -339,7 +343,8 @@ class _Log:
 
         Lines may begin with a time stamp and a level (E, W, I, D), as llama.cpp writes them.
         """
-        lines = [_LOG_STAMP.sub("", line).strip() for line in self._tail]
+        whole = [*self._tail, self._rest.decode(errors="replace")]
+        lines = [_LOG_STAMP.sub("", line).strip() for line in whole]
         errors = [line.removeprefix("E ") for line in lines if line.startswith("E ")]
         chosen = errors[:2] or [line for line in lines if line and line[:2] not in _HARMLESS][-1:]
         return "; ".join("".join(c for c in line if c.isprintable())[:200] for line in chosen)

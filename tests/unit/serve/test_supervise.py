@@ -40,8 +40,10 @@ sys.stdin.buffer.read()
 STUBBORN = SERVER + "\nimport time\ntime.sleep(60)\n"
 SILENT = "import sys, time\nsys.stdin.readline()\ntime.sleep(60)\n"
 BROKEN = (
-    "import sys\nsys.stdin.readline()\n"
-    "sys.stderr.write('0.01.2 I fine\\n0.02.3 E the cause\\x07\\n0.03.4 E the effect\\n')\n"
+    "import sys, time\nsys.stdin.readline()\n"
+    "pieces = '0.01.2 I fine|\\n|0.02.3 |E |the cause\\x07|\\n0.03.4 E| the effect'.split('|')\n"
+    "for piece in pieces:\n"
+    "    sys.stderr.write(piece)\n    sys.stderr.flush()\n    time.sleep(0.01)\n"
     "sys.exit(7)\n"
 )
 
