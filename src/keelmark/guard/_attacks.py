@@ -19,6 +19,7 @@ _BLANK = r"[\s*_]{1,3}"
 END = re.compile(r"[.!?](?=\s)|。")
 """End of a sentence: no sign matches across it."""
 
+_LATIN = re.compile("[a-z]+")
 _TALK = re.compile(
     r"(?:what (?:is|does|are)|explain|meaning of|phrase|such as|words|examples? of|called|attack"
     r"|known as|defin|sentence|term|e\.g\.|z\. ?b\.)[^\n]{0,24}[\"'“‘«(`]{1,2}\Z"
@@ -31,7 +32,8 @@ class Sign(NamedTuple):
     label: str
     weight: float
     why: str
-    literals: tuple[str, ...]
+    keyed: dict[str, list[str]]
+    others: tuple[str, ...]
     patterns: tuple[str, ...]
 
 
@@ -47,9 +49,31 @@ class Seen(NamedTuple):
 def signs() -> tuple[Sign, ...]:
     """Every sign of the table."""
     return tuple(
-        Sign(row["label"], row["weight"], row["why"], both_views(row["any"]), _views(row["like"]))
+        Sign(
+            row["label"],
+            row["weight"],
+            row["why"],
+            _keyed(row["any"]),
+            both_views(x for x in row["any"] if not _LATIN.match(x)),
+            _views(row["like"]),
+        )
         for row in table("injection")["sign"]
     )
+
+
+def _keys(low: str) -> set[str]:
+    """First four letters of every Latin word: one pass that tells which signs are worth a look."""
+    return {word[:4] for word in _LATIN.findall(low)}
+
+
+def _keyed(literals: list[str]) -> dict[str, list[str]]:
+    """Literals that begin with a Latin letter, under the key of their longest word."""
+    keyed: dict[str, list[str]] = {}
+    for literal in both_views(literals):
+        if _LATIN.match(literal):
+            longest = max(_LATIN.findall(literal), key=len)
+            keyed.setdefault(longest[:4], []).append(literal)
+    return keyed
 
 
 def _views(sources: list[str]) -> tuple[str, ...]:
@@ -112,16 +136,32 @@ def find_signs(text: str, start: int, least: float) -> Iterator[Hit]:
 
 
 def _seen(low: str, start: int) -> Iterator[Seen]:
+    keys = _keys(low)
     for index, sign in enumerate(signs()):
-        if not any(literal in low for literal in sign.literals):
+        if not _worth_a_look(sign, low, keys):
             continue
         for pattern in sign.patterns:
             for match in every(compiled(pattern), low, start):
-                found = match.group()
-                if _begins_word(low, match.start()) and any(x in found for x in sign.literals):
+                if _holds(low, match, sign):
                     yield Seen(match.start(), match.end(), index)
 
 
-def _begins_word(low: str, index: int) -> bool:
-    """Whether no Latin letter or digit stands before; asked here, as it would slow the search."""
-    return index == 0 or not ("a" <= low[index - 1] <= "z" or "0" <= low[index - 1] <= "9")
+def _holds(low: str, match: re.Match[str], sign: Sign) -> bool:
+    """Whether a match begins a word and contains what its sign was looked at for.
+
+    The latter keeps the first look from deciding by what stands elsewhere in the text.
+    """
+    start, end = match.span()
+    if (start and _LATIN.match(low[start - 1])) or low[start - 1 : start].isdigit():
+        return False
+    while end < len(low) and "a" <= low[end] <= "z":
+        end += 1
+    found = low[start:end]
+    return _worth_a_look(sign, found, _keys(found))
+
+
+def _worth_a_look(sign: Sign, low: str, keys: set[str]) -> bool:
+    near = sign.keyed.keys() & keys
+    if near and any(literal in low for key in near for literal in sign.keyed[key]):
+        return True
+    return any(other in low for other in sign.others)

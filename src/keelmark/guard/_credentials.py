@@ -88,7 +88,7 @@ def find_formats(text: str, start: int) -> Iterator[Hit]:
         for match in every_named(_compiled(row.pattern), text, start, row.group):
             begin, end = match.span(row.group)
             found = match.group(row.group)
-            if entropy(found[:512]) < row.entropy or _PLACEHOLDER.search(found):
+            if entropy(found[:256]) < row.entropy or _PLACEHOLDER.search(found[:256]):
                 continue
             if row.after and not follows(any_word(row.after), text, begin):
                 continue
@@ -238,7 +238,7 @@ def find_named(text: str, start: int) -> Iterator[Hit]:
             continue
         found = value.group() if quote else value.group().rstrip(".,;:!?\\")
         password = match.group("word") is not None
-        if (_is_password if password else _is_key)(found, loose=match.group("is") is None):
+        if (_is_password if password else _is_key)(found[:64], loose=match.group("is") is None):
             label = "PASSWORD" if password else "API_KEY"
             reason = f"value that is called a {'password' if password else 'key'}"
             yield Hit(label, 0.7, begin, begin + len(found), reason)

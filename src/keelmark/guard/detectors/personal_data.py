@@ -32,6 +32,10 @@ from keelmark.guard._phones import find_international, find_national, is_region
 from keelmark.guard.contract import BaseDetector, Example, Hit
 
 _FOUR_DIGITS = re.compile(r"[0-9](?:[^0-9A-Za-z\n]{0,2}[0-9]){3}")
+# Six digits close together, or digits and letters mixed as no other number has them.
+_IDENTIFIER = re.compile(
+    r"[0-9](?:(?:[^0-9A-Za-z\n]{0,2}[0-9]){5}|[0-9]{3}[A-Za-z]|[0-9][A-Za-z][0-9]|[0-9][A-Za-z0-9]{6})"
+)
 _DOTTED = re.compile(r"[0-9]\.[0-9]|[0-9A-Fa-f]:")
 _SEVEN_DIGITS = re.compile(
     r"[0-9](?:[^0-9A-Za-z\n]{0,3}[0-9]){6}|[A-Z]{4}[0-9]{6}|[A-Z]{6}[0-9]{2}"
@@ -143,11 +147,12 @@ class Detector(BaseDetector):
             yield from find_emails(text, start)
         if ":" in text or "-" in text:
             yield from find_macs(text, start)
+        if _IDENTIFIER.search(text, start):
+            yield from find_identifiers(text, start, self._wanted.__contains__)
         if _FOUR_DIGITS.search(text, start):
             if _DOTTED.search(text, start):
                 yield from find_ips(text, start)
             yield from find_births(text, start)
-            yield from find_identifiers(text, start, self._wanted.__contains__)
             if _SEVEN_DIGITS.search(text, start):
                 yield from find_cards(text, start)
                 yield from find_ibans(text, start)
