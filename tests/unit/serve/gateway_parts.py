@@ -181,7 +181,7 @@ async def listening(app, limits=None):
     server = uvicorn.Server(server_config(app, limits=limits))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110, uvicorn has a flag and no event
             await asyncio.sleep(0.005)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:

@@ -1,5 +1,7 @@
 """Answers: whole and streamed, guarded the same way."""
 
+import asyncio
+
 import pytest
 from gateway_parts import MemoryGuard, events, run, stack, text_of
 
@@ -125,16 +127,10 @@ def test_blocked_stream_cancels_the_engine():
             for _ in range(100):
                 if s.fake.cancelled:
                     break
-                await _tick()
+                await asyncio.sleep(0.01)
             assert s.fake.cancelled == 1
 
     run(scene)
-
-
-async def _tick():
-    import asyncio
-
-    await asyncio.sleep(0.01)
 
 
 def test_every_choice_has_its_own_end():
