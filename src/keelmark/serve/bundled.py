@@ -155,7 +155,7 @@ def _download(work: Path, progress: Progress, source: Source) -> None:
     ):
         try:
             _watch(pip, work, progress)
-        except BaseException:
+        except BaseException:  # boundary: interrupts too must not leave pip running
             pip.kill()
             raise
         log.seek(0)

@@ -257,7 +257,7 @@ class _Child:
             await child.close(0)
             message = f"{command.name} was not ready within {seconds:g} seconds{child._words()}"
             raise UnavailableError(message) from None
-        except BaseException:
+        except BaseException:  # boundary: a cancelled start must not leave a process
             await child.close(0)
             raise
         return child
