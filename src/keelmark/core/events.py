@@ -10,7 +10,8 @@ model.vetted: digest, name, verdict, reason, findings {severity: count}, rules [
     coverage {files, checked, not_checked: counts}, checks {id: version}, policy_digest
 passport.issued: digest, passport (sha256 of the envelope), signer, policy_digest, verdict,
     not_before, not_after (RFC 3339)
-model.loaded: digest, engine, passport, load_mode, policy_digest
+model.loaded: digest, engine, passport, load_mode, policy_digest, chat_template (sha256 of one
+    that is used instead of the model's own, or "the model's own")
 model.refused: digest, engine, reason
 engine.started, engine.stopped: engine, digest, reason
 key.created, key.revoked: key_id, name, scopes, expires
@@ -47,7 +48,7 @@ FIELDS: dict[str, frozenset[str]] = {
         POLICY_LOADED: "policy_digest rules detectors admission retention limits",
         MODEL_VETTED: "digest name verdict reason findings rules coverage checks policy_digest",
         PASSPORT_ISSUED: "digest passport signer policy_digest verdict not_before not_after",
-        MODEL_LOADED: "digest engine passport load_mode policy_digest",
+        MODEL_LOADED: "digest engine passport load_mode policy_digest chat_template",
         MODEL_REFUSED: "digest engine reason",
         ENGINE_STARTED: "engine digest reason",
         ENGINE_STOPPED: "engine digest reason",

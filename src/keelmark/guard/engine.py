@@ -141,7 +141,11 @@ class Engine:
                 for rule in self._rules
             ],
             "detectors": {
-                name: {"version": kind.version, "tags": list(kind.tags)}
+                name: {
+                    "version": kind.version,
+                    "tags": list(kind.tags),
+                    "labels": list(kind.labels),
+                }
                 for name, kind in self._detectors.items()
                 if name in used
             },

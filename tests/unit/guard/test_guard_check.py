@@ -230,7 +230,7 @@ def test_describes_itself_for_the_ledger() -> None:
                 "threshold": 0.5,
             }
         ],
-        "detectors": {"address": {"version": "1", "tags": ["owasp:llm02"]}},
+        "detectors": {"address": {"version": "1", "tags": ["owasp:llm02"], "labels": ["EMAIL"]}},
     }
 
 
