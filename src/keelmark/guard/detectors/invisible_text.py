@@ -140,8 +140,8 @@ class Detector(BaseDetector):
 
 
 def _ends_oddly(text: str) -> bool:
-    """Whether one of the last two characters could belong to a run."""
-    return text[-1:].isspace() or _SUSPECT.search(text, max(0, len(text) - 2)) is not None
+    """Whether the text ends in much white space, or one of its last two characters in a run."""
+    return text[-25:].isspace() or _SUSPECT.search(text, max(0, len(text) - 2)) is not None
 
 
 def _blanks(text: str, start: int) -> Iterator[Hit]:

@@ -33,6 +33,7 @@ class Detector(BaseDetector):
         *("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "uk", "tr", "vi", "id", "tl"),
         *("zh", "ja", "ko", "ar", "fa", "he", "hi", "bn", "th", "sv", "da", "no", "cs", "ro", "el"),
     )
+    family = "injection"
     decoded = True
     Config = Settings
     config: Settings
