@@ -112,6 +112,17 @@ def find_macs(text: str, start: int) -> Iterator[Hit]:
             yield Hit("MAC_ADDRESS", 0.8, match.start(), match.end(), "hardware address")
 
 
+def ends_in_month(text: str) -> bool:
+    """Whether a date could go on behind the text that begins with its last word."""
+    if not text.endswith(" "):
+        return False
+    word = text[-12:-1].removesuffix(".")
+    begin = len(word)
+    while begin and word[begin - 1].isalpha():
+        begin -= 1
+    return word[begin : begin + 3].lower() in _MONTHS
+
+
 def find_births(text: str, start: int) -> Iterator[Hit]:
     """Yield dates after a word for birth, at most 40 characters on."""
     low = lower(text)

@@ -103,7 +103,20 @@ class BaseDetector(ABC):
         look for a telling character first. The default suits detectors whose hits contain no
         white space: the last unbroken token is open.
         """
-        tail = text[start:]
-        if not tail or tail[-1].isspace():
-            return len(text)
-        return len(text) - len(tail.rsplit(None, 1)[-1])
+        return last_token(text, start)
+
+    def quiet(self, text: str, start: int) -> bool:  # noqa: ARG002 (the default has no opinion)
+        """Say cheaply that the last unbroken token is all that is open, and nothing is found.
+
+        True promises, however the text goes on, that no hit starts between `start` and where the
+        last token begins. A stream asks this first for every chunk; False is always right.
+        """
+        return False
+
+
+def last_token(text: str, start: int) -> int:
+    """Return where the last unbroken token begins; the text's length after white space."""
+    tail = text[start:]
+    if not tail or tail[-1].isspace():
+        return len(text)
+    return len(text) - len(tail.rsplit(None, 1)[-1])

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 
-from keelmark.guard.contract import LOOK_BEHIND
+from keelmark.guard.contract import LOOK_BEHIND, last_token
 from keelmark.guard.normalise import View, fold, folded
 from keelmark.guard.run import Run, Seen
 from keelmark.guard.tape import JsonTape, Replace, Tape
@@ -134,6 +134,9 @@ class Filter:
                 context = self._context[raw]
                 windows[raw] = view, context + view.text, len(context)
             view, text, start = windows[raw]
+            if not final and probe.detector.quiet(text, start):
+                cut = min(cut, view.position(last_token(text, start) - start))
+                continue
             hits, stop = self._run.look(probe, text, start, final=final)
             if stop < len(text):
                 cut = min(cut, view.position(stop - start))

@@ -42,6 +42,7 @@ _OPEN = re.compile(
 )
 _MANY_BLANKS = re.compile(r"\s{80}|\n{24}")
 _CONTROL = re.compile(f"[{_CONTROLS}]")
+_STIR = re.compile(f"[{_CONTROLS}]|\\s{{20}}")
 _DEEPEST = 16  # nesting of embeddings that is still taken for writing
 
 
@@ -127,6 +128,10 @@ class Detector(BaseDetector):
             hits.extend(_zero_widths(text, start))
             hits.extend(_bidi(text, start))
         return settle([hit for hit in hits if hit.label in self._wanted], start)
+
+    def quiet(self, text: str, start: int) -> bool:  # noqa: ARG002 (blanks may begin before it)
+        """See BaseDetector: ASCII without control characters and runs of blanks."""
+        return text.isascii() and _STIR.search(text) is None
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where a run of such characters, or an embedding not yet closed, begins."""

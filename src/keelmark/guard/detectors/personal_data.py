@@ -12,6 +12,7 @@ from keelmark.core.errors import UsageError
 from keelmark.guard._addresses import (
     BIRTH,
     LETTERS,
+    ends_in_month,
     find_births,
     find_emails,
     find_ips,
@@ -53,6 +54,10 @@ _DATE = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9]{1,2}(?:s|st|n|nd|r|rd|t|th|\.)?[ -](?:(?:of|de|di)[ ])?)?"
     r"[^\W\d_]{0,10}\.?,?(?:[ -](?:d|de|de[ ])?[0-9]{0,4}(?:s|st|n|nd|r|rd|t|th)?,?)?"
     r"(?:[ ][0-9]{0,4})?\Z"
+)
+# What every hit has in it, or what may stand before the first digit of one.
+_STIR = re.compile(
+    r"[0-9@]|:\S|[A-Fa-f]-[A-Fa-f]|(?<![0-9A-Za-z])(?:[+(]{1,2}|[A-Z]{1,2}[ -])\Z|[年月日년월일]"
 )
 _LONGEST = 340  # an address: 64 + 1 + 255, and what stands around it
 
@@ -163,6 +168,10 @@ class Detector(BaseDetector):
                 end = match.start() + len(match.group().rstrip(".:/-"))
                 if pattern.fullmatch(text, match.start(), end):
                     yield Hit(label, 0.9, match.start(), end, "own pattern")
+
+    def quiet(self, text: str, start: int) -> bool:
+        """See BaseDetector: no digit, no at sign, no month that a date may begin with."""
+        return not (self._extra or _STIR.search(text, start) or ends_in_month(text))
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the last word or group of numbers begins."""

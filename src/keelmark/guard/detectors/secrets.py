@@ -20,6 +20,8 @@ from keelmark.guard.contract import BaseDetector, Example, Hit
 
 _LONG = re.compile(r"[!-~]{16}")
 _TOKEN = re.compile(r"(?<![!-~])[!-~]+\Z")
+# A hit has a digit in it, or a mark within a word, or is long, or belongs to a block or an option.
+_STIR = re.compile(r"[0-9]|[^A-Za-z0-9_. /\s-](?=\S)|[!-~]{16}|\s-|-----")
 _LONGEST = 4_200
 
 
@@ -119,6 +121,10 @@ class Detector(BaseDetector):
             yield from find_formats(text, start)
         if self.config.generic:
             yield from find_named(text, start)
+
+    def quiet(self, text: str, start: int) -> bool:
+        """See BaseDetector: plain words only."""
+        return _STIR.search(text, start) is None
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the last word, an unfinished key block or an unfinished quotation begins."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keelmark.guard import detectors
-from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Hit
+from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Hit, last_token
 from keelmark.plugins import discover
 
 DETECTORS = {name: module.Detector() for name, module in discover(detectors.__name__).items()}
@@ -52,6 +52,10 @@ def _check_splits(detector: BaseDetector, text: str, splits: Iterable[int]) -> N
         opened = detector.open_from(prefix)
         assert 0 <= opened <= split
         assert _before(detector.find(prefix), opened) == _before(whole, opened), (prefix, opened)
+        for start in {0, split // 2, max(0, split - 30), max(0, split - 7)}:
+            if detector.quiet(prefix, start):
+                settled = range(start, last_token(prefix, start))
+                assert not [h for h in whole if h.start in settled], (prefix, start)
 
 
 def _check_starts(detector: BaseDetector, text: str, starts: Iterable[int]) -> None:
