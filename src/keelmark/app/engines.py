@@ -43,7 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     context: int = 0
     slots: int = 4
     no_admit: bool = False
-    transport: Literal["pyreqwest", "aiohttp"] = "pyreqwest"
+    transport: Literal["direct", "pyreqwest", "aiohttp"] = "direct"
     engine_log: Path | None = None
 
 

@@ -26,8 +26,8 @@ from keelmark.cli._common import data_option, policy_option, progress, say
 @click.option("--no-admit", is_flag=True, help="Refuse a model that was never admitted.")
 @click.option(
     "--transport",
-    type=click.Choice(["pyreqwest", "aiohttp"]),
-    default="pyreqwest",
+    type=click.Choice(["direct", "pyreqwest", "aiohttp"]),
+    default="direct",
     show_default=True,
     help="HTTP client towards engines.",
 )
