@@ -136,14 +136,33 @@ def find_signs(text: str, start: int, least: float) -> Iterator[Hit]:
 
 
 def _seen(low: str, start: int) -> Iterator[Seen]:
-    keys = _keys(low)
-    for index, sign in enumerate(signs()):
-        if not _worth_a_look(sign, low, keys):
-            continue
+    for index in sorted(_promising(low)):
+        sign = signs()[index]
         for pattern in sign.patterns:
             for match in every(compiled(pattern), low, start):
                 if _holds(low, match, sign):
                     yield Seen(match.start(), match.end(), index)
+
+
+@cache
+def _index() -> tuple[dict[str, list[tuple[int, str]]], dict[str, list[tuple[int, str]]]]:
+    """Literals of all signs with the sign they belong to: under their key, or first character."""
+    keyed: dict[str, list[tuple[int, str]]] = {}
+    first: dict[str, list[tuple[int, str]]] = {}
+    for number, sign in enumerate(signs()):
+        for key, literals in sign.keyed.items():
+            keyed.setdefault(key, []).extend((number, literal) for literal in literals)
+        for other in sign.others:
+            first.setdefault(other[0], []).append((number, other))
+    return keyed, first
+
+
+def _promising(low: str) -> set[int]:
+    """Signs that are worth a look: those with a literal that the text contains."""
+    keyed, first = _index()
+    near = [keyed[key] for key in keyed.keys() & _keys(low)]
+    near += [first[char] for char in first if char in low]
+    return {sign for some in near for sign, literal in some if literal in low}
 
 
 def _holds(low: str, match: re.Match[str], sign: Sign) -> bool:
