@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from keelmark.app.home import Home
-from keelmark.core.errors import IntegrityError, UsageError
+from keelmark.core.errors import CouldNotCheckError, IntegrityError, UsageError
 from keelmark.core.events import MODEL_REFUSED, MODEL_VETTED
 from keelmark.core.vetting import VetReport, VetVerdict
 from keelmark.passport.manifest import build_manifest
@@ -89,6 +89,7 @@ def load(
     Raises:
         IntegrityError: There is no valid passport for these bytes under the current policy; the
             sentence says which condition fails and what to do. The refusal is in the ledger.
+        CouldNotCheckError: At first sight, vetting could not look at all of it.
         KeelmarkError: The file cannot be read.
     """
     known = stored_at(home, path)
@@ -203,7 +204,9 @@ def _first(
     admitted = admit(home, path, name=name, progress=progress)
     if admitted.passport is None:
         refuse(home, admitted.report.digest, admitted.reason)
-        raise IntegrityError(f"{admitted.reason} See `keelmark vet {path}` for the findings.")
+        failed = admitted.report.verdict is VetVerdict.FAIL
+        kind = IntegrityError if failed else CouldNotCheckError
+        raise kind(f"{admitted.reason} See `keelmark vet {path}` for the findings.")
     return admitted.passport
 
 

@@ -12,6 +12,12 @@ from typing import Any
 import click
 import msgspec
 
+from keelmark.core.errors import UsageError
+from keelmark.core.vetting import VetVerdict
+from keelmark.passport.files import write_whole
+
+EXIT = {VetVerdict.PASS: 0, VetVerdict.FAIL: 1, VetVerdict.INCOMPLETE: 2}
+
 data_option = click.option(
     "--data",
     envvar="KEELMARK_DATA",
@@ -60,3 +66,22 @@ def progress(label: str) -> Callable[[int, int], None]:
         click.echo(end, err=True, nl=False)
 
     return update
+
+
+def write_out(path: Path, text: str | bytes) -> None:
+    """Write what a person asked for with `--out`: whole, or not at all.
+
+    Raises:
+        UsageError: It cannot be written there.
+    """
+    data = text.encode() if isinstance(text, str) else text
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # a pipe or /dev/stdout: nothing there can be replaced
+        else:
+            write_whole(path, data)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror}); choose another place, or free some "
+            "space."
+        ) from None

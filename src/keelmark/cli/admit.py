@@ -8,12 +8,14 @@ import click
 
 from keelmark import app
 from keelmark.cli._common import (
+    EXIT,
     data_option,
     json_option,
     policy_option,
     print_json,
     progress,
     say,
+    write_out,
 )
 
 
@@ -28,6 +30,9 @@ def command(
 ) -> int:
     """Vet a model and, when it passes, sign a passport for exactly these bytes.
 
+    Ends with 0 when it is admitted, 1 with findings against the policy, 2 when something could not
+    be checked.
+
     \b
     Examples:
       keelmark admit ./model.gguf
@@ -36,7 +41,7 @@ def command(
     with app.Home.open(data, policy) as home:
         admitted = app.admit(home, path, progress=progress("Reading"))
     if out and admitted.passport:
-        admitted.passport.save(out)
+        write_out(out, admitted.passport.to_bytes())
     if as_json:
         print_json(
             {
@@ -49,4 +54,4 @@ def command(
         say(admitted.reason)
         if admitted.passport:
             click.echo(admitted.report.digest)
-    return 0 if admitted.passport else 1
+    return EXIT[admitted.report.verdict]

@@ -1,6 +1,8 @@
 """The entry point: finds the verbs, turns errors into one sentence and an exit code.
 
-Exit codes: 0 pass, 1 findings against the policy, 2 could not check or usage error.
+Exit codes: 0 pass, 1 findings against the policy (also a digest, passport or ledger that does not
+hold), 2 could not check or usage error; 130 and 141 when a person or a closed pipe stopped it, as
+shells say it.
 """
 
 from __future__ import annotations
@@ -8,13 +10,14 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import re
 import sys
 import traceback
 
 import click
 
 from keelmark import __version__, cli
-from keelmark.core.errors import KeelmarkError
+from keelmark.core.errors import IntegrityError, KeelmarkError
 
 _EPILOG = """\b
 Start here:
@@ -63,18 +66,18 @@ def run(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        click.echo(f"keelmark: {_sentence(error)}", err=True)
         return 2
     except KeelmarkError as error:
         click.echo(f"keelmark: {error.message}", err=True)
-        return 2
+        return 1 if isinstance(error, IntegrityError) else 2
     except (KeyboardInterrupt, click.Abort):
         click.echo("keelmark: stopped.", err=True)
         return 130
     except BrokenPipeError:
         # The reader has gone (`| head`); keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 141  # not 0: what was not told was not found clean
     except Exception as error:  # boundary: nobody shall ever see a traceback
         if os.environ.get("KEELMARK_DEBUG"):
             traceback.print_exc()
@@ -84,3 +87,12 @@ def run(arguments: list[str] | None = None) -> int:
             err=True,
         )
         return 2
+
+
+def _sentence(error: click.ClickException) -> str:
+    """What click has to say, as one sentence with the mend at its end."""
+    hint = r"\.? \(?Did you mean (.+?)\?\)?$"
+    said = re.sub(hint, r" (did you mean \1?)", error.format_message())
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    verb = context.command_path if context else "keelmark"
+    return f"{said.rstrip('.')}; see `{verb} --help`."

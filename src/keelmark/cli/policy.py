@@ -20,7 +20,7 @@ def command() -> None:
 @policy_option
 @json_option
 def show(policy: Path | None, *, as_json: bool) -> None:
-    """Print the policy in force, with all defaults filled in.
+    """Print the policy file in force, comments included; with --json also all defaults.
 
     \b
     Example:

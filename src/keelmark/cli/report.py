@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from keelmark import app
-from keelmark.cli._common import data_option, say
-from keelmark.core.errors import UsageError
+from keelmark.cli._common import data_option, say, write_out
 
 
 @click.command()
@@ -39,8 +38,5 @@ def command(framework: str, kind: str | None, out: Path | None, data: Path | Non
     if out is None:
         click.echo(text)
         return
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
+    write_out(out, text)
     say(f"Report written to {out}." if sys.stderr.isatty() else str(out))

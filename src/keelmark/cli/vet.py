@@ -7,13 +7,17 @@ from pathlib import Path
 import click
 
 from keelmark import app
-from keelmark.cli._common import coloured, json_option, policy_option, progress, say
-from keelmark.core.errors import UsageError
-from keelmark.core.vetting import VetVerdict
+from keelmark.cli._common import (
+    EXIT,
+    coloured,
+    json_option,
+    policy_option,
+    progress,
+    say,
+    write_out,
+)
 from keelmark.vet import vet
 from keelmark.vet.render import to_json, to_sarif, to_text
-
-_EXIT = {VetVerdict.PASS: 0, VetVerdict.FAIL: 1, VetVerdict.INCOMPLETE: 2}
 
 
 @click.command()
@@ -38,10 +42,7 @@ def command(path: Path, *, as_json: bool, sarif: Path | None, policy: Path | Non
     admission = app.load_policy(policy).admission
     report = vet(path, admission=admission, progress=progress("Reading"))
     if sarif:
-        try:
-            sarif.write_text(to_sarif(report), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{sarif} cannot be written ({error.strerror}).") from None
+        write_out(sarif, to_sarif(report))
         say(f"SARIF written to {sarif}.")
     click.echo(to_json(report) if as_json else to_text(report, color=coloured()))
-    return _EXIT[report.verdict]
+    return EXIT[report.verdict]

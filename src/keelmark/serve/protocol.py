@@ -74,8 +74,13 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, or too long, in OpenAI's shape; then close."""
-        error = ApiError(400, "invalid_http", "This is not a valid HTTP request.")
-        if not msg:
+        error = ApiError(
+            400,
+            "invalid_http",
+            "This is not a valid HTTP/1.1 request: check the client, and that it does not speak "
+            "TLS to this port.",
+        )
+        if not msg or len(getattr(self, "url", b"")) > self.header_bytes:
             error = ApiError(
                 431, "headers_too_large", f"The headers are longer than {self.header_bytes} bytes."
             )

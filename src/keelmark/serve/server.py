@@ -42,6 +42,7 @@ def server_config(
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # its warnings are about what clients send: anybody could fill the log
         access_log=False,
         proxy_headers=False,
         server_header=False,
