@@ -132,7 +132,16 @@ class Retention(Strict, frozen=True):
 
 
 class Policy(Strict, frozen=True):
-    """Everything that is demanded, as one document."""
+    """Everything that is demanded, as one document.
+
+    Attributes:
+        version: Version of this format.
+        name: What reports and the start of the service call it.
+        admission: What a model must satisfy.
+        guard: What the guard looks for, and what becomes of it.
+        limits: Limits on one request.
+        retention: What is kept of what was said.
+    """
 
     version: Literal[1] = 1
     name: str = "default"
