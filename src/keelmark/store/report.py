@@ -123,7 +123,10 @@ def saved_checkpoint(note: str, keys: Sequence[Key]) -> Checkpoint:
     try:
         point = parse_checkpoint(note)
     except MalformedError as error:
-        raise UsageError(f"The saved checkpoint cannot be used: {error}.") from None
+        raise UsageError(
+            f"The saved checkpoint cannot be used ({error}): give a file that `keelmark ledger "
+            "checkpoint` printed."
+        ) from None
     if not is_signed(point, keys, verify_signature):
         raise UsageError("The saved checkpoint is of another ledger: no key of this one signed it.")
     return point
