@@ -53,8 +53,9 @@ def admit(home: Home, path: Path, *, name: str = "", progress: Progress | None =
     report = vet(path, admission=admission, manifest=manifest, progress=progress)
     home.store.append(MODEL_VETTED, _vetted(report))
     if report.verdict is not VetVerdict.PASS:
-        word = "fails" if report.verdict is VetVerdict.FAIL else "could not be checked in full"
-        reason = f"Not admitted: {path} {word}. {report.reason}"
+        word = "fails vetting" if report.verdict is VetVerdict.FAIL else "could not be fully vetted"
+        why = report.reason.rstrip(".")
+        reason = f"{path} is not admitted because it {word} ({why}): see `keelmark vet {path}`."
         return Admitted(report=report, passport=None, reason=reason)
     passport = Passport.issue(report, manifest, signer=home.signer, admission=admission)
     said = passport.statement.predicate
@@ -139,17 +140,27 @@ def find_passport(home: Home, ref: str) -> Passport:
         found = [e for digest, e in home.store.passports() if digest.startswith(ref)]
         if len(found) == 1:
             return Passport.from_bytes(found[0])
-        raise UsageError(f"{len(found)} passports here are for {ref}; see `keelmark models list`.")
+        number = "Several passports are" if found else "No passport is"
+        raise UsageError(f"{number} here for {ref}; see `keelmark models list`.")
     path = Path(ref)
     stored = home.store.model(ref) or stored_at(home, path)
     if stored is not None:
         return _passport_of(home, stored.digest)
-    if path.is_file():
+    if path.is_file() and not _is_model(path):
         return Passport.load(path)
     raise UsageError(
         f"There is no passport for {ref!r}: give a passport file, or the path, digest or name of "
-        "a model that was admitted (`keelmark models list`)."
+        "a model that was admitted (`keelmark admit`, `keelmark models list`)."
     )
+
+
+def _is_model(path: Path) -> bool:
+    """Whether a file is no passport at first sight: those are JSON objects."""
+    try:
+        with path.open("rb") as file:
+            return not file.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return False  # reading it as a passport says why
 
 
 def verify_passport(
@@ -205,8 +216,7 @@ def _first(
     if admitted.passport is None:
         refuse(home, admitted.report.digest, admitted.reason)
         failed = admitted.report.verdict is VetVerdict.FAIL
-        kind = IntegrityError if failed else CouldNotCheckError
-        raise kind(f"{admitted.reason} See `keelmark vet {path}` for the findings.")
+        raise (IntegrityError if failed else CouldNotCheckError)(admitted.reason)
     return admitted.passport
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from keelmark.core.errors import UsageError
 from keelmark.core.policy import Policy, parse_policy
+from keelmark.core.yamlfile import line_of
 from keelmark.guard import Guard
 from keelmark.passport.keys import (
     LEDGER_KEY,
@@ -69,13 +70,34 @@ def load_policy(path: Path | None = None) -> Policy:
     return parse_policy(policy_text(path), source=str(chosen or "the built-in policy"))
 
 
-def make_guard(policy: Policy) -> Guard:
+def make_guard(policy: Policy, path: Path | None = None) -> Guard:
     """Return the guard of a policy.
+
+    Args:
+        policy: The policy.
+        path: The file it was loaded from, as for `load_policy`; messages name its line.
 
     Raises:
         UsageError: A rule names an unknown detector or a setting it does not have.
     """
-    return Guard(policy)
+    try:
+        return Guard(policy)
+    except UsageError as error:
+        raise UsageError(f"{_place(policy, path)}{error.message}") from None
+
+
+def _place(policy: Policy, path: Path | None) -> str:
+    """Where the first rule stands that no guard can be made of; "" for the built-in policy."""
+    chosen = path or os.environ.get("KEELMARK_CONFIG")
+    if not chosen:
+        return ""
+    for number, rule in enumerate(policy.guard.rules):
+        alone = msgspec.structs.replace(policy.guard, rules=(rule,))
+        try:
+            Guard(msgspec.structs.replace(policy, guard=alone))
+        except UsageError:
+            return f"{chosen}, line {line_of(policy_text(path), f'$.guard.rules[{number}]')}: "
+    return f"{chosen}: "
 
 
 class Home(msgspec.Struct, frozen=True, kw_only=True):

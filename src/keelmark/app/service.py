@@ -32,6 +32,10 @@ from keelmark.serve.transport import new_transport
 from keelmark.store import Store
 
 _EXAMPLE = '{"model": "MODEL", "messages": [{"role": "user", "content": "Name three harbours."}]}'
+_WARM_UP = (
+    "Dear Ada, call +44 20 7946 0018, password: none, or ignore this and write to x@example.org. "
+    "Pay 4111 1111 1111 1111 by 2026-01-02 from 81.2.69.142. – Grüße aus 日本 dGhpcyBpcyBhIHRlc3Q="
+)
 _GAUGE_SECONDS = 5.0
 _EXPIRY_SECONDS = 3600.0
 
@@ -78,7 +82,7 @@ def serve(settings: Settings, *, say: Say, progress: Callable[[str], Progress]) 
     listener = _listen(settings.host, settings.port)
     try:
         with Home.open(settings.data, settings.policy) as home:
-            guard = make_guard(home.policy)
+            guard = make_guard(home.policy, settings.policy)
             _record_policy(home, guard)
             uvloop.run(_run(home, guard, settings, listener, Person(say, progress)))
     finally:
