@@ -114,7 +114,7 @@ def _folder(folder: Path) -> Iterator[Item]:
 def _policy(path: Path | None) -> Iterator[Item]:
     try:
         policy = app.load_policy(path)
-        app.make_guard(policy)
+        app.make_guard(policy, path)
     except KeelmarkError as error:
         yield Item("policy", "missing", error.message)
         return

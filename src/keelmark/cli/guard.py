@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 import click
 import msgspec
@@ -47,7 +47,7 @@ def command(
       keelmark guard prompts.jsonl --json > verdicts.jsonl
       keelmark guard answers.txt --stage output
     """
-    guard = app.make_guard(app.load_policy(policy))
+    guard = app.make_guard(app.load_policy(policy), policy)
     worst = 0
     with _opened(file) as stream:
         for record in _records(stream, str(file)):
@@ -59,28 +59,27 @@ def command(
     return worst
 
 
-def _opened(file: Path) -> TextIO:
+def _opened(file: Path) -> BinaryIO:
     if str(file) == "-":
-        return open(sys.stdin.fileno(), encoding="utf-8", errors="strict", closefd=False)
+        return open(sys.stdin.fileno(), "rb", closefd=False)
     try:
-        return file.open(encoding="utf-8", errors="strict")
+        return file.open("rb")
     except OSError as error:
         raise UsageError(f"{file} cannot be read ({error.strerror}); check the path.") from None
 
 
-def _records(lines: Iterable[str], source: str) -> Iterator[dict[str, Any]]:
-    number = 0
-    try:
-        for number, line in enumerate(lines, 1):
-            text = line.rstrip("\n")
-            if not text.strip():
-                continue
-            if not text.lstrip().startswith("{"):
-                yield {"id": number, "text": text}
-                continue
+def _records(lines: Iterable[bytes], source: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise UsageError(f"{source}, line {number} is not UTF-8; convert the file.") from None
+        if not text.strip():
+            continue
+        if text.lstrip().startswith("{"):
             yield _record(text, number, source)
-    except UnicodeDecodeError:
-        raise UsageError(f"{source}, line {number + 1} is not UTF-8; convert the file.") from None
+        else:
+            yield {"id": number, "text": text}
 
 
 def _record(text: str, number: int, source: str) -> dict[str, Any]:

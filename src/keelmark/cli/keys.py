@@ -28,7 +28,11 @@ def command() -> None:
     type=click.Choice(["models", "admin"]),
     help="What it may do; repeat for several [default: models].",
 )
-@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="Expires after so long.")
+@click.option(
+    "--days",
+    type=click.FloatRange(0, 36500, min_open=True),
+    help="Expires after so long.",
+)
 @data_option
 @json_option
 def create(

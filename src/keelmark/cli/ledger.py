@@ -18,7 +18,7 @@ def command() -> None:
 @command.command()
 @click.option(
     "--against",
-    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    type=click.Path(dir_okay=False, path_type=Path),
     help="A checkpoint that was kept elsewhere: finds records that were cut off since.",
 )
 @data_option
@@ -42,7 +42,13 @@ def verify(against: Path | None, data: Path | None, *, as_json: bool) -> int:
 
 @command.command()
 @click.option("--kind", "kinds", multiple=True, help="Only records of this kind; repeatable.")
-@click.option("--limit", default=20, show_default=True, help="The newest N records.")
+@click.option(
+    "--limit",
+    default=20,
+    type=click.IntRange(1, 1_000_000),
+    show_default=True,
+    help="The newest N records.",
+)
 @data_option
 @json_option
 def show(kinds: tuple[str, ...], limit: int, data: Path | None, *, as_json: bool) -> None:

@@ -78,6 +78,14 @@ def run(arguments: list[str] | None = None) -> int:
         # The reader has gone (`| head`); keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # not 0: what was not told was not found clean
+    except OSError as error:  # what no room has a better sentence for: a full disk behind stdout
+        where = f" {error.filename}" if error.filename else ""
+        click.echo(
+            f"keelmark: cannot read or write{where} ({error.strerror or error}): check "
+            "permissions and free space.",
+            err=True,
+        )
+        return 2
     except Exception as error:  # boundary: nobody shall ever see a traceback
         if os.environ.get("KEELMARK_DEBUG"):
             traceback.print_exc()

@@ -43,7 +43,7 @@ def check(file: Path) -> None:
       keelmark policy check my-policy.yaml
     """
     loaded = app.load_policy(file)
-    app.make_guard(loaded)
+    app.make_guard(loaded, file)
     say(f"{file} is a valid policy with {len(loaded.guard.rules)} guard rules.")
     if not loaded.guard.rules:
         say("WARNING: it has no guard rule at all: every prompt and answer passes unguarded.")

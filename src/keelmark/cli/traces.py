@@ -14,7 +14,13 @@ from keelmark.observe.show import trace_json, trace_list, trace_text
 
 @click.command()
 @click.argument("trace_id", required=False)
-@click.option("--limit", default=20, show_default=True, help="The newest N.")
+@click.option(
+    "--limit",
+    default=20,
+    type=click.IntRange(1, 1_000_000),
+    show_default=True,
+    help="The newest N.",
+)
 @click.option("--content", is_flag=True, help="Also show what was said (masked), if it is kept.")
 @data_option
 @json_option

@@ -37,7 +37,9 @@ def read_yaml(text: str, shape: type[T], *, source: str) -> T:
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be read"
         raise UsageError(f"{source}{where} is not valid YAML: {problem}.") from None
-    except (RecursionError, ValueError) as error:
+    except RecursionError:
+        raise UsageError(f"{source} is not valid YAML: it is nested too deeply.") from None
+    except ValueError as error:
         raise UsageError(f"{source} is not valid YAML: {error}.") from None
     try:
         return msgspec.convert({} if plain is None else plain, shape)
@@ -45,7 +47,49 @@ def read_yaml(text: str, shape: type[T], *, source: str) -> T:
         message, _, path = str(error).partition(" - at ")
         unknown = re.search(r"unknown field `(.+)`", message)
         line = _line_of(root, path.strip("`") + (f".{unknown[1]}" if unknown else ""))
-        raise UsageError(f"{source}, line {line}: {message}.") from None
+        said = _humane(message, path.strip("`").removeprefix("$").removeprefix("."))
+        raise UsageError(f"{source}, line {line}: {said}.") from None
+
+
+def line_of(text: str, path: str) -> int:
+    """Return the line, from 1, of `$.guard.rules[0].action` or the deepest part of it there is.
+
+    Args:
+        text: A YAML document that `read_yaml` took.
+        path: Names and indices, from `$`.
+    """
+    return _line_of(yaml.compose(text, Loader=yaml.SafeLoader), path)
+
+
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object (names with values)",
+    "null": "nothing",
+}
+
+
+def _humane(message: str, field: str) -> str:
+    """What msgspec says, in words for who wrote the file."""
+    what = f"`{field}`" if field else "it"
+    if match := re.fullmatch(r"Object contains unknown field `(.+)`", message):
+        return f"there is no field `{match[1]}` here; check its spelling"
+    if match := re.fullmatch(r"Object missing required field `(.+)`", message):
+        return f"the field `{match[1]}` is missing"
+    if match := re.fullmatch(r"Expected `([^`]+)`, got `([^`]+)`", message):
+        wanted, got = (
+            " or ".join(_WORDS.get(word, word) for word in kinds.split(" | "))
+            for kinds in match.groups()
+        )
+        return f"{what} must be {wanted}, not {got}"
+    if match := re.fullmatch(r"Invalid enum value (.+)", message):
+        return f"{what} cannot be {match[1]}; look up what it can be"
+    if message.startswith("Expected "):
+        return f"{what} must be{message.removeprefix('Expected')}"
+    return message
 
 
 def _refuse_repeats(root: yaml.Node | None, source: str) -> None:

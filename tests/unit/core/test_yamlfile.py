@@ -26,7 +26,11 @@ def test_reads_a_document_and_fills_defaults() -> None:
     [
         ("title: a\ntitel: b\n", 2, "titel"),
         ("title: a\nitems:\n  - name: b\n    sise: 2\n", 4, "sise"),
-        ("items:\n  - name: b\n  - name: c\n    size: big\n", 4, "int"),
+        (
+            "items:\n  - name: b\n  - name: c\n    size: big\n",
+            4,
+            "must be a whole number, not text",
+        ),
         ("items:\n  - name: b\n  - size: 1\n", 3, "name"),
         ("title: a\nitems: []\ntitle: c\n", 3, "given twice"),
         ("items:\n  - name: b\n    size: 1\n    size: 2\n", 4, "given twice"),
