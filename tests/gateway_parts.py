@@ -15,7 +15,7 @@ from keelmark.core.policy import GuardRules, Policy, Rule
 from keelmark.core.ports import InputResult
 from keelmark.core.verdict import Verdict
 from keelmark.serve.config import GatewayConfig
-from keelmark.serve.engine import Endpoint
+from keelmark.serve.engine import Endpoint, Quirks
 from keelmark.serve.fake import FakeEngine
 from keelmark.serve.gateway import build_app
 from keelmark.serve.keys import new_key
@@ -154,6 +154,7 @@ class PlainEngine:
     provider = "fake"
     load_mode = "sealed"
     first_byte_seconds = 5.0
+    quirks = Quirks()
 
     def __init__(self, url, *, models=("fake",), digest="sha256:weights", upstream_model=""):
         self.id = "fake"

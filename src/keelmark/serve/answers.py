@@ -10,6 +10,7 @@ import msgspec
 from keelmark.core.ports import RequestGuard
 from keelmark.serve.choice import FILTERED, Choice, numbers_only
 from keelmark.serve.errors import ApiError
+from keelmark.serve.forced import ForcedCalls
 from keelmark.serve.sse import event
 
 _LABELS = frozenset({"id", "object", "model", "system_fingerprint", "service_tier", "provider"})
@@ -29,6 +30,7 @@ class Asked(NamedTuple):
         model: The name to answer with, or "" to keep the engine's.
         tools: Names of tools as the engine sees them, to the names the client gave.
         logprobs: The policy's `guard.logprobs`.
+        forced: Whether the engine writes calls of tools as text, under a schema.
     """
 
     chat: bool
@@ -37,6 +39,7 @@ class Asked(NamedTuple):
     model: str
     tools: Mapping[str, str]
     logprobs: str
+    forced: bool = False
 
 
 class Answer:
@@ -58,6 +61,7 @@ class Answer:
         self.done = False
         self._guard = guard
         self._asked = asked
+        self._forced = ForcedCalls() if asked.forced else None
         self._choices: dict[int, Choice] = {}
         self._last: dict[str, Any] = {}
 
@@ -86,6 +90,8 @@ class Answer:
         answer = _read(body)
         if "choices" not in answer:
             raise _protocol("The engine answered without choices: try again.")
+        if self._forced is not None:
+            self._forced.whole(answer)
         out = self._envelope(answer)
         out["choices"] = [self._whole_choice(choice) for choice in _choices(answer)]
         if "usage" in answer:
@@ -102,6 +108,8 @@ class Answer:
             self.done = True
             return b""
         chunk = _read(data)
+        if self._forced is not None and not self._forced.chunk(chunk):
+            return b""
         out = self._last = self._envelope(chunk)
         if "usage" in chunk and self._asked.usage:
             out = {**out, "usage": chunk["usage"] and self.usage}

@@ -24,6 +24,7 @@ from keelmark.serve.http import Request, check_json, read_body
 from keelmark.serve.keys import KeyRing, require
 from keelmark.serve.segments import read_segments, write_back
 from keelmark.serve.shapes import check_chat, check_common, check_completion, check_embeddings
+from keelmark.serve.tool_choice import demand_call, forced_functions, tool_names
 from keelmark.serve.traces import note_engine, note_request, stamp
 
 LONGEST_SUBJECT = 256
@@ -61,6 +62,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         body: The decoded body; from the guard on with the guard's texts in it.
         asked: What the client wants of the answer.
         engine: Who answers.
+        forced: Functions of which one must be called, when the engine needs help with that.
         prompt: The body as the engine gets it.
     """
 
@@ -71,6 +73,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any] = {}
     asked: Asked | None = None
     engine: Engine | None = None
+    forced: tuple[dict[str, Any], ...] = ()
     prompt: bytes = b""
 
 
@@ -195,6 +198,24 @@ async def choose(desk: Desk, call: Call) -> Call:
     return _with(call, engine=engine)
 
 
+async def adapt(_desk: Desk, call: Call) -> Call:
+    """Adapt the request to what its engine differs in; `judge` does what must wait for the guard.
+
+    A stream is asked for its token counts whether or not the client wants them: the trace does.
+    """
+    if call.engine is None or call.asked is None:
+        return call
+    quirks, body = call.engine.quirks, call.body
+    if not quirks.stream_options:
+        body.pop("stream_options", None)
+    elif call.trace.stream:
+        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    if quirks.forces_tools or not call.asked.chat:
+        return call
+    forced = forced_functions(body)
+    return _with(call, forced=forced, asked=call.asked._replace(forced=bool(forced)))
+
+
 async def judge(desk: Desk, call: Call) -> Call:
     """Let the guard judge and mask everything the model will read."""
     since = perf_counter()
@@ -206,28 +227,20 @@ async def judge(desk: Desk, call: Call) -> Call:
         stamp(call.trace, "guard_input", since)
         reason = result.verdict.reason or "The guard stopped this prompt."
         raise ApiError(400, "content_filter", reason, param="prompt")
-    names = _tool_names(call.body)
+    names = tool_names(call.body)
     write_back(reading, result.texts)
-    if call.trace.stream:
-        options = call.body.get("stream_options") or {}
-        call.body["stream_options"] = {**options, "include_usage": True}
+    if call.forced:
+        demand_call(call.body, call.forced)
     asked = call.asked and call.asked._replace(tools=_renamed(names, call.body))
     prompt = _encode(call.body)
     stamp(call.trace, "guard_input", since)
     return _with(call, guard=guard, asked=asked, prompt=prompt)
 
 
-def _tool_names(body: dict[str, Any]) -> list[str]:
-    tools = [t.get("function", t.get("custom")) for t in body.get("tools") or ()]
-    functions = [*tools, *(body.get("functions") or ())]
-    names = [f.get("name") for f in functions if isinstance(f, dict)]
-    return [name for name in names if isinstance(name, str)]
-
-
 def _renamed(names: list[str], body: dict[str, Any]) -> dict[str, str]:
     """Names as the engine sees them to the names that the client gave."""
-    return dict(zip(_tool_names(body), names, strict=True)) if names else {}
+    return dict(zip(tool_names(body), names, strict=True)) if names else {}
 
 
-PREPARE: tuple[Stage, ...] = (authenticate, read, check, choose, judge)
+PREPARE: tuple[Stage, ...] = (authenticate, read, check, choose, adapt, judge)
 """The way of a call to its engine."""

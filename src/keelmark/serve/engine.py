@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 
 class Endpoint(NamedTuple):
     """Where to send a request now.
@@ -18,6 +20,21 @@ class Endpoint(NamedTuple):
     headers: Mapping[str, str]
 
 
+class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """In what an engine differs from OpenAI's.
+
+    Attributes:
+        stream_options: Whether it takes `stream_options` (usage at the end of a stream).
+        lists_models: Whether `GET /models` names what it serves.
+        forces_tools: Whether it obeys a `tool_choice` that demands a call. One that does not, but
+            follows JSON schemas, is given a schema of the call instead.
+    """
+
+    stream_options: bool = True
+    lists_models: bool = True
+    forces_tools: bool = True
+
+
 class Engine(Protocol):
     """A way to reach tokens. `llama` is embedded and supervised; upstreams are somebody else's.
 
@@ -29,6 +46,7 @@ class Engine(Protocol):
         load_mode: How the bytes were bound at load time (sealed, hash, mtime), "" if unattested.
         upstream_model: Name to send upstream instead of the client's, or "" to pass it on.
         first_byte_seconds: Longest wait for the first byte of an answer, seconds.
+        quirks: In what it differs from OpenAI's.
     """
 
     id: str
@@ -38,6 +56,7 @@ class Engine(Protocol):
     load_mode: str
     upstream_model: str
     first_byte_seconds: float
+    quirks: Quirks
 
     async def start(self) -> None:
         """Make it ready. Raises KeelmarkError with a sentence when that cannot be."""

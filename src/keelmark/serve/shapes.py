@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keelmark.serve.errors import ApiError, bad_request
+from keelmark.serve.tool_choice import check_tool_choice
 
 Check = Callable[[Any], bool]
 
@@ -104,6 +105,7 @@ def check_chat(body: dict[str, Any], *, guarded: bool) -> int:  # noqa: ARG001, 
         raise bad_request("The field `logprobs` must be true or false.", "logprobs")
     for number, message in enumerate(messages):
         _check_message(message, f"messages[{number}]")
+    check_tool_choice(body)
     return body.get("n") or 1
 
 

@@ -16,25 +16,13 @@ import msgspec
 
 from keelmark.core.errors import UnavailableError, UsageError
 from keelmark.core.ports import Transport, UpstreamResponse
-from keelmark.serve.engine import Endpoint
+from keelmark.serve.engine import Endpoint, Quirks
 
 GENERIC = "openai-compatible"
 _FOLDER = Path(__file__).parent / "engines"
 _DISCOVERY_SECONDS = 10.0
 _ANSWER_BYTES = 8 * 1024 * 1024
 _NO_LIST = (404, 405, 501)
-
-
-class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """In what a server differs from OpenAI's.
-
-    Attributes:
-        stream_options: Whether it takes `stream_options` (usage at the end of a stream).
-        lists_models: Whether `GET /models` names what it serves.
-    """
-
-    stream_options: bool = True
-    lists_models: bool = True
 
 
 class UpstreamSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

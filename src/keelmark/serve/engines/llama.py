@@ -14,7 +14,7 @@ from typing import Annotated, Protocol
 import msgspec
 
 from keelmark.core.errors import UsageError
-from keelmark.serve.engine import Endpoint
+from keelmark.serve.engine import Endpoint, Quirks
 from keelmark.serve.llama_child import Settings
 from keelmark.serve.supervise import Command, EventCallback, Patience, Supervisor
 
@@ -82,6 +82,7 @@ class LlamaEngine:
 
     id = "llama"
     provider = "llama_cpp"
+    quirks = Quirks(forces_tools=False)
 
     def __init__(
         self,
