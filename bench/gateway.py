@@ -224,6 +224,7 @@ def main():
     parser.add_argument("--rate", type=float, default=10)
     parser.add_argument("--count", type=int, default=3000)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--litellm", action=argparse.BooleanOptionalAction, default=True)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -250,7 +251,10 @@ def main():
                     rows.append((target.name, target.measure(args)))
                 finally:
                     target.stop()
-            report(direct, rows)
+            if args.json:
+                print(json.dumps({"direct": direct, "rows": dict(rows)}))
+            else:
+                report(direct, rows)
         finally:
             mock.stop()
 

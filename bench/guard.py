@@ -1,6 +1,6 @@
 """What the deterministic guard costs: CPU per prompt and per streamed answer.
 
-    python bench/guard_micro.py [--json]
+    python bench/guard.py [--json]
 
 Uses the default policy with every detector. Prints the best and the middle of many repetitions:
 the best is what the work costs, the middle what this machine gave.
