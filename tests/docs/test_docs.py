@@ -81,17 +81,3 @@ def test_reference_is_current():
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_glossary_words_are_used():
-    """The words of the glossary's last column do not appear in what people read."""
-    rows = re.findall(
-        r"^\| \*\*.*?\| ([a-zA-Z ]+) \|$", (ROOT / "GLOSSARY.md").read_text(), re.MULTILINE
-    )
-    forbidden = [r.strip() for r in rows if r.strip()]
-    assert len(forbidden) >= 8
-    pattern = re.compile(r"\b(" + "|".join(forbidden) + r")s?\b", re.IGNORECASE)
-    for page in PAGES:
-        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), 1):
-            found = pattern.search(line)
-            assert not found, f"{page.name}:{number} says {found.group(0)!r}; see GLOSSARY.md"

@@ -44,7 +44,7 @@ MISMATCH = Rule(
     "archive.mismatch",
     "Two tables of contents that differ",
     Severity.HIGH,
-    "Scanners and loaders may each follow another one.",
+    "A check and a loader may each follow another one.",
     _FETCH,
     (*_TAGS, "cve:CVE-2025-1944"),
 )
@@ -52,7 +52,7 @@ FLAGS = Rule(
     "archive.flags",
     "Flags or checksums that lie",
     Severity.HIGH,
-    "They make scanners give up on a member that loaders still read.",
+    "They make checks give up on a member that loaders still read.",
     _FETCH,
     (*_TAGS, "cve:CVE-2025-1945", "cve:CVE-2025-10156"),
 )

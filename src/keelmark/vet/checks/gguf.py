@@ -69,7 +69,7 @@ DUPLICATE = Rule(
     "gguf.duplicate",
     "A key or tensor name appears twice",
     Severity.HIGH,
-    "Scanners and loaders may each take another one of the two.",
+    "A check and a loader may each take another one of the two.",
     "Do not use this file; ask its publisher for a clean one.",
     _LOAD,
 )

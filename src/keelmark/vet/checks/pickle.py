@@ -81,7 +81,7 @@ TAMPERED = Rule(
     "pickle.tampered",
     "Stream that no pickler writes",
     Severity.HIGH,
-    "Such streams are made by hand, to be read differently by scanners and by loaders.",
+    "Such streams are made by hand, to be read differently by checks and by loaders.",
     _SAFE,
     _TAGS,
 )
@@ -105,7 +105,7 @@ NESTED = Rule(
     "pickle.nested",
     "Carries another pickle inside",
     Severity.HIGH,
-    "A pickle in a string of a pickle is how payloads are hidden from scanners.",
+    "A pickle in a string of a pickle is how payloads are hidden from checks.",
     _SAFE,
     _TAGS,
 )
