@@ -131,7 +131,10 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
                 f"The data folder {folder} cannot be made ({error.strerror}); choose another with "
                 "--data or KEELMARK_DATA."
             ) from None
-        signer = load_or_create(folder / PASSPORT_KEY)
+        chosen_key = os.environ.get("KEELMARK_SIGNING_KEY")
+        signer = load_or_create(
+            Path(chosen_key).expanduser() if chosen_key else folder / PASSPORT_KEY
+        )
         ledger_key = load_or_create(folder / LEDGER_KEY)
         return cls(
             data=folder,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import os
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -117,6 +119,27 @@ async def _run(
         await transport.close()
 
 
+class _Server(uvicorn.Server):
+    """uvicorn, except that a signal to stop only stops it.
+
+    uvicorn raises the signal again when it has stopped, which would end the process before the
+    engines are stopped and the ledger knows of it.
+    """
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGINT and SIGTERM; at a second SIGINT without waiting for what runs."""
+        loop = asyncio.get_running_loop()
+        wanted = (signal.SIGINT, signal.SIGTERM)
+        for number in wanted:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in wanted:
+                loop.remove_signal_handler(number)
+
+
 class _Running(NamedTuple):
     engines: list[Engine]
     metrics: Metrics
@@ -128,9 +151,7 @@ async def _answer(
     gateway: Gateway, home: Home, settings: Settings, listener: socket.socket, running: _Running
 ) -> None:
     limits = home.policy.limits
-    server = uvicorn.Server(
-        server_config(gateway, host=settings.host, port=settings.port, limits=limits)
-    )
+    server = _Server(server_config(gateway, host=settings.host, port=settings.port, limits=limits))
     beside = [
         asyncio.create_task(_chores(home, running)),
         asyncio.create_task(_banner(server, home, settings, running)),
@@ -232,7 +253,9 @@ def _lines(bind: str, policy: Policy, engines: list[Engine], secret: str | None)
         )
     else:
         lines.append(f"  WARNING: policy {policy.name} has no guard rule: nothing is guarded.")
-    if not _is_loopback(bind):
+    if _is_loopback(bind):
+        lines.append("  listening on loopback only; --host ADDRESS lets other machines in")
+    else:
         lines.append("  WARNING: this address can be reached by other machines, without TLS.")
     model = next((name for engine in engines for name in engine.models), "MODEL")
     shown = secret or "$KEY"

@@ -26,7 +26,8 @@ Start here:
   keelmark guard notes.txt         what would the guard make of these lines?
   keelmark ledger verify           has anybody changed the record?
 
-Data lives in $KEELMARK_DATA (default ~/.local/share/keelmark); the policy is $KEELMARK_CONFIG.
+Data lives in $KEELMARK_DATA (default ~/.local/share/keelmark), the policy is $KEELMARK_CONFIG,
+passports are signed with $KEELMARK_SIGNING_KEY (default: a key in the data folder).
 """
 
 
