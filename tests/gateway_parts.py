@@ -154,14 +154,16 @@ class PlainEngine:
     provider = "fake"
     load_mode = "sealed"
     first_byte_seconds = 5.0
-    quirks = Quirks()
 
-    def __init__(self, url, *, models=("fake",), digest="sha256:weights", upstream_model=""):
+    def __init__(
+        self, url, *, models=("fake",), digest="sha256:weights", upstream_model="", **quirks
+    ):
         self.id = "fake"
         self.url = url
         self.models = models
         self.digest = digest
         self.upstream_model = upstream_model
+        self.quirks = Quirks(**quirks)
         self.ready = True
 
     async def start(self): ...

@@ -11,6 +11,7 @@ from keelmark.core.ports import RequestGuard
 from keelmark.serve.choice import FILTERED, Choice, numbers_only
 from keelmark.serve.errors import ApiError
 from keelmark.serve.forced import ForcedCalls
+from keelmark.serve.refusals import failed_in_answer
 from keelmark.serve.sse import event
 
 _LABELS = frozenset({"id", "object", "model", "system_fingerprint", "service_tier", "provider"})
@@ -228,7 +229,7 @@ def _read(data: bytes) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise _protocol("The engine sent something that is not an object: try again.")
     if answer.get("error"):
-        raise ApiError(502, "engine_error", "The engine failed while it answered: try again.")
+        raise failed_in_answer(answer["error"])
     return answer
 
 

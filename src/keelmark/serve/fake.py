@@ -43,6 +43,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         after: Chunks before the fault.
         delay: Seconds to wait for `slow`, or between chunks.
         status: Status of `error`.
+        message: What the errors say.
         finish: Finish reason.
     """
 
@@ -54,6 +55,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     after: int = 2
     delay: float = 0.0
     status: int = 500
+    message: str = "scripted failure"
     finish: str = "stop"
 
 
@@ -106,7 +108,7 @@ class FakeEngine:
         if script.fault == "slow":
             await asyncio.sleep(script.delay)
         if script.fault in ("error", "error_as_200"):
-            error = {"error": {"message": "scripted failure", "type": "server_error"}}
+            error = {"error": {"message": script.message, "type": "server_error"}}
             status = script.status if script.fault == "error" else 200
             await _whole(send, status, msgspec.json.encode(error))
         elif path.endswith("/embeddings"):
@@ -193,7 +195,7 @@ async def _stream(send: Send, script: Script, chunks: list[dict[str, Any]]) -> N
     await send({"type": "http.response.start", "status": 200, "headers": [EVENTS]})
     for at, chunk in enumerate(chunks):
         if at == script.after and script.fault in ("cut", "malformed", "error_in_stream", "hang"):
-            await _fault(send, script.fault)
+            await _fault(send, script)
             return
         data = b"data: " + msgspec.json.encode(chunk) + b"\n\n"
         size = 1 if script.fault == "split" else len(data)
@@ -206,13 +208,15 @@ async def _stream(send: Send, script: Script, chunks: list[dict[str, Any]]) -> N
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _fault(send: Send, fault: Fault) -> None:
+async def _fault(send: Send, script: Script) -> None:
+    fault = script.fault
     if fault == "hang":
         await asyncio.Event().wait()
     if fault == "malformed":
         await _part(send, b'data: {"choices": [{"delta"\n\n')
     if fault == "error_in_stream":
-        await _part(send, b'data: {"error": {"message": "scripted failure"}}\n\n')
+        error = msgspec.json.encode({"error": {"message": script.message}})
+        await _part(send, b"data: " + error + b"\n\n")
     if fault == "cut":
         await _part(send, b'data: {"choi')
     await send({"type": "http.response.body", "body": b""})

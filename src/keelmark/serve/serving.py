@@ -25,6 +25,7 @@ from keelmark.serve.wire import Presence, Wire
 log = logging.getLogger("keelmark.serve")
 
 GONE = 499
+LONGEST_ANSWER = 64 * 1024 * 1024
 _CUT = (
     "The engine stopped while answering; nothing after this point was lost silently: send the "
     "request again."
@@ -118,7 +119,8 @@ class Serving:
         )
         try:
             if response.status != 200:
-                raise refused_by_engine(response, await response.read(), call)
+                said = await _read(response)
+                raise refused_by_engine(response.status, response.headers, said, call.body)
             if call.kind is EMBEDDINGS:
                 last = await self._vectors(response)
             elif self.trace.stream:
@@ -138,7 +140,7 @@ class Serving:
 
     async def _vectors(self, response: UpstreamResponse) -> bytes:
         try:
-            vectors = msgspec.json.decode(await response.read(), type=Vectors)
+            vectors = msgspec.json.decode(await _read(response), type=Vectors)
         except (msgspec.MsgspecError, ValueError):
             raise ApiError(
                 502, "engine_protocol", "The engine answered without embeddings: try another."
@@ -149,7 +151,7 @@ class Serving:
         return msgspec.json.encode(vectors)
 
     async def _whole(self, response: UpstreamResponse) -> bytes:
-        body = await response.read()
+        body = await _read(response)
         answer = self._begin()
         since = perf_counter()
         last = answer.whole(body)
@@ -243,3 +245,24 @@ class Serving:
             return None
         kept = self.answer.kept() if self.answer is not None else b""
         return Content(prompt=self.call.prompt, answer=kept)
+
+
+async def _read(response: UpstreamResponse) -> bytes:
+    """Read an answer that is not streamed.
+
+    Raises:
+        ApiError: 502, it is longer than anything that could be asked for.
+    """
+    pieces: list[bytes] = []
+    left = LONGEST_ANSWER
+    async for piece in response.chunks():
+        pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            size = f"{LONGEST_ANSWER // 2**20} MiB"
+            raise ApiError(
+                502,
+                "answer_too_large",
+                f"The engine's answer is longer than {size}: ask for less at once.",
+            )
+    return b"".join(pieces)
