@@ -20,12 +20,15 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
         text: The text itself.
         is_json: Whether the text is itself a JSON document (tool-call arguments): the guard then
             looks through the JSON escapes, and what it puts in is escaped.
+        part_of: Path of what a template puts together out of this text and the others with the
+            same one, in their order (the content of a message that comes in parts), or "".
     """
 
     role: str
     path: str
     text: str
     is_json: bool = False
+    part_of: str = ""
 
 
 class InputResult(msgspec.Struct, frozen=True, kw_only=True):

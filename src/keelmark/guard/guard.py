@@ -19,6 +19,7 @@ from keelmark.core.verdict import Verdict
 from keelmark.guard import decode
 from keelmark.guard.engine import ROLES, Detectors, Engine
 from keelmark.guard.run import Run
+from keelmark.guard.seams import mend
 from keelmark.guard.stream import WINDOW, Channel, Filter, Mask
 from keelmark.guard.tape import as_read
 from keelmark.guard.vault import Vault
@@ -203,8 +204,9 @@ class GuardedRequest:
         spent = 0.0
         vault = Vault([as_read(s.text) if s.is_json else s.text for s in segments])
         self._vault = vault
-        runs, texts = [], []
         began = perf_counter()
+        texts: list[str] = []
+        segments, runs = await self._mended(segments)
         for segment in segments:
             run = Run(self._engine.plan("input", segment.role), segment.path)
             pieces = []
@@ -221,6 +223,23 @@ class GuardedRequest:
         if verdict.stops:
             texts = [""] * len(texts)
         return InputResult(texts=tuple(texts), verdict=verdict)
+
+    async def _mended(self, segments: Sequence[Segment]) -> tuple[list[Segment], list[Run]]:
+        """Take care of what crosses from one part of a message to the next."""
+        out, runs = list(segments), list[Run]()
+        wholes: dict[str, list[int]] = {}
+        for number, segment in enumerate(segments):
+            if segment.part_of:
+                wholes.setdefault(segment.part_of, []).append(number)
+        for path, numbers in wholes.items():
+            if len(numbers) > 1:
+                plan = self._engine.plan("input", out[numbers[0]].role)
+                parts = [out[number].text for number in numbers]
+                mended, looked = await mend(plan, path, parts, self._vault.mask)
+                runs += looked
+                for number, text in zip(numbers, mended, strict=True):
+                    out[number] = msgspec.structs.replace(out[number], text=text)
+        return out, runs
 
     def channel(self, name: str, *, is_json: bool = False) -> Channel:
         """Return the stream for one channel of the answer, made on first use."""

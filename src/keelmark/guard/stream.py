@@ -177,7 +177,7 @@ class Filter:
     def _clusters(self, seen: list[Seen], cut: int) -> tuple[list[list[Seen]], int]:
         """Join what overlaps; leave out what straddles the cut and move the cut before it."""
         clusters: list[list[Seen]] = []
-        for cluster in _joined(seen):
+        for cluster in joined(seen):
             if cluster[0].start >= cut:
                 break
             if max(one.end for one in cluster) > cut:
@@ -198,21 +198,14 @@ class Filter:
             self._run.note(one, (tape.offset(one.start), tape.offset(one.end)))
             if one.start < cut and one.acts("mask", "redact"):
                 changed.append(one)
-        for group in _joined(changed):
+        for group in joined(changed):
             start, end = group[0].start, max(one.end for one in group)
             out.append(tape.written(done, start))
-            out.append(tape.replaced(start, end, self._substitute(group)))
+            out.append(tape.replaced(start, end, substitute(group, self._mask)))
             done = end
         out.append(tape.written(done, cut))
         self._forget(len(tape.text) if self.blocked else cut)
         return "".join(out)
-
-    def _substitute(self, group: list[Seen]) -> Replace:
-        longest = max(group, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
-        label, mask = longest.hit.label, self._mask
-        if mask is None or any(one.acts("redact") for one in group):
-            return lambda _: f"[{label}]"
-        return lambda value: mask(label, value)
 
     def _forget(self, count: int) -> None:
         """Let go of what has left, but for what detectors may still look back at."""
@@ -226,7 +219,16 @@ class Filter:
         self._run.decided = self._tape.position
 
 
-def _joined(seen: list[Seen]) -> Iterator[list[Seen]]:
+def substitute(group: list[Seen], mask: Mask | None) -> Replace:
+    """Return what puts something in the place of what overlaps: a placeholder, or the label."""
+    longest = max(group, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
+    label = longest.hit.label
+    if mask is None or any(one.acts("redact") for one in group):
+        return lambda _: f"[{label}]"
+    return lambda value: mask(label, value)
+
+
+def joined(seen: list[Seen]) -> Iterator[list[Seen]]:
     """Yield what overlaps together, from left to right."""
     group: list[Seen] = []
     reach = 0

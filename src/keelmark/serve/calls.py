@@ -25,7 +25,7 @@ from keelmark.serve.keys import KeyRing, require
 from keelmark.serve.segments import read_segments, write_back
 from keelmark.serve.shapes import check_chat, check_common, check_completion, check_embeddings
 from keelmark.serve.tool_choice import demand_call, forced_functions, tool_names
-from keelmark.serve.traces import note_engine, note_request, stamp
+from keelmark.serve.traces import note_engine, note_request, note_unknown_model, stamp
 
 LONGEST_SUBJECT = 256
 
@@ -170,6 +170,7 @@ async def choose(desk: Desk, call: Call) -> Call:
     named = [e for e in desk.config.engines if name in e.models]
     found = named or [e for e in desk.config.engines if not e.models]
     if not found:
+        note_unknown_model(call.trace)
         raise ApiError(
             404,
             "model_not_found",

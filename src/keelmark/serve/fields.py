@@ -16,6 +16,7 @@ _RAW = "makes the engine answer with text that bypasses the guard"
 _CODE = "makes the engine load or run something named by the request"
 _SHARED = "reaches into state that other requests share"
 _MEDIA = "asks for an answer that is not text, which the guard cannot read"
+_OTHER = "makes another model or another machine answer than the one that is recorded"
 
 REFUSED: dict[str, str] = {
     "chat_template": _TEMPLATE,
@@ -25,6 +26,11 @@ REFUSED: dict[str, str] = {
     "input_suffix": _TEMPLATE,
     "input_extra": _TEMPLATE,
     "generation_prompt": _TEMPLATE,
+    "chat_template_str": _TEMPLATE,
+    "instruction_template": _TEMPLATE,
+    "instruction_template_str": _TEMPLATE,
+    "prompt_template": _TEMPLATE,
+    "tokenize": _TEMPLATE,
     "raw": _TEMPLATE,
     "prompt_embeds": _TOKENS,
     "prompt_token_ids": _TOKENS,
@@ -61,9 +67,40 @@ REFUSED: dict[str, str] = {
     "extra_args": _CODE,
     "guided_decoding_backend": _CODE,
     "web_search_options": _CODE,
+    "plugins": _CODE,
+    "adapters": _CODE,
+    "adapter_id": _CODE,
+    "adapter_source": _CODE,
+    "lora_name": _CODE,
+    "lora_request": _CODE,
+    "draft_model": _CODE,
+    "models": _OTHER,
+    "fallbacks": _OTHER,
+    "bootstrap_host": _OTHER,
+    "bootstrap_port": _OTHER,
+    "bootstrap_room": _OTHER,
     "audio": _MEDIA,
 }
-"""Top-level field to the reason why it is refused; a field set to null or false is dropped."""
+"""Field to the reason why it is refused; a field set to null or false is dropped.
+
+It is refused at the top and in the objects below (engines take `extra_body`, `options` and
+`chat_template_kwargs` apart), except in those of `_FREE`, whose names are the client's own.
+"""
+
+_FREE = frozenset(
+    {
+        "tools",
+        "functions",
+        "tool_choice",
+        "function_call",
+        "response_format",
+        "metadata",
+        "logit_bias",
+        "messages",
+        "prediction",
+        "documents",
+    }
+)
 
 FOREIGN: dict[str, tuple[str, ...]] = {
     "chat": ("prompt", "input", "suffix", "input_extra"),
@@ -79,15 +116,7 @@ def refuse_dangerous(body: dict[str, Any], operation: str) -> None:
     Raises:
         ApiError: 400, naming the field and the reason.
     """
-    for name in REFUSED.keys() & body.keys():
-        if body[name] is None or body[name] is False:
-            del body[name]
-            continue
-        raise bad_request(
-            f"The field `{name}` is refused because it {REFUSED[name]}: leave it out.",
-            name,
-            "unsupported_parameter",
-        )
+    _refuse(body, "")
     for name in FOREIGN.get(operation, ()):
         if name in body:
             raise bad_request(
@@ -95,3 +124,18 @@ def refuse_dangerous(body: dict[str, Any], operation: str) -> None:
                 name,
                 "unsupported_parameter",
             )
+
+
+def _refuse(fields: dict[str, Any], at: str) -> None:
+    for name in REFUSED.keys() & fields.keys():
+        if fields[name] is None or fields[name] is False:
+            del fields[name]
+            continue
+        raise bad_request(
+            f"The field `{at}{name}` is refused because it {REFUSED[name]}: leave it out.",
+            at + name,
+            "unsupported_parameter",
+        )
+    for name, value in fields.items():
+        if isinstance(value, dict) and (at or name not in _FREE):
+            _refuse(value, f"{at}{name}." if name.isidentifier() else f"{at}*.")

@@ -32,11 +32,17 @@ WORDS = frozenset(
 # fmt: on
 """Strings that are skipped wherever they stand alone: schema and protocol words."""
 
-_SHORT_NAME = re.compile(r"[A-Za-z_$-]{1,24}\Z")
-_DIGITS = re.compile(r"\d{1,7}\Z")
+_PLAIN_NAME = re.compile(r"\$?[A-Za-z]{1,24}(_[A-Za-z]{1,12})?\Z|\d{1,7}\Z")
+_NAMES = frozenset({"tool_call_id", "max_completion_tokens", "chat_template_kwargs"})
+_PART = re.compile(r"(messages\[\d+\]\.content)\[\d+\](?:\.(?:text|refusal|thinking))?\Z")
 _TOOLS = frozenset({"tools", "functions", "response_format", "tool_choice", "function_call"})
 _ROLE = {"developer": "system", "function": "tool"}
 _LONG_NUMBER = 10_000_000
+
+
+def _plain(name: str) -> bool:
+    """Whether a name is too short to say anything: one word or two, or a small number."""
+    return name in _NAMES or name in WORDS or _PLAIN_NAME.match(name) is not None
 
 
 class Slot(NamedTuple):
@@ -70,23 +76,36 @@ class _Walk:
             raise bad_request(f"The body holds more than {MOST_VALUES} values: send less at once.")
         if isinstance(holder, dict):
             for key, value in holder.items():
-                if not (_SHORT_NAME.match(key) or _DIGITS.match(key) or key in WORDS):
-                    self.add(holder, key, Segment(role=role, path=path, text=key), is_key=True)
-                self.value(holder, key, value, f"{path}.{key}", role, depth)
+                self.value(holder, key, value, self.name(holder, key, path, role), role, depth)
         else:
             for index, value in enumerate(holder):
                 self.value(holder, index, value, f"{path}[{index}]", role, depth)
+
+    def name(self, holder: Any, key: str, path: str, role: str) -> str:
+        """Take a name; return the path of its value, which is stored, so without what it says."""
+        if _plain(key):
+            return f"{path}.{key}" if path else key
+        self.add(holder, key, Segment(role=role, path=path, text=key), is_key=True)
+        return f"{path}.*" if path else "*"
 
     def value(self, holder: Any, key: Any, value: Any, path: str, role: str, depth: int) -> None:
         if isinstance(value, str):
             if value and value not in WORDS:
                 document = _is_document(path, role, value)
-                segment = Segment(role=role, path=path, text=value, is_json=document)
+                part = _PART.match(path)
+                segment = Segment(
+                    role=role,
+                    path=path,
+                    text=value,
+                    is_json=document,
+                    part_of=part[1] if part else "",
+                )
                 self.add(holder, key, segment, is_key=False)
         elif isinstance(value, (dict, list)):
             self.visit(value, path, role, depth + 1)
-        elif isinstance(value, int) and abs(value) >= _LONG_NUMBER and not isinstance(value, bool):
-            self.add(holder, key, Segment(role=role, path=path, text=str(value)), is_key=False)
+        elif isinstance(value, (int, float)) and abs(value) >= _LONG_NUMBER:
+            text = str(int(value) if value == int(value) else value)
+            self.add(holder, key, Segment(role=role, path=path, text=text), is_key=False)
 
     def add(self, holder: Any, key: Any, segment: Segment, *, is_key: bool) -> None:
         self.segments.append(segment)
@@ -113,7 +132,7 @@ def read_segments(body: dict[str, Any], limits: Limits) -> Reading:
                 walk.visit(message, f"messages[{index}]", role, 3)
         else:
             role = "tool_description" if name in _TOOLS else "input"
-            walk.value(body, name, value, name, role, 1)
+            walk.value(body, name, value, walk.name(body, name, "", role), role, 1)
     return Reading(walk.segments, walk.slots)
 
 

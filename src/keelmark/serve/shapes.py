@@ -13,6 +13,16 @@ Check = Callable[[Any], bool]
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "thinking"})
+# fmt: off
+MEDIA = frozenset(
+    {
+        "image", "images", "image_url", "image_pil", "image_embeds", "input_image",
+        "audio", "audio_url", "audio_embeds", "input_audio",
+        "video", "video_url", "input_video", "file", "file_id", "files", "input_file",
+    }
+)
+# fmt: on
+"""Fields of a message, or of a part of one, that carry what is not text."""
 _MODEL = re.compile(r"[\w./:@+-]{1,256}\Z")
 MOST_INPUTS = 2048
 
@@ -119,8 +129,13 @@ def _check_message(message: Any, at: str) -> None:
     calls = message.get("tool_calls")
     if calls is not None and not _objects(calls):
         raise bad_request(f"`{at}.tool_calls` must be a list of objects.", f"{at}.tool_calls")
-    for name in message.keys() & {"audio", "images", "image", "video"}:
-        if message[name] is not None:
+    _check_no_media(message, at)
+
+
+def _check_no_media(holder: dict[str, Any], at: str) -> None:
+    """Engines differ in what they look at first, so nothing else may stand beside a text."""
+    for name in MEDIA & holder.keys():
+        if holder[name] is not None:
             raise _not_text(f"{at}.{name}")
 
 
@@ -143,6 +158,7 @@ def _check_part(part: Any, at: str) -> None:
     kind = part.get("type")
     if not isinstance(kind, str) or kind not in TEXT_PARTS:
         raise _not_text(at)
+    _check_no_media(part, at)
     text = part.get("text", part.get("refusal", part.get("thinking")))
     if not isinstance(text, str):
         raise bad_request(f"`{at}` must carry its text as a string.", at)

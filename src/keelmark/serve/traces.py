@@ -13,6 +13,7 @@ from keelmark.core.trace import Trace
 from keelmark.serve.answers import Answer
 from keelmark.serve.engine import Engine
 
+UNKNOWN_MODEL = "unknown"
 _REQUEST = {
     "temperature": semconv.REQUEST_TEMPERATURE,
     "top_p": semconv.REQUEST_TOP_P,
@@ -53,6 +54,11 @@ def note_request(trace: Trace, body: dict[str, Any]) -> None:
     for name in _REQUEST.keys() & body.keys():
         if body[name] is not None:
             attributes[_REQUEST[name]] = body[name]
+
+
+def note_unknown_model(trace: Trace) -> None:
+    """Forget a name that nobody answers to: it is the client's text, and records are for good."""
+    trace.model = trace.attributes[semconv.REQUEST_MODEL] = UNKNOWN_MODEL
 
 
 def note_engine(trace: Trace, engine: Engine) -> None:

@@ -1,0 +1,138 @@
+"""What begins in one part of a message and ends in another.
+
+Templates put the parts of a message together, bare or with a line break between them, so a phrase
+or an address may stand in no part and still be read by the model. Each part is judged on its own
+as every text is; here the surroundings of the seams are read both ways, and only what crosses a
+seam counts. A replacement goes where the span begins; what is left of the span goes away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+from keelmark.guard import decode
+from keelmark.guard.normalise import View, folded
+from keelmark.guard.run import Probe, Run, Seen
+from keelmark.guard.stream import Mask, joined, substitute
+
+REACH = 1024
+"""Characters before and after a seam that are read."""
+
+_JOINTS = ("", "\n")
+_LONGEST = 16_384  # of a window, before other requests get their turn
+Edit = tuple[int, int, str]
+"""Begin and end of a span, and what stands there instead."""
+
+
+class _Window(NamedTuple):
+    """A stretch of the joined text, and the seams in it, as spans between parts."""
+
+    start: int
+    end: int
+    seams: list[tuple[int, int]]
+
+
+async def mend(
+    plan: tuple[Probe, ...], path: str, parts: list[str], mask: Mask
+) -> tuple[list[str], list[Run]]:
+    """Mask or redact what crosses the seams between the parts of a text.
+
+    Args:
+        plan: The probes for a text of this role.
+        path: Path of the whole, for findings; their offsets count in the parts put together.
+        parts: The texts, in their order.
+        mask: Makes placeholders.
+
+    Returns:
+        The parts, and what became of the probes on each window that was read.
+    """
+    runs: list[Run] = []
+    for joint in _JOINTS:
+        text = joint.join(parts)
+        edits: list[Edit] = []
+        for window in _windows(parts, len(joint)):
+            run = Run(plan, path)
+            runs.append(run)
+            edits += _edits(run, text, window, mask)
+            await asyncio.sleep(0)
+        if edits:
+            parts = _edited(parts, len(joint), edits)
+    return parts, runs
+
+
+def _ends(parts: Sequence[str], joint: int) -> Iterator[int]:
+    """Where each part ends in the joined text, with the joint behind it."""
+    return accumulate(len(part) + joint for part in parts)
+
+
+def _windows(parts: Sequence[str], joint: int) -> list[_Window]:
+    """Return the surroundings of all seams; what overlaps is one window unless that gets long."""
+    found: list[_Window] = []
+    *seams, length = _ends(parts, joint)
+    for seam in seams:
+        start, end = max(0, seam - joint - REACH), min(length - joint, seam + REACH)
+        last = found[-1] if found else None
+        if last and start <= last.end and end - last.start <= _LONGEST:
+            found[-1] = _Window(last.start, end, [*last.seams, (seam - joint, seam)])
+        else:
+            found.append(_Window(start, end, [(seam - joint, seam)]))
+    return found
+
+
+def _edits(run: Run, text: str, window: _Window, mask: Mask) -> Iterator[Edit]:
+    """Judge a window; yield what has to be done about it, left to right."""
+    seen = _crossing(run, text, window)
+    for one in seen:
+        run.note(one, (one.start, one.end))
+    for group in joined([one for one in seen if one.acts("mask", "redact")]):
+        start, end = group[0].start, max(one.end for one in group)
+        yield start, end, substitute(group, mask)(text[start:end])
+
+
+def _crossing(run: Run, text: str, window: _Window) -> list[Seen]:
+    """Everything in a window that crosses a seam, in places of the joined text, left to right."""
+    held = text[window.start : window.end]
+    run.read = run.decided = len(held)
+    seen = decode.hits(run, held)
+    for probe in run.live:
+        view = View(held, len(held)) if probe.detector.raw else folded(held)
+        for hit in run.look(probe, view.text, 0, final=True)[0]:
+            seen.append(Seen(*view.origin(hit.start, hit.end), hit, probe))
+    ends = [end for _, end in window.seams]
+    moved = (
+        one._replace(start=one.start + window.start, end=one.end + window.start) for one in seen
+    )
+    crossing = [one for one in moved if _crosses(one, window.seams, ends)]
+    return sorted(crossing, key=lambda one: (one.start, one.end))
+
+
+def _crosses(one: Seen, seams: list[tuple[int, int]], ends: list[int]) -> bool:
+    """Whether a span begins before the joint of a seam and goes on behind it."""
+    at = bisect_right(ends, one.start)
+    while at < len(seams) and seams[at][0] < one.end:
+        if one.start < seams[at][0] and one.end > seams[at][1]:
+            return True
+        at += 1
+    return False
+
+
+def _edited(parts: Sequence[str], joint: int, edits: list[Edit]) -> list[str]:
+    """Return the parts with the edits made: a replacement stands in the part it begins in."""
+    out: list[list[str]] = [[] for _ in parts]
+    ends = list(_ends(parts, joint))
+    done = 0
+    for start, end, replacement in [*sorted(edits), (ends[-1], ends[-1], "")]:
+        at = bisect_right(ends, done)
+        while done < start:  # what stays, part by part
+            begin = ends[at] - joint - len(parts[at])
+            out[at].append(parts[at][max(0, done - begin) : start - begin])
+            done = min(start, ends[at])
+            at += 1
+        if end > done or done == start:
+            out[min(bisect_right(ends, start), len(out) - 1)].append(replacement)
+        done = max(done, end)
+    return ["".join(pieces) for pieces in out]
