@@ -18,7 +18,7 @@ import uvloop
 from keelmark import __version__
 from keelmark.app.admission import Progress
 from keelmark.app.engines import Person, Say, Settings, open_engines
-from keelmark.app.home import Home, make_guard
+from keelmark.app.home import Home, load_policy, make_guard
 from keelmark.core import events
 from keelmark.core.errors import UsageError
 from keelmark.core.keys import ApiKey, Scope
@@ -83,8 +83,8 @@ def serve(settings: Settings, *, say: Say, progress: Callable[[str], Progress]) 
     """
     listener = _listen(settings.host, settings.port)
     try:
+        guard = make_guard(load_policy(settings.policy), settings.policy)
         with Home.open(settings.data, settings.policy) as home:
-            guard = make_guard(home.policy, settings.policy)
             _record_policy(home, guard)
             uvloop.run(_run(home, guard, settings, listener, Person(say, progress)))
     finally:

@@ -66,36 +66,33 @@ def run(arguments: list[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
-        click.echo(f"keelmark: {_sentence(error)}", err=True)
-        return 2
-    except KeelmarkError as error:
-        click.echo(f"keelmark: {error.message}", err=True)
-        return 1 if isinstance(error, IntegrityError) else 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("keelmark: stopped.", err=True)
-        return 130
-    except BrokenPipeError:
-        # The reader has gone (`| head`); keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # not 0: what was not told was not found clean
-    except OSError as error:  # what no room has a better sentence for: a full disk behind stdout
-        where = f" {error.filename}" if error.filename else ""
-        click.echo(
-            f"keelmark: cannot read or write{where} ({error.strerror or error}): check "
-            "permissions and free space.",
-            err=True,
-        )
-        return 2
-    except Exception as error:  # boundary: nobody shall ever see a traceback
+    except BaseException as error:  # boundary: nobody shall ever see a traceback
         if os.environ.get("KEELMARK_DEBUG"):
             traceback.print_exc()
-        click.echo(
-            f"keelmark: internal error ({type(error).__name__}: {error}); run it again with "
-            "KEELMARK_DEBUG=1 for the details and report them.",
-            err=True,
-        )
-        return 2
+        said, code = _explain(error)
+        if code == 141:  # keep the interpreter from complaining at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        else:
+            click.echo(f"keelmark: {said}", err=True)
+        return code
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """One sentence for a person, and the exit code."""
+    if isinstance(error, KeelmarkError):
+        return error.message, 1 if isinstance(error, IntegrityError) else 2
+    if isinstance(error, click.ClickException):
+        return _sentence(error), 2
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return "stopped.", 130
+    if isinstance(error, BrokenPipeError | SystemExit):  # click exits when the reader has gone
+        return "", 141  # not 0: what was not told was not found clean
+    if isinstance(error, OSError):  # such as a full disk behind stdout
+        where = f" {error.filename}" if error.filename else ""
+        why = error.strerror or error
+        return f"cannot read or write{where} ({why}): check permissions and free space.", 2
+    what = f"internal error ({type(error).__name__}: {error})"
+    return f"{what}; run it again with KEELMARK_DEBUG=1 for the details and report them.", 2
 
 
 def _sentence(error: click.ClickException) -> str:
