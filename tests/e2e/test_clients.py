@@ -1,5 +1,7 @@
 """Unmodified clients work with only base URL and key changed."""
 
+import json
+
 import openai
 import pytest
 from langchain_core.messages import HumanMessage
@@ -84,6 +86,33 @@ def test_tools(client, stream):
         name, arguments = call.function.name, call.function.arguments
     assert name == "get_weather"
     assert '"city"' in arguments
+
+
+def test_a_named_tool_is_called_and_its_result_is_read(client):
+    place = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 12}}}
+    parameters = {
+        "type": "object",
+        "properties": {"to": {"$ref": "#/$defs/Place"}},
+        "required": ["to"],
+        "$defs": {"Place": {**place, "required": ["name"]}},
+    }
+    trip = {"type": "function", "function": {"name": "trip", "parameters": parameters}}
+    asked = {"model": MODEL, "tools": [WEATHER, trip], "temperature": 0, "max_tokens": 80}
+    said = [{"role": "user", "content": "What is the weather in Lisbon?"}]
+    named = {"type": "function", "function": {"name": "trip"}}
+    choice = client.chat.completions.create(**asked, messages=said, tool_choice=named).choices[0]
+    (call,) = choice.message.tool_calls
+    assert (choice.finish_reason, call.function.name) == ("tool_calls", "trip")
+    assert json.loads(call.function.arguments)["to"].keys() == {"name"}
+    result = {"role": "tool", "tool_call_id": call.id, "content": '{"arrives": "noon"}'}
+    said += [choice.message.model_dump(exclude_none=True), result]
+    answer = client.chat.completions.create(**asked, messages=said).choices[0].message
+    assert answer.content or answer.tool_calls
+    odd = {"type": "function", "function": {"name": "f", "parameters": {"$ref": "#/$defs/None"}}}
+    with pytest.raises(openai.BadRequestError, match="schema"):
+        client.chat.completions.create(
+            model=MODEL, messages=said, tools=[odd], tool_choice="required"
+        )
 
 
 def test_embeddings(client):
