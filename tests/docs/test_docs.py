@@ -28,6 +28,28 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_files_that_are_named_exist(page):
+    named = r"`((?:src|tests|docs|bench|corpus)/[\w./*-]+|(?:serve|guard|core|prove)/[\w./*-]+)`"
+    for path in re.findall(named, page.read_text(encoding="utf-8")):
+        assert any([*ROOT.glob(path), *(ROOT / "src/keelmark").glob(path)]), f"{page.name}: {path}"
+
+
+def test_every_page_is_found_from_the_first():
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        path = page.relative_to(ROOT / "docs").as_posix()
+        assert path == "README.md" or f"]({path})" in index, f"docs/README.md does not link {path}"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "adr").glob("*.md")), ids=lambda p: p.stem)
+def test_decisions_say_why_what_and_what_guards_them(page):
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(f"# {int(page.name[:4])}. ")
+    for part in ("**Context.**", "**Choice.**", "**Confirmed by**"):
+        assert text.count(part) == 1, part
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_python_blocks_compile(page):
     for block in _blocks(page, "python"):
         compile(block, page.name, "exec")
