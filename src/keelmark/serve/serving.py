@@ -213,7 +213,7 @@ class Serving:
             trace.output = self.call.guard.output_verdict()
             note_answer(trace, self.answer)
         if "first_token" in trace.timings:
-            trace.attributes[RESPONSE_FIRST_CHUNK] = trace.timings["first_token"] / 1000
+            trace.attributes[RESPONSE_FIRST_CHUNK] = round(trace.timings["first_token"] / 1000, 6)
         if error is not None:
             trace.status = 200 if self.wire.started and error.status != GONE else error.status
             trace.error = trace.attributes[ERROR_TYPE] = error.code
