@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from gateway_parts import MemoryGuard, events, run, stack, text_of
 
+from gateway_parts import MemoryGuard, events, run, stack, text_of
 from keelmark.core.policy import GuardRules, Policy, Rule
 from keelmark.serve.fake import Script
 

@@ -2,8 +2,8 @@
 
 import openai
 import pytest
-from gateway_parts import run, stack
 
+from gateway_parts import run, stack
 from keelmark.guard import Guard
 from keelmark.serve.fake import Script
 

@@ -4,8 +4,8 @@ import asyncio
 import hashlib
 
 import pytest
-from gateway_parts import MemoryKeys
 
+from gateway_parts import MemoryKeys
 from keelmark.core.errors import UsageError
 from keelmark.serve.errors import ApiError
 from keelmark.serve.keys import KeyRing, hash_key, new_key, require

@@ -8,8 +8,8 @@ import time
 import aiohttp
 import msgspec
 import pytest
-from gateway_parts import GUARDED, MemoryGuard, run, stack
 
+from gateway_parts import GUARDED, MemoryGuard, run, stack
 from keelmark.core.policy import Admission, Limits, Policy, Retention
 from keelmark.serve.fake import Script
 from keelmark.serve.fields import REFUSED
