@@ -1,5 +1,6 @@
 """A real service, started as a user would: `keelmark up` in a process of its own."""
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -14,8 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 from openai import OpenAI
 
+from keelmark.serve.fake import FakeEngine
 from keelmark.serve.models import LocalModel
 
 KEELMARK = Path(sys.executable).parent / "keelmark"
@@ -123,6 +127,22 @@ def service(
         yield running.wait()
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def fake_engine() -> Iterator[tuple[FakeEngine, str]]:
+    """The fake engine on a port of its own, and its address."""
+    app = FakeEngine()
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    running = threading.Thread(
+        target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True
+    )
+    running.start()
+    yield app, f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    running.join(10)
+    listener.close()
 
 
 @pytest.fixture

@@ -107,16 +107,23 @@ def load(
             progress=progress,
         )
     except IntegrityError as error:
-        refuse(home, passport.digest, error.message)
-        raise
+        reason = _naming(path, error.message)
+        refuse(home, passport.digest, reason)
+        raise IntegrityError(reason) from None
     status = passport.verify(
         model=model.digest, admission=home.policy.admission, trusted=home.trusted()
     )
     if not status.valid:
         model.close()
-        refuse(home, passport.digest, status.reason)
-        raise IntegrityError(f"{path} is refused: {status.reason}")
+        reason = _naming(path, status.reason)
+        refuse(home, passport.digest, reason)
+        raise IntegrityError(f"{path} is refused: {reason}")
     return model, passport
+
+
+def _naming(path: Path, reason: str) -> str:
+    """A reason with the command that can be pasted; the passport room knows no paths."""
+    return reason.replace("`keelmark admit PATH`", f"`keelmark admit {path}`")
 
 
 def refuse(home: Home, digest: str, reason: str) -> None:
