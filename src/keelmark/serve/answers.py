@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from keelmark.core.ports import RequestGuard
-from keelmark.serve.choice import FILTERED, Choice, numbers_only
+from keelmark.serve.choice import FILTERED, Choice, is_name, numbers_only
 from keelmark.serve.errors import ApiError
 from keelmark.serve.forced import ForcedCalls
 from keelmark.serve.refusals import failed_in_answer
 from keelmark.serve.sse import event
 
 _LABELS = frozenset({"id", "object", "model", "system_fingerprint", "service_tier", "provider"})
-_LONGEST_LABEL = 256
+_LABEL = re.compile(r"[A-Za-z0-9_./:+-]{1,128}\Z")
 _MOST_CHOICES = 4096
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -32,6 +33,7 @@ class Asked(NamedTuple):
         tools: Names of tools as the engine sees them, to the names the client gave.
         logprobs: The policy's `guard.logprobs`.
         forced: Whether the engine writes calls of tools as text, under a schema.
+        document: Whether the text is to be a JSON document.
     """
 
     chat: bool
@@ -41,6 +43,7 @@ class Asked(NamedTuple):
     tools: Mapping[str, str]
     logprobs: str
     forced: bool = False
+    document: bool = False
 
 
 class Answer:
@@ -142,12 +145,12 @@ class Answer:
     def _envelope(self, answer: dict[str, Any]) -> dict[str, Any]:
         out: dict[str, Any] = {}
         for name, value in answer.items():
-            if name in ("choices", "usage"):
+            if name in ("choices", "usage") or not is_name(name):
                 continue
             if not isinstance(value, str):
-                out[name] = numbers_only(value)
+                out[name] = None if name in _LABELS else numbers_only(value)
             elif name in _LABELS:
-                out[name] = value[:_LONGEST_LABEL]
+                out[name] = value if _LABEL.match(value) else ""
         if isinstance(answer.get("usage"), dict):
             self.usage = numbers_only(answer["usage"])
         self.id = out.get("id") or self.id
@@ -165,7 +168,9 @@ class Answer:
         choice = self._choices.get(index)
         if choice is None:
             asked = self._asked
-            choice = self._choices[index] = Choice(self._guard, index, asked.tools, asked.logprobs)
+            choice = self._choices[index] = Choice(
+                self._guard, index, asked.tools, asked.logprobs, document=asked.document
+            )
         return choice
 
     def _whole_choice(self, given: Any) -> dict[str, Any]:
@@ -186,7 +191,7 @@ class Answer:
         if choice.ended:
             return
         field = "delta" if self._asked.chat else "text"
-        last = given.get("finish_reason") is not None
+        last = bool(given.get("finish_reason"))
         before, piece = self._piece(choice, given, field, last=last)
         if before:
             text = {"delta": before} if self._asked.chat else before
@@ -209,15 +214,17 @@ class Answer:
                 piece.update({field: out} if chat else out)
             elif name == "logprobs":
                 piece[name] = choice.logprobs(value, out, legacy=not chat)
-            elif name not in ("index", "finish_reason"):
+            elif name not in ("index", "finish_reason") and is_name(name):
                 piece[name] = choice.word(name, value)
         if choice.filtered:
             piece["finish_reason"] = FILTERED
             piece.pop("logprobs", None)
         else:
-            piece["finish_reason"] = choice.word("finish_reason", given.get("finish_reason"))
+            reason = given.get("finish_reason") or None
+            piece["finish_reason"] = choice.word("finish_reason", reason)
         if choice.ended:
-            self.finishes[choice.index] = str(piece["finish_reason"])
+            reason = str(piece["finish_reason"])
+            self.finishes[choice.index] = reason if is_name(reason) else "other"
         return before, piece
 
 

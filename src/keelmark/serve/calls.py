@@ -23,7 +23,13 @@ from keelmark.serve.fields import refuse_dangerous
 from keelmark.serve.http import Request, check_json, read_body
 from keelmark.serve.keys import KeyRing, require
 from keelmark.serve.segments import read_segments, write_back
-from keelmark.serve.shapes import check_chat, check_common, check_completion, check_embeddings
+from keelmark.serve.shapes import (
+    asks_document,
+    check_chat,
+    check_common,
+    check_completion,
+    check_embeddings,
+)
 from keelmark.serve.tool_choice import demand_call, forced_functions, tool_names
 from keelmark.serve.traces import note_engine, note_request, note_unknown_model, stamp
 
@@ -151,6 +157,7 @@ async def check(desk: Desk, call: Call) -> Call:
         model="",
         tools={},
         logprobs=desk.config.policy.guard.logprobs,
+        document=asks_document(body),
     )
     return _with(call, asked=asked)
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from keelmark.core.ports import RequestGuard, TextStream
 from keelmark.serve.errors import ApiError
 from keelmark.serve.logprobs import SampledTokens
@@ -21,7 +23,9 @@ FILTERED = "content_filter"
 _ROLES = frozenset({"assistant", "tool", "user", "system", "developer", "function"})
 _KINDS = frozenset({"function", "custom", "text"})
 _WORD = re.compile(r"[a-z_]{1,32}\Z")
+_NAME = re.compile(r"[A-Za-z_]{1,32}\Z")
 _TEXTS = ("content", "text")
+_encode = msgspec.json.Encoder().encode
 
 
 class Choice:
@@ -33,13 +37,20 @@ class Choice:
     """
 
     def __init__(
-        self, guard: RequestGuard, index: int, tools: Mapping[str, str], logprobs: str
+        self,
+        guard: RequestGuard,
+        index: int,
+        tools: Mapping[str, str],
+        logprobs: str,
+        *,
+        document: bool = False,
     ) -> None:
         self.ended = False
         self.filtered = False
         self.index = index
         self._guard = guard
         self._tools = tools
+        self._documents = _TEXTS if document else ()
         self._full_logprobs = logprobs == "full"
         self._tokens = SampledTokens()
         self._open: dict[Path, TextStream] = {}
@@ -63,7 +74,7 @@ class Choice:
         """
         before: dict[str, Any] = {}
         out: dict[str, Any] = {}
-        for name, value in delta.items():
+        for name, value in _named(delta):
             if name == "tool_calls" and isinstance(value, list):
                 out[name] = []
                 for at, call in enumerate(value):
@@ -73,7 +84,7 @@ class Choice:
             elif name == "role" and value in _ROLES:
                 out[name] = value
             elif isinstance(value, str):
-                out[name] = self._feed((name,), value)
+                out[name] = self._feed((name,), value, is_json=name in self._documents)
             elif name == "content" and value is not None:
                 raise _protocol("The engine sent content that is not text: ask it for text.")
             else:
@@ -96,7 +107,7 @@ class Choice:
 
     def word(self, name: str, value: Any) -> Any:
         """Guard a field beside the message: plain words and numbers pass, text is judged whole."""
-        if isinstance(value, str) and not _WORD.match(value):
+        if isinstance(value, str) and value and not _WORD.match(value):
             return self._whole((name,), value)
         return value if isinstance(value, str) else numbers_only(value)
 
@@ -138,7 +149,7 @@ class Choice:
         self._last_call = number
         path: Path = ("tool_calls", number)
         out: dict[str, Any] = {}
-        for name, value in call.items():
+        for name, value in _named(call):
             if name in ("function", "custom") and isinstance(value, dict):
                 out[name] = self._function(value, (*path, name))
             elif name == "type" and value in _KINDS:
@@ -151,8 +162,10 @@ class Choice:
 
     def _function(self, function: dict[str, Any], path: Path) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        for name, value in function.items():
-            if not isinstance(value, str):
+        for name, value in _named(function):
+            if name == "arguments" and isinstance(value, (dict, list)):
+                out[name] = self._feed((*path, name), _encode(value).decode(), is_json=True)
+            elif not isinstance(value, str):
                 out[name] = numbers_only(value)
             elif name != "name":
                 out[name] = self._feed((*path, name), value, is_json=name == "arguments")
@@ -195,6 +208,16 @@ def _reach(out: dict[str, Any], path: Path) -> Any:
 
 def _protocol(message: str) -> ApiError:
     return ApiError(502, "engine_protocol", message)
+
+
+def is_name(text: str) -> bool:
+    """Whether a name is one that a protocol has; a model cannot say anything in such a name."""
+    return _NAME.match(text) is not None
+
+
+def _named(fields: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The fields with such names; the others do not leave."""
+    return [(name, value) for name, value in fields.items() if is_name(name)]
 
 
 def _name(path: Path) -> str:

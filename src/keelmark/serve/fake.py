@@ -45,6 +45,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         status: Status of `error`.
         message: What the errors say.
         finish: Finish reason.
+        raw: Bytes to answer 200 with instead of all this: a JSON document, or events.
     """
 
     pieces: tuple[str, ...] = ("Hello", " from", " the", " fake", " engine.")
@@ -57,6 +58,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 500
     message: str = "scripted failure"
     finish: str = "stop"
+    raw: bytes = b""
 
 
 class FakeEngine:
@@ -111,6 +113,8 @@ class FakeEngine:
             error = {"error": {"message": script.message, "type": "server_error"}}
             status = script.status if script.fault == "error" else 200
             await _whole(send, status, msgspec.json.encode(error))
+        elif script.raw:
+            await _whole(send, 200, script.raw, EVENTS if body.get("stream") else JSON)
         elif path.endswith("/embeddings"):
             await _whole(send, 200, msgspec.json.encode(_vectors(body)))
         elif body.get("stream"):
@@ -226,8 +230,8 @@ async def _part(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-async def _whole(send: Send, status: int, body: bytes) -> None:
-    headers = [JSON, (b"content-length", str(len(body)).encode())]
+async def _whole(send: Send, status: int, body: bytes, kind: tuple[bytes, bytes] = JSON) -> None:
+    headers = [kind, (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

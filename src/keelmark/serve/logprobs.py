@@ -73,14 +73,18 @@ def _number(value: Any) -> float | int | None:
     return value if isinstance(value, (int, float)) else None
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _tokens(given: Any) -> list[_Token]:
     """Read either form; anything else gives a token that never matches."""
     if not isinstance(given, dict):
         return [_Token("\0", None, None)]
     if "tokens" in given:
-        texts = given.get("tokens") or []
-        numbers = given.get("token_logprobs") or []
-        offsets = given.get("text_offset") or []
+        texts = _list(given["tokens"])
+        numbers = _list(given.get("token_logprobs"))
+        offsets = _list(given.get("text_offset"))
         return [
             _Token(
                 text if isinstance(text, str) else "\0",
@@ -89,7 +93,7 @@ def _tokens(given: Any) -> list[_Token]:
             )
             for at, text in enumerate(texts)
         ]
-    entries = given.get("content") or []
+    entries = _list(given.get("content"))
     return [
         _Token(str(entry.get("token", "\0")), _number(entry.get("logprob")), None)
         if isinstance(entry, dict)

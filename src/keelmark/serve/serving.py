@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import perf_counter
-from typing import Any, ClassVar
-
-import msgspec
+from typing import ClassVar
 
 from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.ports import UpstreamResponse
@@ -20,6 +18,7 @@ from keelmark.serve.http import Request
 from keelmark.serve.refusals import refused_by_engine
 from keelmark.serve.sse import DONE, EventReader, EventTooLongError
 from keelmark.serve.traces import new_trace, note_answer, note_usage, stamp
+from keelmark.serve.vectors import read_vectors
 from keelmark.serve.wire import Presence, Wire
 
 log = logging.getLogger("keelmark.serve")
@@ -30,15 +29,6 @@ _CUT = (
     "The engine stopped while answering; nothing after this point was lost silently: send the "
     "request again."
 )
-
-
-class Vectors(msgspec.Struct):
-    """An answer with embeddings; the vectors are checked to be JSON and passed on as they are."""
-
-    data: msgspec.Raw
-    object: str = "list"
-    model: str = ""
-    usage: dict[str, Any] = {}
 
 
 class Serving:
@@ -139,16 +129,11 @@ class Serving:
         return self.answer
 
     async def _vectors(self, response: UpstreamResponse) -> bytes:
-        try:
-            vectors = msgspec.json.decode(await _read(response), type=Vectors)
-        except (msgspec.MsgspecError, ValueError):
-            raise ApiError(
-                502, "engine_protocol", "The engine answered without embeddings: try another."
-            ) from None
-        if self.call.asked is not None and self.call.asked.model:
-            vectors.model = self.call.asked.model
-        note_usage(self.trace, vectors.usage)
-        return msgspec.json.encode(vectors)
+        model = self.call.asked.model if self.call.asked else ""
+        packed = self.call.body.get("encoding_format") == "base64"
+        last, usage = read_vectors(await _read(response), model or self.trace.model, packed=packed)
+        note_usage(self.trace, usage)
+        return last
 
     async def _whole(self, response: UpstreamResponse) -> bytes:
         body = await _read(response)
@@ -180,6 +165,8 @@ class Serving:
             self.trace.timings["guard_output"] = round(spent * 1000, 3)
         if not answer.done and not answer.complete:
             raise ApiError(502, "engine_gone", _CUT)
+        if not self.wire.started:
+            await self.wire.events(b"")  # an answer without any text is a stream nevertheless
         return answer.rest() + DONE
 
     async def _leftover(self, events: list[bytes], since: float) -> None:

@@ -13,6 +13,9 @@ Check = Callable[[Any], bool]
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "thinking"})
+DOCUMENTS = ("json_schema", "guided_json", "format")
+_STRUCTURED = ("json", "json_object")
+"""Fields that ask for a JSON document, beside `response_format`: of engines, of vLLM's object."""
 # fmt: off
 MEDIA = frozenset(
     {
@@ -80,6 +83,16 @@ FIELDS: dict[str, tuple[Check, str]] = {
     "modalities": (lambda v: v == ["text"], '["text"]'),
     "encoding_format": (lambda v: v in ("float", "base64"), '"float" or "base64"'),
 }
+
+
+def asks_document(body: dict[str, Any]) -> bool:
+    """Whether the answer is to be a JSON document, in any of the ways that engines know."""
+    wanted = body.get("response_format")
+    if isinstance(wanted, dict) and wanted.get("type", "text") != "text":
+        return True
+    structured = body.get("structured_outputs")
+    named = structured if isinstance(structured, dict) else {}
+    return any(body.get(name) for name in DOCUMENTS) or any(named.get(n) for n in _STRUCTURED)
 
 
 def check_common(body: Any) -> str:
