@@ -235,6 +235,11 @@ def test_first_sight_and_what_happens_to_the_file_later(
         after = served(service, MODEL)
     finally:
         service.stop()
+    assert service.process.returncode == 0, "a service that was told to stop did not fail"
+    shown = keelmark("ledger", "show", "--kind", "engine.stopped", "--json", data=tmp_path)
+    lost, stopped = (record["body"]["reason"] for record in json.loads(shown.stdout))
+    assert "signal" in lost or "SIGKILL" in lost
+    assert "asked to stop" in stopped
     same = "x-keelmark-model-digest"
     assert after[same] == before[same] == passport_of(tmp_path)[0]
     assert verified(tmp_path, MODEL) == "flipped"
