@@ -78,6 +78,7 @@ class Run:
         read: Code points that came in.
         decided: Code points that every live probe has decided.
         unread: Code points of encoded runs that could not be decoded for limits.
+        closed: Whether the text has ended or was stopped, so that no more of it is to be decided.
         stopped: Whether a rule that fails closed could not examine the text.
     """
 
@@ -89,7 +90,7 @@ class Run:
         self.scores: dict[str, float] = {}
         self.lost: dict[str, Loss] = {}
         self.read = self.decided = self.unread = 0
-        self.stopped = False
+        self.stopped = self.closed = False
         self._spent = [0.0] * len(plan)
 
     def look(self, probe: Probe, text: str, start: int, *, final: bool) -> tuple[list[Hit], int]:
@@ -159,7 +160,8 @@ class Run:
         """Code points of the text that a rule examined."""
         if rule.id in self.lost:
             return min(self.lost[rule.id].examined, self.read)
-        return self.read - (self.unread if probe.detector.decoded else 0)
+        open_end = 0 if self.closed else self.read - self.decided
+        return self.read - open_end - (self.unread if probe.detector.decoded else 0)
 
 
 def _ask(detector: BaseDetector, text: str, start: int, *, final: bool) -> tuple[list[Hit], int]:

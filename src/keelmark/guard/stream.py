@@ -69,8 +69,9 @@ class Filter:
         """Take the next piece; return what may leave now."""
         if self.blocked or not text:
             return ""
+        self._run.read += len(text)
         if not self._run.plan:
-            self._run.read += len(text)
+            self._run.decided = self._run.read
             return text
         self._pending.append(text)
         self._waiting += len(text)
@@ -84,6 +85,8 @@ class Filter:
         """The text is complete with this piece; return the rest of what may leave."""
         if self.blocked:
             return ""
+        self._run.read += len(text)
+        self._run.closed = True
         self._pending.append(text)
         return self._look(final=True)
 
@@ -91,7 +94,6 @@ class Filter:
         fresh = "".join(self._pending)
         self._pending.clear()
         self._waiting = 0
-        self._run.read += len(fresh)
         calm = None if final else self._calm(fresh)
         if calm is not None:
             return calm
@@ -136,7 +138,7 @@ class Filter:
         tape.push(fresh, final=final)
         seen, cut = self._scan(final=final)
         if self._run.stopped and not self._whole:
-            self.blocked = True
+            self.blocked = self._run.closed = True
             return ""
         if seen:
             return self._release(*self._clusters(seen, cut))
@@ -184,7 +186,7 @@ class Filter:
                 return clusters, cluster[0].start
             clusters.append(cluster)
             if not self._whole and any(one.acts("block") for one in cluster):
-                self.blocked = True
+                self.blocked = self._run.closed = True
                 return clusters, cluster[0].start
         return clusters, cut
 

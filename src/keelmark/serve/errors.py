@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import msgspec
 
 from keelmark.core.errors import (
@@ -82,3 +84,12 @@ def as_api_error(error: KeelmarkError) -> ApiError:
     if isinstance(error, CouldNotCheckError):
         return ApiError(500, "could_not_check", error.message)
     return ApiError(500, "internal_error", error.message)
+
+
+def told(error: Exception) -> str:
+    """Return what a log may say of an error: where it came from, and only sentences of ours.
+
+    Other messages may quote what was said in a request.
+    """
+    sentence = error.message if isinstance(error, KeelmarkError) else type(error).__name__
+    return f"{sentence}\n{''.join(traceback.format_tb(error.__traceback__))}"

@@ -13,7 +13,7 @@ from keelmark.core.semconv import ERROR_TYPE, RESPONSE_FIRST_CHUNK
 from keelmark.core.trace import Content
 from keelmark.serve.answers import Answer
 from keelmark.serve.calls import EMBEDDINGS, PREPARE, Call, Desk, Kind, Stage
-from keelmark.serve.errors import ApiError, ClientGoneError, as_api_error
+from keelmark.serve.errors import ApiError, ClientGoneError, as_api_error, told
 from keelmark.serve.http import Request
 from keelmark.serve.refusals import refused_by_engine
 from keelmark.serve.sse import DONE, EventReader, EventTooLongError
@@ -61,8 +61,8 @@ class Serving:
             error = ApiError(GONE, "client_gone", gone.message)
         except KeelmarkError as failure:
             error = as_api_error(failure)
-        except Exception:  # boundary: a defect of ours must answer 500, not a traceback
-            log.exception("request %s failed", self.trace.trace_id)
+        except Exception as defect:  # boundary: a defect of ours must answer 500, not a traceback
+            log.error("request %s failed: %s", self.trace.trace_id, told(defect))  # noqa: TRY400 (quotes)
             error = ApiError(
                 500, "internal_error", "Keelmark failed on this request: see its log and trace."
             )
@@ -214,8 +214,9 @@ class Serving:
         if trace.key_id:
             try:
                 await config.recorder.record(trace, self._content())
-            except Exception:  # boundary: an answer that cannot be recorded is not given
-                log.exception("request %s could not be recorded", trace.trace_id)
+            except Exception as broken:  # boundary: what cannot be recorded is not answered
+                why = told(broken)
+                log.error("request %s not recorded: %s", trace.trace_id, why)  # noqa: TRY400 (quotes)
                 trace.status = trace.status if self.wire.started else 500
                 trace.error = "not_recorded"
                 failure = ApiError(

@@ -1,5 +1,7 @@
 """Ways around the guard on the way in: every one of them was open once, or might be."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -261,5 +263,86 @@ def test_names_that_nobody_serves_are_not_kept():
         async with shipped() as s:
             assert (await s.post("/v1/chat/completions", chat(model=MAIL)))[0] == 404
             assert MAIL.encode() not in msgspec.json.encode(s.recorder.records[0][0])
+
+    run(scene)
+
+
+def test_a_vault_belongs_to_one_request():
+    async def scene():
+        async with shipped(Script(pieces=("for <EMAIL_1> ", "and <EMAIL_2>"))) as s:
+            mails = [f"person{n}@example.org" for n in range(20)]
+            answers = await asyncio.gather(*(s.chat(f"write to {mail}") for mail in mails))
+            said = [answer["choices"][0]["message"]["content"] for _, answer, _ in answers]
+            assert said == [f"for {mail} and <EMAIL_2>" for mail in mails]
+
+    run(scene)
+
+
+@pytest.mark.parametrize("where", ["recorder", "guard"])
+def test_logs_and_errors_do_not_quote(where, caplog):
+    async def scene():
+        async with shipped() as s:
+
+            async def broken(*_args):
+                raise KeyError(f"no such thing: {MAIL}")
+
+            if where == "recorder":
+                s.recorder.record = broken
+            else:
+                s.guard.open = type("Broken", (), {"check_input": broken})
+            status, answer, headers = await s.chat(f"write to {MAIL}")
+            assert status == 500
+            everything = caplog.text + repr(headers) + repr(answer) + repr(s.recorder.records)
+            assert MAIL not in everything
+            assert s.secret not in everything
+            assert "KeyError" in caplog.text
+            assert "in broken" in caplog.text
+
+    run(scene)
+
+
+SUBJECTS = ["ada\tlovelace", "ada\u0085x".encode().decode("latin-1"), "a" * 256, "key_0"]
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_subject_is_never_sent_back(subject):
+    async def scene():
+        async with shipped() as s:
+            body = msgspec.json.encode(chat())
+            status, _, headers = await s.post(
+                "/v1/chat/completions", body, **{"x-keelmark-subject": subject}
+            )
+            assert status == 200
+            assert subject not in repr(headers)
+            status, _, _ = await s.post(
+                "/v1/chat/completions", body, **{"x-keelmark-subject": "b" * 257}
+            )
+            assert status == 400
+
+    run(scene)
+
+
+def test_ids_of_traces_are_ours():
+    async def scene():
+        async with shipped() as s:
+            wanted = "0af7651916cd43dd8448eb211c80319c"
+            sent = {
+                "traceparent": f"00-{wanted}-b7ad6b7169203331-01",
+                "x-keelmark-trace-id": wanted,
+            }
+            _, _, headers = await s.post("/v1/chat/completions", chat(), **sent)
+            assert headers["x-keelmark-trace-id"] != wanted
+
+    run(scene)
+
+
+def test_an_answer_that_breaks_off_was_not_read_to_its_end():
+    async def scene():
+        script = Script(pieces=("All of this is fine. ", "write to ada@exam"), fault="cut", after=3)
+        async with shipped(script) as s:
+            _, raw, _ = await s.chat(stream=True)
+            assert b"engine_gone" in raw
+            assert b"ada@exam" not in raw
+            assert 0 < s.recorder.records[0][0].output.coverage < 1
 
     run(scene)
