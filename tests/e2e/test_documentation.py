@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import KEELMARK, Service, free_port, keelmark
+from .conftest import KEELMARK, Service
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
 
@@ -86,28 +86,3 @@ def test_the_readme(service, bundled_model, tmp_path):
     assert streamed.strip()
     check_shape("pass ...\nwrite to <EMAIL_1>", vetted)
     assert "LLM01" in (tmp_path / "owasp.html").read_text(encoding="utf-8")
-
-
-def test_a_model_is_refused_when_the_page_says_so(bundled_model, tmp_path):
-    """The table of serve-your-own-model.md, on the real file."""
-    model, data, policy = tmp_path / "model.gguf", tmp_path / "data", tmp_path / "policy.yaml"
-    shutil.copyfile(bundled_model.path, model)
-    policy.write_text("version: 1\nadmission:\n  passport_days: 10\n", encoding="utf-8")
-
-    def refused(*words):
-        done = keelmark("up", "--port", free_port(), "--model", model, *words, data=data)
-        assert done.returncode == 1, done.stderr
-        assert "ready" not in done.stderr
-        return done.stderr
-
-    assert "was never admitted" in refused("--no-admit")
-    assert keelmark("admit", model, data=data).returncode == 0
-    assert "run `keelmark admit" in refused("--policy", policy)
-    with model.open("r+b") as file:
-        file.seek(90_000_000)
-        byte = file.read(1)
-        file.seek(90_000_000)
-        file.write(bytes([byte[0] ^ 1]))
-    assert "is not the model that was vetted" in refused()
-    shown = keelmark("ledger", "show", "--kind", "model.refused", "--json", data=data)
-    assert shown.stdout.count('"model.refused"') == 3

@@ -376,6 +376,8 @@ def main() -> int:
     parser.add_argument("--key", help="the public key you were given: name+id+base64, or its file")
     parser.add_argument("--against", help="file with a signed checkpoint that you saved earlier")
     options = parser.parse_args()
+    if sys.version_info < (3, 10):  # noqa: UP036 (it runs wherever an auditor runs it)
+        parser.error("Python 3.10 or newer is needed.")
     key, found = options.key, Findings()
     try:
         key = Path(key).read_text("utf-8") if key and Path(key).is_file() else key
@@ -394,4 +396,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit("Python 3.10 or newer is needed.") if sys.version_info < (3, 10) else sys.exit(main())
+    sys.exit(main())
