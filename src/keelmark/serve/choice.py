@@ -81,10 +81,12 @@ class Choice:
                     out[name].append(self._call(call, at, out, before))
             elif name == "function_call" and isinstance(value, dict):
                 out[name] = self._function(value, (name,))
-            elif name == "role" and value in _ROLES:
-                out[name] = value
+            elif name in ("tool_calls", "function_call"):
+                out[name] = None  # what is no call has no place there
             elif isinstance(value, str):
-                out[name] = self._feed((name,), value, is_json=name in self._documents)
+                known = name == "role" and value in _ROLES
+                document = name in self._documents
+                out[name] = value if known else self._feed((name,), value, is_json=document)
             elif name == "content" and value is not None:
                 raise _protocol("The engine sent content that is not text: ask it for text.")
             else:
@@ -152,7 +154,9 @@ class Choice:
         for name, value in _named(call):
             if name in ("function", "custom") and isinstance(value, dict):
                 out[name] = self._function(value, (*path, name))
-            elif name == "type" and value in _KINDS:
+            elif name in ("function", "custom"):
+                out[name] = None
+            elif name == "type" and isinstance(value, str) and value in _KINDS:
                 out[name] = value
             elif isinstance(value, str):
                 out[name] = self._whole((*path, name), value) if value else value
@@ -201,7 +205,7 @@ def _reach(out: dict[str, Any], path: Path) -> Any:
             holder = calls[-1] if calls else None
         else:
             holder = holder.get(name)
-        if holder is None:
+        if not isinstance(holder, (dict, list)):
             return None
     return holder if isinstance(holder.get(path[-1]), str) else None
 

@@ -90,9 +90,9 @@ class _Walk:
 
     def value(self, holder: Any, key: Any, value: Any, path: str, role: str, depth: int) -> None:
         if isinstance(value, str):
-            if value and value not in WORDS:
+            part = _PART.match(path)
+            if value and (part or value not in WORDS):
                 document = _is_document(path, role, value)
-                part = _PART.match(path)
                 segment = Segment(
                     role=role,
                     path=path,

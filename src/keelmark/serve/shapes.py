@@ -16,6 +16,7 @@ TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal", "thinkin
 DOCUMENTS = ("json_schema", "guided_json", "format")
 _STRUCTURED = ("json", "json_object")
 """Fields that ask for a JSON document, beside `response_format`: of engines, of vLLM's object."""
+_TEXTS_OF_PARTS = frozenset({"text", "refusal", "thinking"})
 # fmt: off
 MEDIA = frozenset(
     {
@@ -172,9 +173,9 @@ def _check_part(part: Any, at: str) -> None:
     if not isinstance(kind, str) or kind not in TEXT_PARTS:
         raise _not_text(at)
     _check_no_media(part, at)
-    text = part.get("text", part.get("refusal", part.get("thinking")))
-    if not isinstance(text, str):
-        raise bad_request(f"`{at}` must carry its text as a string.", at)
+    texts = [part[name] for name in _TEXTS_OF_PARTS & part.keys() if part[name] is not None]
+    if len(texts) != 1 or not isinstance(texts[0], str):
+        raise bad_request(f"`{at}` must carry one text, as a string.", at)
 
 
 def _not_text(at: str) -> ApiError:

@@ -72,6 +72,7 @@ MASKED = {
     "over two parts": parts("write to ada@exam", "ple.org today"),
     "over three parts": parts("write to ada@", "example", ".org today"),
     "letter by letter": parts(*f"to {MAIL} now"),
+    "with a word of the protocol": parts("to ada@", "system", ".example.org"),
     "with something between": parts("ada@exam", "ple.org", cache_control={"type": "ephemeral"}),
     "over a refusal": chat(
         messages=[
@@ -197,6 +198,7 @@ REFUSED = {
     "an image beside the text": parts("x", image_url={"url": "data:image/png;base64,AAAA"}),
     "sound beside the text": parts("x", input_audio={"data": "AAAA", "format": "wav"}),
     "a file beside the text": parts("x", file={"file_id": "f"}),
+    "two texts in one part": parts("x", refusal="y"),
     "an image beside the message": chat(
         messages=[{"role": "user", "content": "x", "images": ["AAAA"]}]
     ),
