@@ -11,9 +11,10 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from keelmark.core.errors import UsageError
-from keelmark.core.policy import Policy, parse_policy
+from keelmark.core.policy import Policy
 from keelmark.core.yamlfile import line_of
 from keelmark.guard import Guard
+from keelmark.guard.guard import read_policy
 from keelmark.passport.keys import (
     LEDGER_KEY,
     PASSPORT_KEY,
@@ -67,7 +68,7 @@ def load_policy(path: Path | None = None) -> Policy:
         UsageError: It cannot be read or is no policy.
     """
     chosen = path or os.environ.get("KEELMARK_CONFIG")
-    return parse_policy(policy_text(path), source=str(chosen or "the built-in policy"))
+    return read_policy(policy_text(path), source=str(chosen or "the built-in policy"))
 
 
 def make_guard(policy: Policy, path: Path | None = None) -> Guard:

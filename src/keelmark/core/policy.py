@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
+import yaml
 
 from keelmark.core.canonical import digest
 from keelmark.core.errors import UsageError
@@ -161,17 +162,23 @@ class Policy(Strict, frozen=True):
         return digest(self.admission)
 
 
-def parse_policy(text: str, *, source: str = "policy") -> Policy:
+def parse_policy(text: str, *, source: str = "policy", rules: tuple[Rule, ...] = ()) -> Policy:
     """Read a policy from YAML.
 
     Args:
         text: The YAML document.
         source: Name for error messages.
+        rules: Guard rules of a document that says nothing of them. To have none, a document
+            says `guard: {rules: []}`: guarding nothing must be meant.
 
     Raises:
         UsageError: Not YAML, or not a policy; the message names the line.
     """
     policy = read_yaml(text, Policy, source=source)
+    guard = (yaml.safe_load(text) or {}).get("guard") or {}
+    if "rules" not in guard:
+        structs = msgspec.structs
+        policy = structs.replace(policy, guard=structs.replace(policy.guard, rules=rules))
     seen: set[str] = set()
     for rule in policy.guard.rules:
         if rule.id in seen:

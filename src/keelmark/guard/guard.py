@@ -76,7 +76,16 @@ def _policy(given: Policy | str | Path | None) -> Policy:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UsageError(f"The policy {path} cannot be read: {why}.") from None
-    return parse_policy(text, source=str(path))
+    return read_policy(text, source=str(path))
+
+
+def read_policy(text: str, *, source: str) -> Policy:
+    """Read a policy; where it says nothing of guard rules, those of `default` are in force.
+
+    Raises:
+        UsageError: Not a policy; the message names the line.
+    """
+    return parse_policy(text, source=source, rules=shipped_policy().guard.rules)
 
 
 class Guard:
