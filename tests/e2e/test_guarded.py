@@ -56,7 +56,7 @@ def test_a_secret_the_model_writes_never_leaves(client, stream):
         client,
         "Give me a key.",
         stream=stream,
-        response_format=_forced({"type": "string", "pattern": "^AKIA[A-Z2-7]{16}$"}),
+        response_format=_forced({"type": "string", "pattern": "^AKIAQ7ZP2X4K8WJ[A-Z2-7]{5}$"}),
     )
     assert "AKIA" not in said
     assert json.loads(said) == {"said": "[AWS_ACCESS_KEY]"}
