@@ -165,10 +165,13 @@ class Filter:
                 context = self._context[raw]
                 windows[raw] = view, context + view.text, len(context)
             view, text, start = windows[raw]
-            if not final and probe.detector.quiet(text, start):
-                cut = min(cut, view.position(last_token(text, start) - start))
-                continue
-            hits, stop = self._run.look(probe, text, start, final=final)
+            begin = start
+            if probe.detector.quiet(text, start):
+                begin = last_token(text, start)
+                if not final:
+                    cut = min(cut, view.position(begin - start))
+                    continue
+            hits, stop = self._run.look(probe, text, begin, final=final)
             if stop < len(text):
                 cut = min(cut, view.position(stop - start))
             for hit in hits:

@@ -27,8 +27,8 @@ from keelmark.store.ledger import Transaction
 BUSY_SECONDS = 15.0
 BATCH = 256
 # When commits follow each other this fast, waiting a moment lets more jobs share the next one.
-_RUSH_SECONDS = 0.006
-_GATHER_SECONDS = 0.004
+_RUSH_SECONDS = 0.012
+_GATHER_SECONDS = 0.008
 
 Job = Callable[[Transaction], object]
 Result = tuple[object, BaseException | None]
