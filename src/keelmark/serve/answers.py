@@ -65,6 +65,7 @@ class Answer:
         self.done = False
         self._guard = guard
         self._asked = asked
+        self._around: tuple[dict[str, Any], dict[str, Any]] = {}, {}
         self._forced = ForcedCalls() if asked.forced else None
         self._choices: dict[int, Choice] = {}
         self._last: dict[str, Any] = {}
@@ -96,7 +97,7 @@ class Answer:
             raise _protocol("The engine answered without choices: try again.")
         if self._forced is not None:
             self._forced.whole(answer)
-        out = self._envelope(answer)
+        out = {**self._envelope(answer)}
         out["choices"] = [self._whole_choice(choice) for choice in _choices(answer)]
         if "usage" in answer:
             out["usage"] = self.usage
@@ -143,16 +144,22 @@ class Answer:
         return event(_encode({**self._last, "choices": late})) if late else b""
 
     def _envelope(self, answer: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(answer.get("usage"), dict):
+            self.usage = numbers_only(answer["usage"])
+        around = {n: v for n, v in answer.items() if n not in ("choices", "usage")}
+        if around != self._around[0]:  # the same for every chunk of most engines
+            self._around = around, self._cleared(around)
+        return self._around[1]
+
+    def _cleared(self, around: dict[str, Any]) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        for name, value in answer.items():
-            if name in ("choices", "usage") or not is_name(name):
+        for name, value in around.items():
+            if not is_name(name):
                 continue
             if not isinstance(value, str):
                 out[name] = None if name in _LABELS else numbers_only(value)
             elif name in _LABELS:
                 out[name] = value if _LABEL.match(value) else ""
-        if isinstance(answer.get("usage"), dict):
-            self.usage = numbers_only(answer["usage"])
         self.id = out.get("id") or self.id
         self.model = out.get("model") or self.model
         if self._asked.model and "model" in out:

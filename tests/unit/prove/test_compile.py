@@ -2,7 +2,6 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from ledgers import MODEL, NOW, Book, ago, good_book
 
 from keelmark.core.canonical import digest
 from keelmark.core.errors import IntegrityError, UsageError
@@ -10,6 +9,7 @@ from keelmark.core.events import Record
 from keelmark.prove.compile import compile_report
 from keelmark.prove.framework import load_framework
 from keelmark.prove.report import ControlResult, EvidenceResult, Report
+from ledgers import MODEL, NOW, Book, ago, good_book
 
 OWASP = load_framework("owasp-llm")
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from ledgers import NOW, Book, good_book
 
 from keelmark.core.errors import UsageError
 from keelmark.core.events import Record
@@ -15,6 +14,7 @@ from keelmark.prove.compile import compile_report
 from keelmark.prove.framework import load_framework
 from keelmark.prove.render import FORMS, render
 from keelmark.prove.report import LedgerState, Report
+from ledgers import NOW, Book, good_book
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 OWASP = load_framework("owasp-llm")
