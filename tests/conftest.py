@@ -1,9 +1,12 @@
 """Rules for every test: no network but loopback, no state outside the test's own folder."""
 
 import socket
+from functools import cache
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["fixtures_model"]
 
@@ -50,3 +53,22 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+class _OneEngineAtATime(LoadScopeScheduling):
+    """Tests that run the model stay on one worker: two models at once would starve each other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        if _runs_the_model(path):
+            return "engine"
+        return path if "/e2e/" in path else nodeid
+
+
+@cache
+def _runs_the_model(path: str) -> bool:
+    return "pytest.mark.engine" in (Path(__file__).resolve().parents[1] / path).read_text("utf-8")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _OneEngineAtATime:
+    return _OneEngineAtATime(config, log)

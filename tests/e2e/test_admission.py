@@ -27,7 +27,7 @@ from keelmark.vet import vet
 from .conftest import MODEL, Service, free_port, keelmark, status_of, with_model
 from .wire import check_sentence
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
+pytestmark = pytest.mark.engine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "corpus"))
 from make import CASES as CORPUS  # noqa: E402

@@ -21,10 +21,8 @@ import pytest
 from .conftest import KEELMARK, free_port, keelmark
 from .wire import check_sentence
 
-pytestmark = pytest.mark.xdist_group("bad-input")
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "corpus"))
-from make import CASES as CORPUS  # noqa: E402
+from make import CASES as CORPUS
 
 RULE = "version: 1\nguard:\n  rules:\n    - id: a\n      detector: {}\n      action: {}\n"
 FILES: dict[str, bytes] = {

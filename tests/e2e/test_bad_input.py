@@ -25,8 +25,6 @@ from .wire import (
     send_until_answered,
 )
 
-pytestmark = pytest.mark.xdist_group("bad-input")
-
 CHAT = "/v1/chat/completions"
 BEARER = {"authorization": f"Bearer {KEY}"}
 HI = [{"role": "user", "content": "hi"}]

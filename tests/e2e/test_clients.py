@@ -9,7 +9,7 @@ from langchain_openai import ChatOpenAI
 
 from .conftest import MODEL
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
+pytestmark = pytest.mark.engine
 
 ASK = [{"role": "user", "content": "Name three harbours."}]
 WEATHER = {

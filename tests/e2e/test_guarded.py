@@ -13,7 +13,7 @@ import pytest
 
 from .conftest import MODEL, Service
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
+pytestmark = pytest.mark.engine
 
 EMAIL, CARD = "ada.lovelace@example.org", "4111 1111 1111 1111"
 
