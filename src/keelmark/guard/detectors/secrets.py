@@ -20,8 +20,8 @@ from keelmark.guard.contract import BaseDetector, Example, Hit
 
 _LONG = re.compile(r"[!-~]{16}")
 _TOKEN = re.compile(r"(?<![!-~])[!-~]+\Z")
-# A hit has a digit in it, or a mark within a word, or is long, or belongs to a block or an option.
-_STIR = re.compile(r"[0-9]|[^A-Za-z0-9_. /\s-](?=\S)|[!-~]{16}|\s-|-----")
+# A hit has a digit in it, or a mark that does not just end a clause, or is long, or belongs to a block or an option.
+_STIR = re.compile(r"[0-9]|[^A-Za-z0-9_.,;:!?\\ /\s-]|[,;:!?\\](?=\S)|[!-~]{16}|\s-|-----")
 _LONGEST = 4_200
 
 

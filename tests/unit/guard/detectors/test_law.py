@@ -35,6 +35,7 @@ PIECES = [
         '"',
     ),
     *("a", "AB", "I", "of", "Mar", "12", "1980", "call me", "password", "key: ", "born ", "SSN "),
+    *("password: hunter# ", "pwd=hunter$ ", "passwort: hunter! ", "secret = hun%ter "),
     *("-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----", "Q" * 40, "eyJ", "://"),
     *("sk-", "ghp_", "AKIA", "ignore", "previous instructions", "\u200b", "\u202e", "\u2066"),
     *("\u2069", "\U000e0041", "\U000e007f", "\ufe0f", "😀", "日本", "é", "می", "\ue000"),
@@ -128,3 +129,10 @@ def test_hits_are_in_order_and_apart(name: str) -> None:
         assert all(a.end <= b.start for a, b in pairwise(hits))
         assert all(0 <= h.start < h.end <= len(example.text) and 0 < h.score <= 1 for h in hits)
         assert {h.label for h in hits} <= set(DETECTORS[name].labels)
+
+
+@pytest.mark.parametrize("mark", "#$%&*+<>=|~^@\"'()[]{}`")
+def test_a_password_that_ends_in_a_mark(mark: str) -> None:
+    """Its only sign of being one stands at its end; being quiet must not hide it."""
+    text = f"password: hunter{mark} and more words"
+    _check_splits(DETECTORS["secrets"], text, range(len(text) + 1))
