@@ -15,12 +15,13 @@ from keelmark.guard._credentials import (
     open_block,
     open_quote,
 )
-from keelmark.guard._patterns import AllowConfig, Allowed, open_run, settle
+from keelmark.guard._patterns import CONTEXT, AllowConfig, Allowed, open_run, settle
 from keelmark.guard.contract import BaseDetector, Example, Hit
 
 _LONG = re.compile(r"[!-~]{16}")
 _TOKEN = re.compile(r"(?<![!-~])[!-~]+\Z")
-# A hit has a digit in it, or a mark that does not just end a clause, or is long, or belongs to a block or an option.
+# A hit has a digit in it, or a mark that does not just end a clause, or is long, or belongs to
+# a block or an option.
 _STIR = re.compile(r"[0-9]|[^A-Za-z0-9_.,;:!?\\ /\s-]|[,;:!?\\](?=\S)|[!-~]{16}|\s-|-----")
 _LONGEST = 4_200
 
@@ -113,7 +114,7 @@ class Detector(BaseDetector):
         return self._allowed.drop(settle(hits, start), text)
 
     def _candidates(self, text: str, start: int) -> Iterator[Hit]:
-        if _LONG.search(text, start):
+        if _LONG.search(text, max(0, start - CONTEXT)):
             yield from find_formats(text, start)
             if "-----BEGIN " in text:
                 yield from find_private_keys(text, start)
