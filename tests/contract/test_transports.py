@@ -182,7 +182,10 @@ def test_a_hundred_at_once(name):
     asyncio.run(scene())
 
 
-def test_direct_survives_a_connection_that_the_engine_closed():
+@pytest.mark.parametrize("name", TRANSPORTS)
+def test_a_kept_connection_that_the_engine_closes_is_no_error(name):
+    """llama.cpp does so after a stream, now and then, while the next request is on its way."""
+
     async def scene():
         served = 0
 
@@ -200,12 +203,12 @@ def test_direct_survives_a_connection_that_the_engine_closed():
 
         server = await asyncio.start_server(once, "127.0.0.1", 0)
         at = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with reach("direct") as (_, send):
-            for _ in range(5):
+        async with reach(name) as (_, send):
+            for _ in range(20):
                 response = await send(at=at)
                 assert (response.status, await response.read()) == (200, b"ok")
                 await response.close()
-        assert served == 5
+        assert served == 20
         server.close()
         await server.wait_closed()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from types import SimpleNamespace
 
 import aiohttp
 
@@ -67,6 +68,7 @@ class AiohttpTransport:
             skip_auto_headers=("accept-encoding",),
             auto_decompress=False,
             trust_env=False,
+            trace_configs=[_tell_of_reuse()],
         )
 
     async def send(
@@ -79,9 +81,7 @@ class AiohttpTransport:
         """
         try:
             async with asyncio.timeout(timeout):
-                response = await self._session.request(
-                    method, url, headers=headers, data=body or None, allow_redirects=False
-                )
+                response = await self._ask(method, url, headers, body)
         except aiohttp.ClientConnectorError as error:
             raise UnavailableError(
                 "The engine cannot be reached: check that it runs, then try again."
@@ -94,9 +94,38 @@ class AiohttpTransport:
             raise UnavailableError("The engine closed the connection: try again.") from error
         return AiohttpResponse(response)
 
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes
+    ) -> aiohttp.ClientResponse:
+        while True:
+            told: dict[str, bool] = {}
+            try:
+                return await self._session.request(
+                    method,
+                    url,
+                    headers=headers,
+                    data=body or None,
+                    allow_redirects=False,
+                    trace_request_ctx=told,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                # A kept connection that the engine closed just now: it has seen nothing of the
+                # request, so another connection may carry it. aiohttp does this for GET only.
+                if "reused" not in told:
+                    raise
+
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+def _tell_of_reuse() -> aiohttp.TraceConfig:
+    async def reused(_: object, context: SimpleNamespace, __: object) -> None:
+        context.trace_request_ctx["reused"] = True
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(reused)
+    return config
 
 
 def _stopped() -> UnavailableError:
