@@ -33,6 +33,17 @@ def before(hits: Iterable[Hit], limit: int) -> list[Hit]:
     return [hit for hit in hits if hit.start < limit]
 
 
+def told(detector: BaseDetector, text: str, end: int) -> BaseDetector:
+    """The detector for a text of which the first part has left, in uneven pieces."""
+    if not detector.remembers:
+        return detector
+    own = detector.for_text()
+    edges = [*range(0, end, 1 + end % 7), end]
+    for a, b in itertools.pairwise(edges):
+        own.passed(text[a:b])
+    return own
+
+
 def check_law(detector: BaseDetector, text: str) -> None:
     """Every prefix decides what it says it decides, and a window sees what the whole shows."""
     whole = list(detector.find(text))
@@ -46,7 +57,7 @@ def check_law(detector: BaseDetector, text: str) -> None:
         if any(hit.start < start < hit.end for hit in whole):
             continue
         skip = max(0, start - LOOK_BEHIND)
-        seen = detector.find(text[skip:], start - skip)
+        seen = told(detector, text, start).find(text[skip:], start - skip)
         moved = [hit._replace(start=hit.start + skip, end=hit.end + skip) for hit in seen]
         assert moved == [hit for hit in whole if hit.start >= start], start
 
@@ -167,6 +178,20 @@ shards = st.lists(
 def test_any_text_keeps_the_law(name: str, text: str) -> None:
     kind = KINDS[name]
     check_law(kind(), reading(kind, text))
+
+
+@each
+def test_a_memory_belongs_to_one_text(name: str) -> None:
+    detector = KINDS[name]()
+    if not detector.remembers:
+        assert detector.for_text() is detector
+        return
+    for example in detector.examples:
+        text = reading(type(detector), example.text)
+        told(detector, text * 3, 3 * len(text))
+        hits = list(detector.for_text().find(text))
+        assert tuple(hit.label for hit in hits) == example.labels
+        assert list(detector.find(text)) == hits
 
 
 @each

@@ -11,6 +11,12 @@ The text that `find` and `open_from` get is the folded view (`guard.normalise.fo
 letters read as ASCII, accents and invisible characters gone, case kept) unless `raw` is set.
 Patterns for words with accents or in other scripts are written as `fold("...")`. What the law
 promises is promised of that text. A stream hands over a window: some context, then what is held.
+
+Two things that a window does not show come in by their own doors. What the request says (its
+system prompt) is given to `for_request`. What has left long ago (whether a code block is open,
+how often a paragraph came) is kept by a detector that `remembers`: `for_text` makes one with a
+memory of its own for each text, and `passed` tells it what has left, in order. Its law: after
+`passed` of the first part of T, in whatever pieces, `find` sees in the rest what it sees in T.
 """
 
 from __future__ import annotations
@@ -22,6 +28,7 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 
 from keelmark.core.errors import KeelmarkError
+from keelmark.core.ports import Segment
 
 LOOK_BEHIND = 96
 """Characters before `start` that a detector may look at; the stream keeps that many."""
@@ -49,6 +56,12 @@ class Example(NamedTuple):
     note: str
 
 
+class Request(NamedTuple):
+    """What the model is given to read, as it is given it: masked values are placeholders."""
+
+    segments: tuple[Segment, ...] = ()
+
+
 class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A detector without settings."""
 
@@ -67,6 +80,8 @@ class BaseDetector(ABC):
         raw: Whether it wants the text as written instead of the folded view (see normalise).
         decoded: Whether it also reads the text with its encoded runs decoded (base64, hex, rot13,
             letter-spaced ...), where a text is there as a whole.
+        remembers: Whether it keeps a memory of each text (`for_text`, `passed`). `start` is then
+            always where what it was told of ends.
         Config: Its settings with defaults, a frozen msgspec struct that forbids unknown fields.
         examples: At least one that is found, one clean, one evasion, one look-alike.
     """
@@ -80,11 +95,30 @@ class BaseDetector(ABC):
     tier: ClassVar[int] = 1
     raw: ClassVar[bool] = False
     decoded: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
     Config: ClassVar[type[msgspec.Struct]] = NoConfig
     examples: ClassVar[tuple[Example, ...]]
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config
+
+    def for_request(self, request: Request) -> BaseDetector:  # noqa: ARG002 (default: no use)
+        """Return the detector for the answers to a request: itself, or one that knows more.
+
+        It keeps the same law. It must not change this one: another request asks it too.
+        """
+        return self
+
+    def for_text(self) -> BaseDetector:
+        """Return the detector for one text: itself, or one with an empty memory of its own."""
+        return self
+
+    def passed(self, text: str) -> None:  # noqa: B027 (the default keeps nothing)
+        """Take note of text that will not be shown again, in the order of the text.
+
+        Only detectors that remember are told. `passed(a)` and `passed(b)` must leave the same
+        memory as `passed(a + b)`, and the memory must be bounded.
+        """
 
     @abstractmethod
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:

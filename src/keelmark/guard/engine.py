@@ -16,7 +16,7 @@ from keelmark.core.errors import UsageError
 from keelmark.core.outcome import Outcome, gravest
 from keelmark.core.policy import Rule
 from keelmark.core.verdict import RuleResult, Verdict
-from keelmark.guard.contract import BaseDetector
+from keelmark.guard.contract import BaseDetector, Hit, Request
 from keelmark.guard.run import Loss, Probe, Run
 
 ROLES = frozenset({"system", "user", "assistant", "tool", "tool_description", "input"})
@@ -212,6 +212,37 @@ class Engine:
             ms=1000 * sum(run.spent(probe) for run, probe in asked),
             reason=", ".join(found + sorted({loss.reason for loss in lost})),
         )
+
+
+def bound(plan: tuple[Probe, ...], request: Request) -> tuple[Probe, ...]:
+    """Return the probes for the answers to a request."""
+    return tuple(probe._replace(detector=_bound(probe.detector, request)) for probe in plan)
+
+
+def _bound(detector: BaseDetector, request: Request) -> BaseDetector:
+    try:
+        return detector.for_request(request)
+    except Exception as error:  # boundary: its failure is a verdict on the answer, not a crash
+        return _Unbound(error)
+
+
+class _Unbound(BaseDetector):
+    """Stands for a detector that could make nothing of the request: it examines no text."""
+
+    title = "A detector that failed"
+    version = ""
+    labels = ()
+    examples = ()
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def find(self, text: str, start: int = 0) -> Iterable[Hit]:  # noqa: ARG002
+        raise self._error
+
+    def open_from(self, text: str, start: int = 0) -> int:  # noqa: ARG002
+        raise self._error
 
 
 def _key(rule: Rule) -> bytes:

@@ -17,8 +17,9 @@ from keelmark.core.policy import Policy, parse_policy
 from keelmark.core.ports import InputResult, Segment
 from keelmark.core.verdict import Verdict
 from keelmark.guard import decode
-from keelmark.guard.engine import ROLES, Detectors, Engine
-from keelmark.guard.run import Run
+from keelmark.guard.contract import Request
+from keelmark.guard.engine import ROLES, Detectors, Engine, bound
+from keelmark.guard.run import Probe, Run
 from keelmark.guard.seams import mend
 from keelmark.guard.stream import WINDOW, Channel, Filter, Mask
 from keelmark.guard.tape import as_read
@@ -201,6 +202,8 @@ class GuardedRequest:
         self._engine = engine
         self._digest = policy_digest
         self._vault = Vault()
+        self._request = Request()
+        self._plan: tuple[Probe, ...] | None = None
         self._channels: dict[str, Channel] = {}
 
     async def check_input(self, segments: Sequence[Segment]) -> InputResult:
@@ -231,6 +234,8 @@ class GuardedRequest:
         verdict = self._engine.verdict("input", runs, self._digest, ms)
         if verdict.stops:
             texts = [""] * len(texts)
+        pairs = zip(segments, texts, strict=True)
+        self._request = Request(tuple(msgspec.structs.replace(s, text=text) for s, text in pairs))
         return InputResult(texts=tuple(texts), verdict=verdict)
 
     async def _mended(self, segments: Sequence[Segment]) -> tuple[list[Segment], list[Run]]:
@@ -253,7 +258,9 @@ class GuardedRequest:
     def channel(self, name: str, *, is_json: bool = False) -> Channel:
         """Return the stream for one channel of the answer, made on first use."""
         if name not in self._channels:
-            run = Run(self._engine.plan("output"), name)
+            if self._plan is None:
+                self._plan = bound(self._engine.plan("output"), self._request)
+            run = Run(self._plan, name)
             self._channels[name] = Channel(run, self._vault, is_json=is_json)
         return self._channels[name]
 

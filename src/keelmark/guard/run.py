@@ -72,6 +72,7 @@ class Run:
         path: Where the text stands.
         plan: The probes.
         live: The probes that still run.
+        mindful: The probes whose detectors remember.
         findings: What counted, in the order of the text.
         scores: Best score of each family, whether or not it counted.
         lost: Rules that could not examine the text.
@@ -84,14 +85,18 @@ class Run:
 
     def __init__(self, plan: tuple[Probe, ...], path: str = "") -> None:
         self.path = path
-        self.plan = plan
-        self.live = plan
+        self.plan = self.live = plan
         self.findings: list[TextFinding] = []
         self.scores: dict[str, float] = {}
         self.lost: dict[str, Loss] = {}
         self.read = self.decided = self.unread = 0
         self.stopped = self.closed = False
         self._spent = [0.0] * len(plan)
+        if any(probe.detector.remembers for probe in plan):
+            self.plan = self.live = tuple(
+                probe._replace(detector=probe.detector.for_text()) for probe in plan
+            )
+        self.mindful = tuple(probe for probe in self.plan if probe.detector.remembers)
 
     def look(self, probe: Probe, text: str, start: int, *, final: bool) -> tuple[list[Hit], int]:
         """Let a detector read a window.
@@ -110,10 +115,27 @@ class Run:
         try:
             answer = _ask(probe.detector, text, start, final=final)
         except Exception as error:  # boundary: a detector's failure is a verdict, not a crash
-            for rule in probe.rules:
-                self._lose(rule, Outcome.FAILED, f"its detector raised {type(error).__name__}")
-            self._retire(probe)
+            self._fail(probe, error)
             return [], len(text)
+        self._spend(probe, began)
+        return answer
+
+    def passed(self, probe: Probe, text: str) -> None:
+        """Tell a detector that remembers what has left, as it reads it."""
+        began = perf_counter()
+        try:
+            probe.detector.passed(text)
+        except Exception as error:  # boundary: a detector's failure is a verdict, not a crash
+            self._fail(probe, error)
+        else:
+            self._spend(probe, began)
+
+    def _fail(self, probe: Probe, error: Exception) -> None:
+        for rule in probe.rules:
+            self._lose(rule, Outcome.FAILED, f"its detector raised {type(error).__name__}")
+        self._retire(probe)
+
+    def _spend(self, probe: Probe, began: float) -> None:
         spent = self._spent[probe.number] + perf_counter() - began
         self._spent[probe.number] = spent
         if spent > probe.patience:
@@ -122,7 +144,6 @@ class Run:
                     self._lose(rule, Outcome.TIMEOUT, f"it took over {rule.timeout_ms} ms")
             if all(rule.id in self.lost for rule in probe.rules):
                 self._retire(probe)
-        return answer
 
     def _retire(self, probe: Probe) -> None:
         self.live = tuple(other for other in self.live if other is not probe)

@@ -126,6 +126,8 @@ class Filter:
         tape.position += end - start
         self._left += end - start
         self._run.decided = tape.position
+        for probe in self._run.mindful:
+            self._run.passed(probe, text[start:end])
         seen = text[max(0, end - LOOK_BEHIND) : end]
         for raw in self._context:
             self._context[raw] = seen
@@ -167,10 +169,11 @@ class Filter:
             view, text, start = windows[raw]
             begin = start
             if probe.detector.quiet(text, start):
-                begin = last_token(text, start)
+                quiet_to = last_token(text, start)
                 if not final:
-                    cut = min(cut, view.position(begin - start))
+                    cut = min(cut, view.position(quiet_to - start))
                     continue
+                begin = start if probe.detector.remembers else quiet_to
             hits, stop = self._run.look(probe, text, begin, final=final)
             if stop < len(text):
                 cut = min(cut, view.position(stop - start))
@@ -217,8 +220,11 @@ class Filter:
         if not count:
             return
         gone = self._tape.text[:count]
+        read = {raw: gone if raw else fold(gone) for raw in self._context}
         for raw, context in self._context.items():
-            self._context[raw] = (context + (gone if raw else fold(gone)))[-LOOK_BEHIND:]
+            self._context[raw] = (context + read[raw])[-LOOK_BEHIND:]
+        for probe in self._run.mindful:
+            self._run.passed(probe, read[probe.detector.raw])
         self._tape.drop(count)
         self._left += count
         self._run.decided = self._tape.position
