@@ -123,7 +123,8 @@ def test_reasons_do_not_quote_the_text(name: str, example: Example) -> None:
     for hit in kind().find(text):
         assert hit.reason
         assert len(hit.reason) < 100
-        assert text[hit.start : hit.end] not in hit.reason
+        span = text[hit.start : hit.end]
+        assert len(span) == 1 or span not in hit.reason
 
 
 def guard(name: str) -> Guard:
