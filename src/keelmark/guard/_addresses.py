@@ -47,6 +47,25 @@ _DATE = re.compile(
     r")(?![0-9A-Za-z])"
 )
 
+_AGE = re.compile(r"(?<![0-9A-Za-z])(?<![0-9][.,/:-])[1-9][0-9]{0,2}(?![0-9]|[.,/:][0-9])")
+_AGE_AFTER = re.compile(
+    r"(?i)(?:[ -]?(?:years?|yrs?|months?)[ -]old|[ ]?(?:yo|y/o|y\.o)(?![a-z])"
+    r"|[ ]?-?j(?:ahre|ährige)[rnms]?(?:[ ]alt)?(?![a-z])|[ ](?:ans|anni|años|anos)(?![a-z])"
+    r"|[ ]?(?:岁|歲|歳|才|살|세))"
+)
+_AGE_BEFORE = re.compile(
+    r"(?i)(?<![a-z])(?:aged?|age is|alter|âge|edad|età|idade|wiek|возраст|年龄|年齢|나이)"
+    r"[\"']?[ :=]{1,3}\Z"
+)
+_URL = re.compile(
+    rf"(?<![{LETTERS}])(?i:https?|ftp)://(?P<host>[{LETTERS}.-]{{1,100}})"
+    rf"(?::[0-9]{{1,5}})?(?:/[{LETTERS}._%+'&@:/-]{{0,150}})?"
+)
+AGE_BEGUN = re.compile(
+    r"(?i)(?<![0-9A-Za-z])[0-9]{1,3}(?:[ -][a-zäñ/.]{0,8}(?:[ -][a-z]{0,4})?)?\Z"
+)
+"""A number that what follows may make an age."""
+
 
 def find_emails(text: str, start: int) -> Iterator[Hit]:
     """Yield addresses (RFC 5321 lengths, letters of RFC 6531), found from the at sign outwards."""
@@ -123,11 +142,12 @@ def ends_in_month(text: str) -> bool:
     return word[begin : begin + 3].lower() in _MONTHS
 
 
-def find_births(text: str, start: int) -> Iterator[Hit]:
-    """Yield dates after a word for birth, at most 40 characters on."""
-    low = lower(text)
-    if not any(word in low for word in _BIRTH_WORDS):
-        return
+def find_dates(text: str, start: int, *, every_date: bool = False) -> Iterator[Hit]:
+    """Yield dates after a word for birth, at most 40 characters on; any others if asked."""
+    if not every_date:
+        low = lower(text)
+        if not any(word in low for word in _BIRTH_WORDS):
+            return
     for match in every(_DATE, text, start):
         month = match.group("m1") or match.group("m2")
         if month and month[:3].lower() not in _MONTHS:
@@ -135,3 +155,24 @@ def find_births(text: str, start: int) -> Iterator[Hit]:
         if follows(BIRTH, text, match.start(), 40):
             reason = "date after a word for birth"
             yield Hit("DATE_OF_BIRTH", 0.85, match.start(), match.end(), reason)
+        elif every_date:
+            yield Hit("DATE", 0.6, match.start(), match.end(), "day, month and year")
+
+
+def find_ages(text: str, start: int) -> Iterator[Hit]:
+    """Yield ages in years, 1 to 120: the number only."""
+    for match in every(_AGE, text, start):
+        said = _AGE_AFTER.match(text, match.end()) or _AGE_BEFORE.search(
+            text[max(0, match.start() - 24) : match.start()]
+        )
+        if said and 0 < int(match.group()) <= 120:
+            yield Hit("AGE", 0.6, match.start(), match.end(), "age in years")
+
+
+def find_urls(text: str, start: int) -> Iterator[Hit]:
+    """Yield web addresses: scheme, host and path, without what follows `?` or `#`."""
+    for match in every(_URL, text, start):
+        host = match.group("host").lower()
+        if host != "localhost" and ("." in host or ":" in host):
+            end = match.start() + len(match.group().rstrip(".,'-&"))
+            yield Hit("URL", 0.6, match.start(), end, "web address")

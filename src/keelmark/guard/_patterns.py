@@ -94,6 +94,10 @@ def any_word(words: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("(?i)(?<![a-zà-ɏ])(?:" + "|".join(parts) + ")")
 
 
+OTHER = any_word(tuple(table("personal")["other"]["words"]))
+"""Words before numbers that are nobody's: orders, products, versions."""
+
+
 def both_views(words: Iterable[str]) -> tuple[str, ...]:
     """Return the words in small letters, as written and as the folded view shows them."""
     small = [word.lower() for word in words]

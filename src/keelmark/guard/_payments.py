@@ -1,4 +1,4 @@
-"""Card numbers and IBANs: shape, issuer or country, check digits."""
+"""Card numbers, IBANs and bank codes: shape, issuer or country, check digits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
+from keelmark.guard._checksums import luhn, mod97
 from keelmark.guard._patterns import any_word, every, follows, table
 from keelmark.guard.contract import Hit
 
@@ -21,6 +22,12 @@ _CARD = re.compile(
 # Any grouping; only after a context word.
 _LOOSE_CARD = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])(?![.-][0-9])")
 _IBAN = re.compile(r"(?<![0-9A-Za-z])([A-Za-z]{2})[0-9]{2}(?=[ -]?[0-9A-Za-z])")
+_SWIFT = re.compile(r"(?<![0-9A-Za-z])[A-Z]{6}[0-9A-Z]{2}(?:[0-9A-Z]{3})?(?![0-9A-Za-z])")
+_SWIFT_NAME = re.compile(
+    r"(?i)(?<![a-z])(?:swift|bic)(?:[ /-]{1,3}(?:swift|bic))?(?:[ _-]?(?:code|no|number|nr)\.?)?"
+    r"(?:[ ](?:is|ist|est|es|è|é))?[\"']?[ :=()#\"']{1,4}\Z"
+)
+_COUNTRIES = frozenset(table("personal")["swift"]["countries"].split())
 _SEPARATORS = re.compile(r"[ .-]")
 _CARD_CONTEXT = any_word(tuple(table("personal")["card"]["context"]))
 _LENGTHS: dict[str, int] = table("personal")["iban"]["lengths"]
@@ -43,7 +50,7 @@ def find_cards(text: str, start: int) -> Iterator[Hit]:
 def _card(text: str, match: re.Match[str], *, weak: bool) -> Hit | None:
     number = _SEPARATORS.sub("", match.group())
     issuer = _issuer(number, weak=weak)
-    if issuer is None or not _luhn(number):
+    if issuer is None or not luhn(number):
         return None
     near = follows(_CARD_CONTEXT, text, match.start())
     if weak and not near:
@@ -66,14 +73,6 @@ def _issuer(number: str, *, weak: bool) -> str | None:
     return None
 
 
-def _luhn(number: str) -> bool:
-    """ISO/IEC 7812-1, annex B; a number of equal digits is no number."""
-    if len(set(number)) == 1:
-        return False
-    digits = [int(c) for c in reversed(number)]
-    return (sum(digits[::2]) + sum(sum(divmod(2 * d, 10)) for d in digits[1::2])) % 10 == 0
-
-
 def find_ibans(text: str, start: int) -> Iterator[Hit]:
     """Yield IBANs (ISO 13616): the country's length and modulo 97; blanks only with capitals."""
     for match in every(_IBAN, text, start):
@@ -82,7 +81,7 @@ def find_ibans(text: str, start: int) -> Iterator[Hit]:
             continue
         capitals = match.group(1).isupper()
         whole = _iban_shape(length, capitals=capitals).match(text, match.start())
-        if whole and _mod97(re.sub("[ -]", "", whole.group()).upper()):
+        if whole and _holds(re.sub("[ -]", "", whole.group()).upper()):
             reason = "IBAN, length and check digits hold"
             yield Hit("IBAN", 0.97, whole.start(), whole.end(), reason)
 
@@ -93,6 +92,20 @@ def _iban_shape(length: int, *, capitals: bool) -> re.Pattern[str]:
     return re.compile(f"[A-Za-z]{{2}}[0-9]{{2}}(?:{unit}){{{length - 4}}}(?![0-9A-Za-z])")
 
 
-def _mod97(iban: str) -> bool:
-    moved = iban[4:] + iban[:4]
-    return int("".join(str(int(c, 36)) for c in moved)) % 97 == 1
+def _holds(iban: str) -> bool:
+    return mod97(iban[4:] + iban[:4])
+
+
+def speaks_of_banks(text: str) -> bool:
+    """Whether a bank code may follow in the text."""
+    low = text.lower()
+    return "swift" in low or "bic" in low
+
+
+def find_swift(text: str, start: int) -> Iterator[Hit]:
+    """Yield bank codes (ISO 9362) in capitals, right after their name."""
+    for match in every(_SWIFT, text, start):
+        if match.group()[4:6] in _COUNTRIES and _SWIFT_NAME.search(
+            text[max(0, match.start() - 32) : match.start()]
+        ):
+            yield Hit("SWIFT", 0.8, match.start(), match.end(), "bank code after its name")

@@ -8,7 +8,7 @@ from functools import cache
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata
 
-from keelmark.guard._patterns import any_word, both_views, every, follows, lower, table
+from keelmark.guard._patterns import OTHER, any_word, both_views, every, follows, lower, table
 from keelmark.guard.contract import Hit
 
 _INTERNATIONAL = re.compile(
@@ -16,9 +16,24 @@ _INTERNATIONAL = re.compile(
 )
 _NATIONAL = re.compile(
     r"(?<![0-9A-Za-z+(])(?<![0-9][.,])\(?[0-9](?:(?:[ .\-/]|[ ]\(|\)[ -]?|-\()?[0-9]){6,14}"
-    r"(?![0-9A-Za-z])(?![.-][0-9])"
+    r"(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))(?![.-][0-9])"
 )
-_END = re.compile(r"(?<=[0-9])(?![0-9A-Za-z])")
+_END = re.compile(r"(?<=[0-9])(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))")
+_EXTENSION = re.compile(r"(?i)(?:,?[ ]?ext(?:ension)?\.?[ ]?|[ ]?x)[0-9]{1,6}(?![0-9A-Za-z])")
+_NORTH_AMERICAN = re.compile(
+    r"(?:1[-. ])?"
+    r"(?:\([2-9][0-9]{2}\)[ ]?[2-9][0-9]{2}[-. ]|[2-9][0-9]{2}([-.])[2-9][0-9]{2}\1)[0-9]{4}"
+)
+# What people write after a number or right before one.
+_NOUNS_AFTER = re.compile(
+    r"(?i)[ ]?[-,(]?[ ]?(?:office|fax|mobile|home|cell|work|landline|handy|mobil|privat)(?![a-z])"
+)
+_RIGHT_BEFORE = re.compile(
+    r"(?i)(?:(?<![a-z])(?:call|calling|dial|ring|phone|telephone|tel|fax|mobile|cell|whatsapp|sms"
+    r"|handy|telefon|teléfono|téléphone|telefono|telefone)(?: number)?(?: is)?[.\"']{0,2}[ :]{1,4}"
+    r"|(?<![a-z])(?:answer|answering|reach|reached|reachable|contact)"
+    r"(?: (?:me|us|him|her|them|you))? (?:at|on|under)[ :]{1,2})[+(]?\Z"
+)
 _NO_PHONE = re.compile(
     r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:19|20)?[0-9]{2}(?:\b.*)?"
     r"|(?:19|20)[0-9]{2}([./-])[0-9]{1,2}\2[0-9]{1,2}(?:\b.*)?"
@@ -47,12 +62,15 @@ def find_international(text: str, start: int) -> Iterator[Hit]:
             region = _region_of(digits)
             if region:
                 reason = f"international number, plan of {region}"
-                yield Hit("PHONE", 0.9, match.start(), end, reason)
+                yield Hit("PHONE", 0.9, match.start(), _with_extension(text, end), reason)
                 break
 
 
 def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[Hit]:
-    """Yield national numbers: after a context word, or written in groups in one of the regions.
+    """Yield national numbers that are spoken of, or written as telephone numbers are.
+
+    Spoken of: after a context word, right after a verb such as "call", or before a word such as
+    "office". Written so: in North American groups, or in groups that fit one of the regions.
 
     Args:
         text: The text.
@@ -61,20 +79,45 @@ def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[H
     """
     low = lower(text)
     spoken_of = any(word in low for word in _WORDS)
-    if not (spoken_of or regions):
-        return
     for match in every(_NATIONAL, text, start):
         found = match.group()
-        near = spoken_of and follows(_CONTEXT, text, match.start(), 40)
-        grouped = bool(regions) and (found[0] in "0(" or not found.isdigit())
-        if not (near or grouped) or _NO_PHONE.fullmatch(found):
+        if _NO_PHONE.fullmatch(found) or OTHER.search(
+            text, max(0, match.start() - 24), match.start()
+        ):
             continue
-        digits = re.sub("[^0-9]", "", found)
-        region = _plan(digits, regions + DEFAULT_REGIONS if near else regions)
+        near = spoken_of and follows(_CONTEXT, text, match.start(), 40)
+        kind = _national(text, match, regions, near=near)
+        if kind:
+            score, reason = kind
+            end = _with_extension(text, match.end())
+            yield Hit("PHONE", score, match.start(), end, reason)
+
+
+def _national(
+    text: str, match: re.Match[str], regions: tuple[str, ...], *, near: bool
+) -> tuple[float, str] | None:
+    found = match.group()
+    digits = re.sub("[^0-9]", "", found)
+    close = bool(
+        _RIGHT_BEFORE.search(text[max(0, match.start() - 32) : match.start()])
+        or _NOUNS_AFTER.match(text, match.end())
+    )
+    grouped = found[0] in "0(" or not found.isdigit()
+    if near or close:
+        region = _plan(digits, regions + DEFAULT_REGIONS)
         if region:
-            how = "after its name" if near else "in groups"
-            reason = f"national number {how}, plan of {region}"
-            yield Hit("PHONE", 0.85 if near else 0.7, match.start(), match.end(), reason)
+            return 0.85, f"national number after its name, plan of {region}"
+        if close and grouped and len(digits) <= 12:
+            return 0.6, "number after its name"
+    if _NORTH_AMERICAN.fullmatch(found):
+        return 0.65, "number in North American groups"
+    region = _plan(digits, regions) if regions and grouped else None
+    return (0.7, f"national number in groups, plan of {region}") if region else None
+
+
+def _with_extension(text: str, end: int) -> int:
+    extension = _EXTENSION.match(text, end)
+    return extension.end() if extension else end
 
 
 def _region_of(digits: str) -> str | None:

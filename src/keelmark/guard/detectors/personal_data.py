@@ -10,13 +10,16 @@ import msgspec
 
 from keelmark.core.errors import UsageError
 from keelmark.guard._addresses import (
+    AGE_BEGUN,
     BIRTH,
     LETTERS,
     ends_in_month,
-    find_births,
+    find_ages,
+    find_dates,
     find_emails,
     find_ips,
     find_macs,
+    find_urls,
 )
 from keelmark.guard._identifiers import find_identifiers
 from keelmark.guard._identifiers import labels as identifier_labels
@@ -28,15 +31,13 @@ from keelmark.guard._patterns import (
     open_run,
     settle,
 )
-from keelmark.guard._payments import find_cards, find_ibans
+from keelmark.guard._payments import find_cards, find_ibans, find_swift, speaks_of_banks
 from keelmark.guard._phones import find_international, find_national, is_region
+from keelmark.guard._wallets import find_wallets
 from keelmark.guard.contract import BaseDetector, Example, Hit
 
+_DIGITS = re.compile("[0-9]")
 _FOUR_DIGITS = re.compile(r"[0-9](?:[^0-9A-Za-z\n]{0,2}[0-9]){3}")
-# Six digits close together, or digits and letters mixed as no other number has them.
-_IDENTIFIER = re.compile(
-    r"[0-9](?:(?:[^0-9A-Za-z\n]{0,2}[0-9]){5}|[0-9]{3}[A-Za-z]|[0-9][A-Za-z][0-9]|[0-9][A-Za-z0-9]{6})"
-)
 _DOTTED = re.compile(r"[0-9]\.[0-9]|[0-9A-Fa-f]:")
 _SEVEN_DIGITS = re.compile(
     r"[0-9](?:[^0-9A-Za-z\n]{0,3}[0-9]){6}|[A-Z]{4}[0-9]{6}|[A-Z]{6}[0-9]{2}"
@@ -45,10 +46,14 @@ _WORD = re.compile(r"(?<![\w@#&+./:-])[\w@#&+./:-]{2,128}(?![\w@#&+./:-])")
 
 _TOKEN = re.compile(rf"(?<![{LETTERS}\w._%+'&@:#/-])[{LETTERS}\w._%+'&@:#/-]+\Z")
 _ADDRESS = re.compile(rf"(?<![{LETTERS}._%+'&@:/-])[{LETTERS}._%+'&@:/-]+\Z")
-_GROUPS = re.compile(r"(?<![0-9A-Z ().+/年년月월日일-])[0-9A-Z ().+/年년月월日일-]+\Z")
+# A run of numbers and capitals, and what may make it a telephone number with an extension.
+_GROUPS = re.compile(
+    r"(?<![0-9A-Z ().+/年년月월日일-])[0-9A-Z ().+/年년月월日일-]+"
+    r"(?:,?[ ]?[-,(]?[ ]?[A-Za-z]{0,9}\.?(?:[ ]?[0-9]{0,6})?)\Z"
+)
 _FIRST_GROUP = re.compile(
-    r"(?:(?<![0-9A-Za-z])[A-Z]{1,2}[ -])?(?<![0-9A-Za-z])[+(]*[0-9A-Z]*[0-9]"
-    r"|(?<![0-9A-Za-z])(?:[+(]{1,2}|[A-Z]{1,2}[ -]?)\Z"
+    r"(?<![0-9A-Za-z])(?:[A-Z]{1,5}[ -]){0,2}[+(]*[0-9A-Z]*[0-9]"
+    r"|(?<![0-9A-Za-z])(?:[+(]{1,2}|(?:[A-Z]{1,5}[ -]){0,2}[A-Z]{1,5}[ -]?)\Z"
 )
 _DATE = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9]{1,2}(?:s|st|n|nd|r|rd|t|th|\.)?[ -](?:(?:of|de|di)[ ])?)?"
@@ -57,16 +62,22 @@ _DATE = re.compile(
 )
 # What every hit has in it, or what may stand before the first digit of one.
 _STIR = re.compile(
-    r"[0-9@]|:\S|[A-Fa-f]-[A-Fa-f]|(?<![0-9A-Za-z])(?:[+(]{1,2}|[A-Z]{1,2}[ -])\Z|[年月日년월일]"
+    r"[0-9@]|:\S|[A-Fa-f]-[A-Fa-f]"
+    r"|(?<![0-9A-Za-z])(?:[+(]{1,2}|(?:[A-Z]{1,5}[ -]){1,2}[A-Z]{0,5})\Z|[年月日년월일]"
 )
 _LONGEST = 340  # an address: 64 + 1 + 255, and what stands around it
+
+
+_ON_REQUEST = ("AGE", "DATE", "URL")
 
 
 class Settings(AllowConfig, frozen=True, forbid_unknown_fields=True):
     """Settings of the personal-data detector.
 
     Attributes:
-        labels: Labels to look for; empty means all.
+        labels: Labels to look for; empty means all but AGE, DATE and URL.
+        also: Labels to look for besides: AGE, DATE and URL, which are in every second text and say
+            little about a person alone.
         regions: ISO 3166 codes (`DE`) whose phone numbers count in national form without a
             context word too, when written in groups.
         extra: Own labels: name to regular expression that a whole word (letters, digits and
@@ -74,15 +85,16 @@ class Settings(AllowConfig, frozen=True, forbid_unknown_fields=True):
     """
 
     labels: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     extra: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Detector(BaseDetector):
-    """E-mail, phone, card, IBAN, national numbers, IP, MAC and dates of birth."""
+    """E-mail, phone, payment, national and medical numbers, IP, MAC and dates of birth."""
 
     title = "Personal data: addresses, numbers, dates of birth"
-    version = "1"
+    version = "2"
     labels: ClassVar[tuple[str, ...]] = (
         "EMAIL",
         "PHONE",
@@ -91,7 +103,10 @@ class Detector(BaseDetector):
         "IP_ADDRESS",
         "MAC_ADDRESS",
         "DATE_OF_BIRTH",
+        "SWIFT",
+        "CRYPTO",
         *identifier_labels(),
+        *_ON_REQUEST,
     )
     tags = ("owasp:llm02",)
     Config = Settings
@@ -132,7 +147,8 @@ class Detector(BaseDetector):
                 f"personal_data: {wrong[0]!r} is no region; use ISO 3166 codes such as DE."
             )
         known = {*type(self).labels, *self.config.extra}
-        unknown = [label for label in self.config.labels if label not in known]
+        asked = (*self.config.labels, *self.config.also)
+        unknown = [label for label in asked if label not in known]
         if unknown:
             raise UsageError(
                 f"personal_data: there is no label {unknown[0]!r}; choose from "
@@ -140,7 +156,8 @@ class Detector(BaseDetector):
             )
         self._allowed = Allowed(self.config)
         self._extra = {k: compile_setting(p, "extra") for k, p in self.config.extra.items()}
-        self._wanted = frozenset(self.config.labels) or frozenset(known)
+        usual = frozenset(self.config.labels) or known.difference(_ON_REQUEST)
+        self._wanted = frozenset(usual).union(self.config.also)
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""
@@ -152,26 +169,39 @@ class Detector(BaseDetector):
             yield from find_emails(text, start)
         if ":" in text or "-" in text:
             yield from find_macs(text, start)
-        if _IDENTIFIER.search(text, start):
-            yield from find_identifiers(text, start, self._wanted.__contains__)
-        if _FOUR_DIGITS.search(text, start):
-            if _DOTTED.search(text, start):
-                yield from find_ips(text, start)
-            yield from find_births(text, start)
-            if _SEVEN_DIGITS.search(text, start):
-                yield from find_cards(text, start)
-                yield from find_ibans(text, start)
-                yield from find_international(text, start)
-                yield from find_national(text, start, self.config.regions)
+        if _DIGITS.search(text, start):
+            yield from self._numbers(text, start)
+        if speaks_of_banks(text):
+            yield from find_swift(text, start)
+        if "URL" in self._wanted and "://" in text:
+            yield from find_urls(text, start)
+        if "AGE" in self._wanted:
+            yield from find_ages(text, start)
         for label, pattern in self._extra.items():
             for match in every(_WORD, text, start):
                 end = match.start() + len(match.group().rstrip(".:/-"))
                 if pattern.fullmatch(text, match.start(), end):
                     yield Hit(label, 0.9, match.start(), end, "own pattern")
 
+    def _numbers(self, text: str, start: int) -> Iterator[Hit]:
+        yield from find_identifiers(text, start, self._wanted.__contains__)
+        yield from find_wallets(text, start)
+        if not _FOUR_DIGITS.search(text, start):
+            return
+        if _DOTTED.search(text, start):
+            yield from find_ips(text, start)
+        yield from find_dates(text, start, every_date="DATE" in self._wanted)
+        if _SEVEN_DIGITS.search(text, start):
+            yield from find_cards(text, start)
+            yield from find_ibans(text, start)
+            yield from find_international(text, start)
+            yield from find_national(text, start, self.config.regions)
+
     def quiet(self, text: str, start: int) -> bool:
         """See BaseDetector: no digit, no at sign, no month that a date may begin with."""
-        return not (self._extra or _STIR.search(text, start) or ends_in_month(text))
+        return not (
+            self._extra or _STIR.search(text, start) or ends_in_month(text) or speaks_of_banks(text)
+        )
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the last word or group of numbers begins."""
@@ -181,6 +211,8 @@ class Detector(BaseDetector):
         first = _FIRST_GROUP.search(text, groups) if groups < len(text) else None
         if first:
             opened = min(opened, first.start())
-        if BIRTH.search(text[-160:]):
+        if "DATE" in self._wanted or BIRTH.search(text[-160:]):
             opened = min(opened, open_run(_DATE, text, start, 64))
+        if "AGE" in self._wanted:
+            opened = min(opened, open_run(AGE_BEGUN, text, start, 64))
         return opened
