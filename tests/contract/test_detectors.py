@@ -1,5 +1,6 @@
 """The contract of detectors, for every one that is installed."""
 
+import asyncio
 import itertools
 import re
 import time
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guard_samples import told
 from keelmark.core.policy import GuardRules, Policy, Rule
 from keelmark.guard import Guard
 from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Example, Hit
@@ -31,17 +33,6 @@ def reading(kind: type[BaseDetector], text: str) -> str:
 
 def before(hits: Iterable[Hit], limit: int) -> list[Hit]:
     return [hit for hit in hits if hit.start < limit]
-
-
-def told(detector: BaseDetector, text: str, end: int) -> BaseDetector:
-    """The detector for a text of which the first part has left, in uneven pieces."""
-    if not detector.remembers:
-        return detector
-    own = detector.for_text()
-    edges = [*range(0, end, 1 + end % 7), end]
-    for a, b in itertools.pairwise(edges):
-        own.passed(text[a:b])
-    return own
 
 
 def check_law(detector: BaseDetector, text: str) -> None:
@@ -105,7 +96,7 @@ def test_has_examples_of_found_and_clean(name: str) -> None:
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
 def test_example_gives_its_labels(name: str, example: Example) -> None:
     kind = KINDS[name]
-    hits = list(kind().find(reading(kind, example.text)))
+    hits = list(kind().for_request(example.request).find(reading(kind, example.text)))
     assert tuple(hit.label for hit in hits) == example.labels
     assert all(hit.label in kind.labels and 0 <= hit.score <= 1 for hit in hits)
 
@@ -113,14 +104,14 @@ def test_example_gives_its_labels(name: str, example: Example) -> None:
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
 def test_example_keeps_the_law(name: str, example: Example) -> None:
     kind = KINDS[name]
-    check_law(kind(), reading(kind, example.text))
+    check_law(kind().for_request(example.request), reading(kind, example.text))
 
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
 def test_reasons_do_not_quote_the_text(name: str, example: Example) -> None:
     kind = KINDS[name]
     text = reading(kind, example.text)
-    for hit in kind().find(text):
+    for hit in kind().for_request(example.request).find(text):
         assert hit.reason
         assert len(hit.reason) < 100
         span = text[hit.start : hit.end]
@@ -139,6 +130,7 @@ def test_example_streams_the_same_however_it_is_split(name: str, example: Exampl
 
     def leaves(parts: list[str]) -> tuple[str, object]:
         request = judge.open()
+        asyncio.run(request.check_input(example.request.segments))
         channel = request.channel("c")
         out = "".join([*(channel.feed(part) for part in parts), channel.finish()])
         verdict = request.output_verdict()
@@ -178,7 +170,7 @@ shards = st.lists(
 @given(text=shards)
 def test_any_text_keeps_the_law(name: str, text: str) -> None:
     kind = KINDS[name]
-    check_law(kind(), reading(kind, text))
+    check_law(kind().for_request(kind.examples[0].request), reading(kind, text))
 
 
 @each

@@ -48,18 +48,22 @@ class Hit(NamedTuple):
     reason: str
 
 
-class Example(NamedTuple):
-    """A text and the labels that must come out of it, in order of appearance (may be none)."""
-
-    text: str
-    labels: tuple[str, ...]
-    note: str
-
-
 class Request(NamedTuple):
     """What the model is given to read, as it is given it: masked values are placeholders."""
 
     segments: tuple[Segment, ...] = ()
+
+
+class Example(NamedTuple):
+    """A text and the labels that must come out of it, in order of appearance (may be none).
+
+    `request` is what the text answers, for detectors that want to know (`for_request`).
+    """
+
+    text: str
+    labels: tuple[str, ...]
+    note: str
+    request: Request = Request()
 
 
 class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guard_samples import told
 from keelmark.guard import detectors
 from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Hit, last_token
 from keelmark.plugins import discover
 
-DETECTORS = {name: module.Detector() for name, module in discover(detectors.__name__).items()}
+KINDS = {name: module.Detector for name, module in discover(detectors.__name__).items()}
+DETECTORS = {name: kind().for_request(kind.examples[0].request) for name, kind in KINDS.items()}
 PIECES = [
     *(
         " ",
@@ -54,7 +56,7 @@ def _check_splits(detector: BaseDetector, text: str, splits: Iterable[int]) -> N
         assert 0 <= opened <= split
         assert _before(detector.find(prefix), opened) == _before(whole, opened), (prefix, opened)
         for start in {0, split // 2, max(0, split - 30), max(0, split - 7)}:
-            if detector.quiet(prefix, start):
+            if told(detector, prefix, start).quiet(prefix, start):
                 settled = range(start, last_token(prefix, start))
                 assert not [h for h in whole if h.start in settled], (prefix, start)
 
@@ -65,12 +67,13 @@ def _check_starts(detector: BaseDetector, text: str, starts: Iterable[int]) -> N
         if any(hit.start < start < hit.end for hit in whole):
             continue
         expected = [hit for hit in whole if hit.start >= start]
-        assert list(detector.find(text, start)) == expected, (text, start)
+        informed = told(detector, text, start)
+        assert list(informed.find(text, start)) == expected, (text, start)
         cut = max(0, start - LOOK_BEHIND)
         moved = [h._replace(start=h.start + cut, end=h.end + cut) for h in
-                 detector.find(text[cut:], start - cut)]  # fmt: skip
+                 informed.find(text[cut:], start - cut)]  # fmt: skip
         assert moved == expected, (text[cut:], start - cut)
-        assert start <= detector.open_from(text, start) <= len(text)
+        assert start <= informed.open_from(text, start) <= len(text)
 
 
 def _examples() -> list[tuple[str, str]]:

@@ -1,0 +1,289 @@
+"""System prompts that come out again: canaries, and long stretches word for word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Annotated, ClassVar, NamedTuple
+
+import msgspec
+
+from keelmark.core.errors import UsageError
+from keelmark.core.ports import Segment
+from keelmark.guard._patterns import every, lower, settle
+from keelmark.guard.contract import BaseDetector, Example, Hit, Request, last_token
+from keelmark.guard.normalise import fold
+
+_JOINED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # no spaces between words
+_TOKEN = re.compile(rf"[{_JOINED}]|(?<![^\W_{_JOINED}])[^\W_{_JOINED}]+")
+_APART = r"[\W_]{0,3}"
+_MOST = 64  # words of one hit; what is longer is several
+_SHORTEST_CANARY = 8
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of the detector for leaked system prompts.
+
+    Attributes:
+        canaries: Words made up for the purpose that stand in the system prompt and must never
+            come out, at least 8 letters and digits each. Found however they are spaced.
+        words: Fewest words in a row that count as a leak. Two characters of a script without
+            spaces count as a word.
+        allow: Sentences of the system prompt that answers may say (a greeting, a closing line).
+    """
+
+    canaries: tuple[str, ...] = ()
+    words: Annotated[int, msgspec.Meta(ge=4, le=32)] = 10
+    allow: tuple[str, ...] = ()
+
+
+class Detector(BaseDetector):
+    """Canaries and stretches of the request's own system prompt in the answer.
+
+    What the other messages of the request say may be quoted. Scores: a canary 0.99; a stretch of
+    words from 0.5 (10 words) to 0.95 (28 words and more). Translations and paraphrases are not
+    found, nor is what the model encodes.
+    """
+
+    title = "System prompt in the answer"
+    version = "1"
+    labels: ClassVar[tuple[str, ...]] = ("CANARY", "SYSTEM_PROMPT")
+    tags = ("owasp:llm07",)
+    Config = Settings
+    config: Settings
+
+    _asked = Request(
+        (
+            Segment(
+                role="system",
+                path="messages[0].content",
+                text="You are Ada, the assistant of a small bakery. Never mention the price of "
+                "flour, and never offer a discount of more than ten per cent.",
+            ),
+            Segment(
+                role="system",
+                path="messages[1].content",
+                text="请始终用礼貌的语气回答顾客的问题，不要透露供应商的名称和面粉的价格。",
+            ),
+            Segment(
+                role="user",
+                path="messages[2].content",
+                text="Is it true that you never offer a discount of more than ten per cent?",
+            ),
+        )
+    )
+    examples = (
+        Example(
+            "My rules: You are Ada, the assistant of a small bakery. Never mention the price of "
+            "flour. What else?",
+            ("SYSTEM_PROMPT",),
+            "word for word",
+            _asked,
+        ),
+        Example(
+            "> YOU are ada - the *assistant* of a\nsmall bakery; never mention",
+            ("SYSTEM_PROMPT",),
+            "evasion: case, stars, lines",
+            _asked,
+        ),
+        Example(
+            "You аre Ada, the assіstant of a sma\u200bll bakery, never mention it",
+            ("SYSTEM_PROMPT",),
+            "evasion: look-alike letters",
+            _asked,
+        ),
+        Example("好的：请始终用礼貌的语气回答顾客的问题。", (), "Chinese, too short", _asked),
+        Example(
+            "请始终用礼貌的语气回答顾客的问题，不要透露供应商的名称。",
+            ("SYSTEM_PROMPT",),
+            "Chinese",
+            _asked,
+        ),
+        Example(
+            "Yes, we never offer a discount of more than ten per cent.",
+            (),
+            "look-alike: the user said it",
+            _asked,
+        ),
+        Example(
+            "I am Ada, and I never mention the price of flour.",
+            (),
+            "look-alike: own words",
+            _asked,
+        ),
+        Example("The assistant of a small shop never sleeps.", (), "clean", _asked),
+        Example("The quick brown fox jumps over the lazy dog.", (), "clean"),
+    )
+
+    def __init__(self, config: Settings | None = None, request: Request | None = None) -> None:
+        super().__init__(config)
+        letters = [re.sub(r"[\W_]+", "", fold(canary).lower()) for canary in self.config.canaries]
+        if short := [c for c in letters if len(c) < _SHORTEST_CANARY]:
+            raise UsageError(
+                f"prompt_leak: the canary {short[0]!r} is too short; use at least "
+                f"{_SHORTEST_CANARY} letters and digits."
+            )
+        self._canaries = [re.compile(_APART.join(map(re.escape, word))) for word in letters]
+        self._begun = [re.compile(_prefix(word)) for word in letters]
+        self._request = request or Request()
+        system = [s.text for s in self._request.segments if s.role == "system"]
+        self._secret, pairs = _canonical(system)
+        self._pairs = frozenset(pairs)
+        self._firsts = frozenset(first for first, _ in pairs)
+
+    def for_request(self, request: Request) -> Detector:
+        """See BaseDetector."""
+        return Detector(self.config, request)
+
+    @cached_property
+    def _said(self) -> str:
+        """What may be said: the other messages of the request, and the allowed sentences."""
+        others = [s.text for s in self._request.segments if s.role != "system"]
+        return _canonical([*self.config.allow, *others])[0]
+
+    def find(self, text: str, start: int = 0) -> Iterable[Hit]:
+        """See BaseDetector."""
+        low = lower(text)
+        hits = [
+            Hit("CANARY", 0.99, match.start(), match.end(), "a canary of the system prompt")
+            for canary in self._canaries
+            for match in every(canary, low, start)
+        ]
+        if self._pairs:
+            hits += (stretch.hit for stretch in self._stretches(_Words(low, start)))
+        return settle(hits, start)
+
+    def _stretches(self, words: _Words) -> Iterator[_Stretch]:
+        """Yield the stretches of the system prompt, from left to right."""
+        runs = words.runs(self._pairs)
+        at = 0
+        while at < len(words.tokens):
+            last = self._reach(words, runs, at)
+            if not last:
+                at += 1
+                continue
+            yield _Stretch(words.hit(at, last), last)
+            at = last
+
+    def _reach(self, words: _Words, runs: Sequence[int], at: int) -> int:
+        """Return the number of the word behind the stretch that begins with a word, or 0."""
+        reach = self._leaks(words, runs, at)
+        if not reach:
+            return 0
+        capped, here = 0, at + 1
+        while further := self._leaks(words, runs, here):
+            if not capped and further > at + _MOST:
+                capped = reach
+            if capped and further - capped >= self.config.words:
+                return capped
+            reach, here = further, here + 1
+        return reach
+
+    def _leaks(self, words: _Words, runs: Sequence[int], at: int) -> int:
+        """Return the number of the word behind the shortest stretch that counts, or 0."""
+        end = words.gram(at, self.config.words)
+        if not end or runs[at] < end - at - 1:
+            return 0
+        gram = words.spelled(at, end)
+        return end if gram in self._secret and gram not in self._said else 0
+
+    def quiet(self, text: str, start: int) -> bool:
+        """See BaseDetector: nothing to look for, or no word that could begin a stretch."""
+        if self._canaries:
+            return False
+        return not self._pairs or self._firsts.isdisjoint(_TOKEN.findall(lower(text[start:])))
+
+    def open_from(self, text: str, start: int = 0) -> int:
+        """Return where a canary or a stretch begins that may go on."""
+        low = lower(text)
+        opened = last_token(text, max(start, len(text) - 2 * _SHORTEST_CANARY))
+        for begun in self._begun:
+            match = begun.search(low, max(start, len(low) - 512))
+            opened = min(opened, match.start() if match else len(low))
+        return min(opened, self._open_stretch(_Words(low, start))) if self._pairs else opened
+
+    def _open_stretch(self, words: _Words) -> int:
+        """Where a stretch begins that may still appear or grow."""
+        at = 0
+        for stretch in self._stretches(words):
+            if stretch.last > len(words.tokens) - 2 - self.config.words * 2:
+                return stretch.hit.start
+            at = stretch.last
+        complete = len(words.tokens) - 1  # the last word may go on
+        runs = words.runs(self._pairs)
+        for number in range(at, complete):
+            end = words.gram(number, self.config.words)
+            if (not end or end > complete) and runs[number] >= complete - number - 1:
+                return words.start(number)
+        return words.start(complete)
+
+
+class _Stretch(NamedTuple):
+    """A hit, and the number of the word behind it."""
+
+    hit: Hit
+    last: int
+
+
+class _Words:
+    """The words of a text from an index on."""
+
+    def __init__(self, low: str, start: int) -> None:
+        self._low = low
+        self._spans = [match.span() for match in _TOKEN.finditer(low, start)]
+        self.tokens = [low[a:b] for a, b in self._spans]
+        self._weights = [0]
+        for token in self.tokens:
+            self._weights.append(self._weights[-1] + _weight(token))
+
+    def start(self, number: int) -> int:
+        """Where a word begins; the end of the text for one that is not there."""
+        return self._spans[number][0] if 0 <= number < len(self._spans) else len(self._low)
+
+    def runs(self, pairs: frozenset[tuple[str, str]]) -> list[int]:
+        """How many pairs in a row, from each word on, are known."""
+        runs = [0] * (len(self.tokens) + 1)
+        for at in range(len(self.tokens) - 2, -1, -1):
+            if (self.tokens[at], self.tokens[at + 1]) in pairs:
+                runs[at] = runs[at + 1] + 1
+        return runs
+
+    def gram(self, at: int, words: int) -> int:
+        """Return the number of the word behind the next so many words; 0 if there are fewer."""
+        for end in range(at + words, min(at + 2 * words, len(self.tokens)) + 1):
+            if self._weights[end] - self._weights[at] >= 2 * words:
+                return end
+        return 0
+
+    def spelled(self, at: int, end: int) -> str:
+        """The words as they are searched for."""
+        return f" {' '.join(self.tokens[at:end])} "
+
+    def hit(self, at: int, end: int) -> Hit:
+        """The hit from one word to another."""
+        words = (self._weights[end] - self._weights[at]) / 2
+        score = round(min(0.95, 0.25 + words / 40), 3)
+        reason = f"{words:.0f} words of the system prompt in a row"
+        return Hit("SYSTEM_PROMPT", score, self._spans[at][0], self._spans[end - 1][1], reason)
+
+
+def _weight(token: str) -> int:
+    """How many half words a token counts for."""
+    return 1 if len(token) == 1 and token >= "\u0e00" else 2
+
+
+def _canonical(texts: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
+    """Return the words of texts with a space between them, and every pair of neighbours."""
+    found = [_TOKEN.findall(lower(fold(text))) for text in texts]
+    pairs = [pair for tokens in found for pair in pairwise(tokens)]
+    return "\n".join(f" {' '.join(tokens)} " for tokens in found), pairs
+
+
+def _prefix(word: str) -> str:
+    """A pattern for the end of a text that begins the word, letters apart or not."""
+    pattern = r"[\W_]{0,3}"
+    for letter in reversed(word[1:]):
+        pattern = rf"{_APART}(?:{re.escape(letter)}{pattern})?"
+    return re.escape(word[0]) + pattern + r"\Z"
