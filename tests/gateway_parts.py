@@ -78,8 +78,10 @@ class MemoryGuard:
         self.open_door = open_door
         self.policy_digest = "sha256:policy"
         self.seen = []
+        self.origin = None
 
-    def open(self):
+    def open(self, origin=None):
+        self.origin = origin
         return MemoryRequestGuard(self)
 
 

@@ -7,7 +7,15 @@ from keelmark.app.admission import (
     verify_passport,
 )
 from keelmark.app.engines import Settings, fetch_model
-from keelmark.app.home import Home, data_folder, load_policy, make_guard, policy_text
+from keelmark.app.home import (
+    Home,
+    data_folder,
+    load_policy,
+    make_guard,
+    policy_notes,
+    policy_text,
+    value_key,
+)
 from keelmark.app.proof import newest_checkpoint, newest_records, report, verify_ledger
 from keelmark.app.service import create_key, serve
 
@@ -24,9 +32,11 @@ __all__ = [
     "make_guard",
     "newest_checkpoint",
     "newest_records",
+    "policy_notes",
     "policy_text",
     "report",
     "serve",
+    "value_key",
     "verify_ledger",
     "verify_passport",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from importlib.resources import files
+import secrets
+import time
 from pathlib import Path
 from typing import Self
 
@@ -12,9 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from keelmark.core.errors import UsageError
 from keelmark.core.policy import Policy
-from keelmark.core.yamlfile import line_of
-from keelmark.guard import Guard
-from keelmark.guard.guard import read_policy
+from keelmark.core.yamlfile import read_document
+from keelmark.guard import Guard, shipped_policies
+from keelmark.guard.engine import RuleError
+from keelmark.guard.ready import policy_at, read_policy, shipped_policy, shipped_text
+from keelmark.passport.files import write_whole
 from keelmark.passport.keys import (
     LEDGER_KEY,
     PASSPORT_KEY,
@@ -25,7 +29,7 @@ from keelmark.passport.keys import (
 )
 from keelmark.store import Store
 
-_DEFAULT_POLICY = "policies/default.yaml"
+_VALUE_KEY = Path("keys") / "values.key"
 _LONGEST_POLICY = 4 * 1024 * 1024
 
 
@@ -40,14 +44,14 @@ def data_folder(chosen: Path | None = None) -> Path:
 
 
 def policy_text(path: Path | None = None) -> str:
-    """Return the YAML of a policy file, of $KEELMARK_CONFIG, or of the built-in policy.
+    """Return the YAML of a policy, by its path or name; else of $KEELMARK_CONFIG, or the default.
 
     Raises:
         UsageError: The file cannot be read.
     """
     chosen = path or (Path(p) if (p := os.environ.get("KEELMARK_CONFIG")) else None)
-    if chosen is None:
-        return files("keelmark.guard").joinpath(_DEFAULT_POLICY).read_text(encoding="utf-8")
+    if chosen is None or (str(chosen) in shipped_policies() and not chosen.exists()):
+        return shipped_text(str(chosen or "default"))
     try:
         if chosen.stat().st_size > _LONGEST_POLICY:
             raise UsageError(f"{chosen} is too long to be a policy; name the right file.")
@@ -62,43 +66,115 @@ def policy_text(path: Path | None = None) -> str:
 
 
 def load_policy(path: Path | None = None) -> Policy:
-    """Return the policy in force.
+    """Return the policy in force: of a path, or the name of one that comes with Keelmark.
 
     Raises:
         UsageError: It cannot be read or is no policy.
     """
     chosen = path or os.environ.get("KEELMARK_CONFIG")
+    if str(chosen) in shipped_policies() and not Path(str(chosen)).exists():
+        return shipped_policy(str(chosen))
     return read_policy(policy_text(path), source=str(chosen or "the built-in policy"))
 
 
-def make_guard(policy: Policy, path: Path | None = None) -> Guard:
+def make_guard(
+    policy: Policy,
+    path: Path | None = None,
+    *,
+    data: Path | None = None,
+    shadow: Path | None = None,
+) -> Guard:
     """Return the guard of a policy.
 
     Args:
         policy: The policy.
         path: The file it was loaded from, as for `load_policy`; messages name its line.
+        data: Data folder, as for `data_folder`; its secret is for exceptions that name a value.
+        shadow: File or name of a second policy, of which only is recorded what it would do.
 
     Raises:
         UsageError: A rule names an unknown detector or a setting it does not have.
     """
+    key = value_key(data)
+    second = None if shadow is None else policy_at(str(shadow))
+    if second is not None:
+        _guard(second, shadow, key)
+    return _guard(policy, path, key, second)
+
+
+def _guard(policy: Policy, path: Path | None, key: bytes, shadow: Policy | None = None) -> Guard:
     try:
-        return Guard(policy)
-    except UsageError as error:
-        raise UsageError(f"{_place(policy, path)}{error.message}") from None
+        return Guard(policy, shadow=shadow, key=key)
+    except RuleError as error:
+        raise UsageError(f"{_place(error, path)}{error.message}") from None
 
 
-def _place(policy: Policy, path: Path | None) -> str:
-    """Where the first rule stands that no guard can be made of; "" for the built-in policy."""
+def _place(error: RuleError, path: Path | None) -> str:
+    """Where the rule stands that no guard can be made of; "" for a built-in policy."""
     chosen = path or os.environ.get("KEELMARK_CONFIG")
-    if not chosen:
+    if not chosen or str(chosen) in shipped_policies():
         return ""
-    for number, rule in enumerate(policy.guard.rules):
-        alone = msgspec.structs.replace(policy.guard, rules=(rule,))
-        try:
-            Guard(msgspec.structs.replace(policy, guard=alone))
-        except UsageError:
-            return f"{chosen}, line {line_of(policy_text(path), f'$.guard.rules[{number}]')}: "
-    return f"{chosen}: "
+    document = read_document(policy_text(path), source=str(chosen))
+    listed = (document.plain.get("guard") or {}).get(error.kind) or ()
+    places = [
+        f"$.guard.{error.kind}[{number}]"
+        for number, one in enumerate(listed)
+        if one.get("id") == error.name
+    ]
+    return f"{document.at(next(iter(places), '$.extends'))}: "
+
+
+def value_key(data: Path | None = None, *, make: bool = False) -> bytes:
+    """Return the secret under which exceptions name values; b"" when there is none yet.
+
+    Args:
+        data: Data folder, as for `data_folder`.
+        make: Make it when there is none.
+
+    Raises:
+        UsageError: It cannot be read or made.
+    """
+    path = data_folder(data) / _VALUE_KEY
+    try:
+        if make and not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                write_whole(path, secrets.token_bytes(32), mode=0o600, replace=False)
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise UsageError(f"{path} cannot be used ({error.strerror}); check its mode.") from None
+
+
+def policy_notes(policy: Policy, data: Path | None = None) -> list[str]:
+    """Return what is worth knowing of a policy that is valid: what it leaves open, what expired.
+
+    Args:
+        policy: The policy.
+        data: Data folder, as for `data_folder`.
+    """
+    notes: list[str] = []
+    guard = policy.guard
+    if not guard.rules:
+        notes.append("it has no guard rule at all: every prompt and answer passes unguarded.")
+    elif not guard.enforced:
+        notes.append("every guard rule is in shadow: nothing is stopped, masked or redacted.")
+    elif guard.shadowed:
+        names = ", ".join(rule.id for rule in guard.shadowed)
+        notes.append(f"in shadow, so only recorded: {names}.")
+    notes += (
+        f"exception {one.id!r} expired on {one.expires} and does nothing: remove it, or ask "
+        f"{one.author} for a new date."
+        for one in guard.exceptions
+        if one.until <= time.time()
+    )
+    if any(one.value for one in guard.exceptions) and not value_key(data):
+        notes.append(
+            "exceptions name values by a keyed hash, and this data folder has no such key: they "
+            "do nothing here; make them with `keelmark policy hash`."
+        )
+    return notes
 
 
 class Home(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ import uvloop
 from keelmark import __version__
 from keelmark.app.admission import Progress
 from keelmark.app.engines import Person, Say, Settings, open_engines
-from keelmark.app.home import Home, load_policy, make_guard
+from keelmark.app.home import Home, load_policy, make_guard, policy_notes
 from keelmark.core import events
 from keelmark.core.errors import UsageError
 from keelmark.core.keys import ApiKey, Scope
@@ -258,13 +258,9 @@ def _lines(bind: str, policy: Policy, engines: list[Engine], secret: str | None)
     for engine in engines:
         what = f"{engine.digest[:19]}..., {engine.load_mode}" if engine.digest else "unattested"
         lines.append(f"  {', '.join(engine.models) or 'any model'}: {engine.id} ({what})")
-    rules = len(policy.guard.rules)
-    if rules:
-        lines.append(
-            f"  policy {policy.name}: {rules} guard rules, content {policy.retention.content}"
-        )
-    else:
-        lines.append(f"  WARNING: policy {policy.name} has no guard rule: nothing is guarded.")
+    rules = len(policy.guard.enforced)
+    lines.append(f"  policy {policy.name}: {rules} guard rules, content {policy.retention.content}")
+    lines += (f"  WARNING: policy {policy.name}: {note}" for note in policy_notes(policy))
     if _is_loopback(bind):
         lines.append("  listening on loopback only; --host ADDRESS lets other machines in")
     else:

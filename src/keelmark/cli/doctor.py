@@ -50,7 +50,7 @@ def command(data: Path | None, policy: Path | None, port: int, *, as_json: bool)
             _engine,
             _memory,
             lambda: _folder(folder),
-            lambda: _policy(policy),
+            lambda: _policy(policy, folder),
             lambda: _port(port),
             lambda: _model(folder),
             _extras,
@@ -111,17 +111,16 @@ def _folder(folder: Path) -> Iterator[Item]:
     yield Item("data folder", status, f"{folder}, {free / 1e9:.1f} GB free (0.5 are needed)")
 
 
-def _policy(path: Path | None) -> Iterator[Item]:
+def _policy(path: Path | None, folder: Path) -> Iterator[Item]:
     try:
         policy = app.load_policy(path)
         app.make_guard(policy, path)
     except KeelmarkError as error:
         yield Item("policy", "missing", error.message)
         return
-    if policy.guard.rules:
-        yield Item("policy", "ok", f"{policy.name}, {len(policy.guard.rules)} guard rules")
-    else:
-        yield Item("policy", "note", f"{policy.name} has no guard rule: nothing is guarded!")
+    yield Item("policy", "ok", f"{policy.name}, {len(policy.guard.enforced)} guard rules in force")
+    for note in app.policy_notes(policy, folder):
+        yield Item("policy", "note", note)
 
 
 def _port(port: int) -> Iterator[Item]:

@@ -45,8 +45,8 @@ def check(file: Path) -> None:
     loaded = app.load_policy(file)
     app.make_guard(loaded, file)
     say(f"{file} is a valid policy with {len(loaded.guard.rules)} guard rules.")
-    if not loaded.guard.rules:
-        say("WARNING: it has no guard rule at all: every prompt and answer passes unguarded.")
+    for note in app.policy_notes(loaded):
+        say(f"WARNING: {note}")
     click.echo(loaded.digest)
 
 

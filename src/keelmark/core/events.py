@@ -5,7 +5,10 @@ below is the contract between the rooms that act and the room that proves.
 
 service.started: version, bind, policy_digest
 policy.loaded: policy_digest, rules [{id, stage, detector, action, fail, threshold}],
-    detectors {id: {version, tags, labels}}, admission {..}, retention {..}, limits {..}
+    detectors {id: {version, tags, labels}}, admission {..}, retention {..}, limits {..}; where
+    there are any: shadow [rules that only record], exceptions [{id, rule, author, expires}]
+policy.changed: policy_digest (in force now), before (the one it takes the place of), name
+policy.refused: policy_digest (stays in force), reason
 model.vetted: digest, name, verdict, reason, findings {severity: count}, rules [ids found],
     coverage {files, checked, not_checked: counts}, checks {id: version}, policy_digest
 passport.issued: digest, passport (sha256 of the envelope), signer, policy_digest, verdict,
@@ -30,6 +33,8 @@ import msgspec
 
 SERVICE_STARTED = "service.started"
 POLICY_LOADED = "policy.loaded"
+POLICY_CHANGED = "policy.changed"
+POLICY_REFUSED = "policy.refused"
 MODEL_VETTED = "model.vetted"
 PASSPORT_ISSUED = "passport.issued"
 MODEL_LOADED = "model.loaded"
@@ -45,7 +50,9 @@ FIELDS: dict[str, frozenset[str]] = {
     kind: frozenset(names.split())
     for kind, names in {
         SERVICE_STARTED: "version bind policy_digest",
-        POLICY_LOADED: "policy_digest rules detectors admission retention limits",
+        POLICY_LOADED: "policy_digest rules detectors admission retention limits shadow exceptions",
+        POLICY_CHANGED: "policy_digest before name",
+        POLICY_REFUSED: "policy_digest reason",
         MODEL_VETTED: "digest name verdict reason findings rules coverage checks policy_digest",
         PASSPORT_ISSUED: "digest passport signer policy_digest verdict not_before not_after",
         MODEL_LOADED: "digest engine passport load_mode policy_digest chat_template",

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
-import yaml
 
 from keelmark.core.canonical import digest
 from keelmark.core.errors import UsageError
 from keelmark.core.findings import Severity
-from keelmark.core.yamlfile import Strict, read_yaml
+from keelmark.core.scope import EVERYWHERE, RuleException, Scope
+from keelmark.core.yamlfile import Document, Strict, fill, meant, read_document
 
-Stage = Literal["input", "output", "both"]
+Stage = Literal["input", "output", "both", "tool_call", "tool_result", "retrieved"]
 Action = Literal["mask", "redact", "block", "flag"]
 FailMode = Literal["closed", "open"]
 LoadMode = Literal["sealed", "hash", "mtime"]
+Mode = Literal["enforce", "shadow"]
 
 
 class Waiver(Strict, frozen=True):
@@ -61,13 +63,17 @@ class Rule(Strict, frozen=True):
 
     Attributes:
         id: Name of the rule; unique.
-        detector: Detector id (a file in guard/detectors).
+        detector: Detector id (a file in guard/detectors); required unless it is inherited.
         action: mask (placeholder, reversible for the one request), redact (label, for good),
-            block, or flag.
-        stage: Where it applies.
+            block, or flag; required unless it is inherited.
+        stage: Where it applies: everything a model reads or writes, or only the calls of tools
+            that it writes, the results of tools, or the documents that were looked up for it.
+        mode: shadow records what the rule would have done and changes nothing.
         labels: Labels it cares about; empty means all of the detector's.
         roles: Roles of input text it applies to; empty means all.
-        threshold: Lowest score that counts, 0 to 1.
+        threshold: Lowest score that counts, 0 to 1, or the name of an operating point of the
+            detector.
+        scope: The requests it applies to; all when left out.
         on_failure: closed stops the text when the detector fails or times out; open lets it pass
             and says so in the verdict.
         timeout_ms: Longest time for one text, milliseconds.
@@ -78,9 +84,11 @@ class Rule(Strict, frozen=True):
     detector: str
     action: Action
     stage: Stage = "both"
+    mode: Mode = "enforce"
     labels: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
-    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | str = 0.5
+    scope: Scope = EVERYWHERE
     on_failure: FailMode = "closed"
     timeout_ms: Annotated[int, msgspec.Meta(ge=1)] = 2000
     config: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -90,13 +98,30 @@ class GuardRules(Strict, frozen=True):
     """The guard's rules; an empty list is possible and is said loudly wherever it matters.
 
     Attributes:
-        rules: The rules, in the order of reports.
+        mode: shadow turns every rule into one that only records what it would have done.
+        rules: The rules, in the order of reports. With `extends`, one with the id of an inherited
+            rule changes the fields it names.
+        remove: Ids of inherited rules and exceptions that do not apply.
+        exceptions: What rules do not count.
         logprobs: `sampled` passes the log-probabilities of cleared tokens and drops the
             alternatives (which could spell what the guard withholds); `full` passes everything.
     """
 
+    mode: Mode = "enforce"
     rules: tuple[Rule, ...] = ()
+    remove: tuple[str, ...] = ()
+    exceptions: tuple[RuleException, ...] = ()
     logprobs: Literal["sampled", "full"] = "sampled"
+
+    @property
+    def enforced(self) -> tuple[Rule, ...]:
+        """The rules that decide what becomes of a text."""
+        return tuple(r for r in self.rules if self.mode == r.mode == "enforce")
+
+    @property
+    def shadowed(self) -> tuple[Rule, ...]:
+        """The rules that only record what they would have done."""
+        return tuple(r for r in self.rules if not self.mode == r.mode == "enforce")
 
 
 class Limits(Strict, frozen=True):
@@ -138,6 +163,8 @@ class Policy(Strict, frozen=True):
     Attributes:
         version: Version of this format.
         name: What reports and the start of the service call it.
+        extends: Policies that this one changes, by name or path (one, or a list of which later
+            ones win); what is not said here is theirs.
         admission: What a model must satisfy.
         guard: What the guard looks for, and what becomes of it.
         limits: Limits on one request.
@@ -146,6 +173,7 @@ class Policy(Strict, frozen=True):
 
     version: Literal[1] = 1
     name: str = "default"
+    extends: str | tuple[str, ...] = ()
     admission: Admission = Admission()
     guard: GuardRules = GuardRules()
     limits: Limits = Limits()
@@ -153,7 +181,7 @@ class Policy(Strict, frozen=True):
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>` of the whole policy in canonical form."""
+        """`sha256:<hex>` of the policy in force, after inheritance, in canonical form."""
         return digest(self)
 
     @property
@@ -162,32 +190,175 @@ class Policy(Strict, frozen=True):
         return digest(self.admission)
 
 
-def parse_policy(text: str, *, source: str = "policy", rules: tuple[Rule, ...] = ()) -> Policy:
-    """Read a policy from YAML.
+Fetch = Callable[[str, str], tuple[str, str]]
+"""From the name of a policy that another one extends, and the source of that other one, to the
+source and the text. Raises UsageError with a sentence when there is none."""
+
+
+def parse_policy(
+    text: str,
+    *,
+    source: str = "policy",
+    rules: tuple[Rule, ...] = (),
+    fetch: Fetch | None = None,
+) -> Policy:
+    """Read a policy from YAML, with what it inherits.
 
     Args:
         text: The YAML document.
         source: Name for error messages.
-        rules: Guard rules of a document that says nothing of them. To have none, a document
-            says `guard: {rules: []}`: guarding nothing must be meant.
+        rules: Guard rules of a document that says nothing of them and inherits none. To have
+            none, a document says `guard: {rules: []}`: guarding nothing must be meant.
+        fetch: Finds the policies that it extends; None when it may not extend any.
 
     Raises:
         UsageError: Not YAML, or not a policy; the message names the line.
     """
-    policy = read_yaml(text, Policy, source=source)
-    guard = (yaml.safe_load(text) or {}).get("guard") or {}
-    if "rules" not in guard:
-        structs = msgspec.structs
-        policy = structs.replace(policy, guard=structs.replace(policy.guard, rules=rules))
-    seen: set[str] = set()
-    for rule in policy.guard.rules:
-        if rule.id in seen:
-            raise UsageError(f"{source}: two guard rules are called {rule.id!r}; rename one.")
-        seen.add(rule.id)
+    policy: Policy | None = None
+    for document in _line_up(read_document(text, source=source), fetch):
+        policy = _apply(document, policy, rules)
+    if policy is None:
+        raise UsageError(f"{source} is empty.")
     return policy
+
+
+def _line_up(
+    document: Document, fetch: Fetch | None, above: tuple[str, ...] = ()
+) -> tuple[Document, ...]:
+    """The documents that make up a policy, each once, what is extended before what extends it."""
+    line: dict[str, Document] = {}
+    named = document.plain.get("extends") if isinstance(document.plain, dict) else None
+    names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+    for number, name in enumerate(names):
+        where = document.at(f"$.extends[{number}]")
+        if not isinstance(name, str):
+            break  # said with the other mistakes of the document
+        if fetch is None:
+            raise UsageError(f"{where}: a policy cannot be extended here; write it out.")
+        try:
+            source, text = fetch(name, document.source)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error.message}") from None
+        if source in (*above, document.source):
+            raise UsageError(f"{where}: {name!r} extends this policy in turn; break the circle.")
+        parent = read_document(text, source=source)
+        for one in _line_up(parent, fetch, (*above, document.source)):
+            line.setdefault(one.source, one)
+    return (*line.values(), document)
+
+
+def _apply(document: Document, base: Policy | None, rules: tuple[Rule, ...]) -> Policy:
+    """Read one document as a change of the policies before it."""
+    if base is None:
+        policy = fill(document, Policy)
+        silent = "rules" not in (document.plain.get("guard") or {})
+        own = rules if silent else policy.guard.rules
+        kept: dict[str, Rule] = {}
+        excused: dict[str, RuleException] = {}
+    else:
+        policy = fill(document, Policy, _filled(document.plain, base))
+        own = policy.guard.rules
+        kept = {rule.id: rule for rule in base.guard.rules}
+        excused = {one.id: one for one in base.guard.exceptions}
+    known = [*kept, *excused]
+    for number, name in enumerate(policy.guard.remove):
+        if name not in known:
+            where = document.at(f"$.guard.remove[{number}]")
+            raise UsageError(f"{where}: there is no rule {name!r} to remove; {_end(name, known)}")
+        kept.pop(name, None)
+        excused = {key: one for key, one in excused.items() if name not in {key, one.rule}}
+    _refuse_twins(document, policy)
+    kept |= {rule.id: rule for rule in own}
+    excused |= {one.id: one for one in policy.guard.exceptions}
+    replace = msgspec.structs.replace
+    guard = replace(
+        policy.guard, rules=tuple(kept.values()), remove=(), exceptions=tuple(excused.values())
+    )
+    _check_exceptions(document, guard)
+    return replace(policy, extends=(), guard=guard)
+
+
+def _end(wrong: str, known: list[str]) -> str:
+    said = meant(wrong, known)
+    return said if said.endswith("?") else f"{said}."
+
+
+def _filled(plain: Any, base: Policy) -> Any:
+    """What a document says, filled with what it leaves to the policies it extends."""
+    if not isinstance(plain, dict):
+        return plain
+    given = msgspec.to_builtins(base)
+    out = {"name": f"{base.name}, changed", **plain}
+    for name in ("admission", "guard", "limits", "retention"):
+        said = plain.get(name, {})
+        if not isinstance(said, dict):
+            continue
+        inherited = dict(given[name])
+        if name == "guard":
+            by_id = {rule["id"]: rule for rule in inherited.pop("rules")}
+            inherited.pop("exceptions")
+            listed = said.get("rules", [])
+            if isinstance(listed, list):
+                said = {**said, "rules": [_over(by_id, rule) for rule in listed]}
+        out[name] = {**inherited, **said}
+    return out
+
+
+def _over(by_id: dict[str, Any], rule: Any) -> Any:
+    """A rule over the inherited one of its id, if there is one."""
+    name = rule.get("id") if isinstance(rule, dict) else None
+    return {**by_id[name], **rule} if isinstance(name, str) and name in by_id else rule
+
+
+def _refuse_twins(document: Document, policy: Policy) -> None:
+    rules = [rule.id for rule in policy.guard.rules]
+    exceptions = [one.id for one in policy.guard.exceptions]
+    for kind, path, names in (
+        ("guard rules", "rules", rules),
+        ("exceptions", "exceptions", exceptions),
+    ):
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                where = document.at(f"$.guard.{path}[{number}]")
+                raise UsageError(f"{where}: two {kind} are called {name!r}; rename one.")
+
+
+def _check_exceptions(document: Document, guard: GuardRules) -> None:
+    known = {rule.id for rule in guard.rules}
+    own = {one["id"] for one in (document.plain.get("guard") or {}).get("exceptions") or ()}
+    number = -1
+    for one in guard.exceptions:
+        number += one.id in own
+        where = document.at(f"$.guard.exceptions[{number}]" if one.id in own else "$.guard.remove")
+        if one.rule != "*" and one.rule not in known:
+            raise UsageError(
+                f"{where}: exception {one.id!r} is for rule {one.rule!r}, which is not here; "
+                f"{_end(one.rule, sorted(known))}"
+            )
+        if not (one.labels or one.value or one.pattern):
+            raise UsageError(
+                f"{where}: exception {one.id!r} excuses everything; give it labels, a value or a "
+                "pattern, or remove the rule."
+            )
+        try:
+            _ = one.until
+        except (ValueError, OverflowError):
+            raise UsageError(
+                f"{where}: exception {one.id!r} expires on {one.expires!r}, which is no day; "
+                "write YYYY-MM-DD."
+            ) from None
 
 
 def policy_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the policy file."""
     schema = msgspec.json.schema(Policy)
+    rule = schema["$defs"]["Rule"]
+    must = rule["required"]
+    rule["required"] = ["id"]  # what extends another policy may leave the rest to it
+    schema["$defs"]["Policy"]["if"] = {"not": {"required": ["extends"]}}
+    schema["$defs"]["Policy"]["then"] = {
+        "properties": {
+            "guard": {"properties": {"rules": {"items": {"required": must}}, "remove": False}}
+        }
+    }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

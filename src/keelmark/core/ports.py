@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.trace import Content, Trace
 from keelmark.core.verdict import Verdict
 
@@ -15,7 +16,8 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of text that a model will read.
 
     Attributes:
-        role: system, user, assistant, tool, tool_description, or input (embeddings, completions).
+        role: system, user, assistant, tool, tool_description, retrieved (documents that
+            were looked up), or input (embeddings, completions).
         path: Where it stands in the request (`messages[2].content[0].text`).
         text: The text itself.
         is_json: Whether the text is itself a JSON document (tool-call arguments): the guard then
@@ -80,8 +82,12 @@ class GuardPort(Protocol):
     def policy_digest(self) -> str:
         """Digest of the policy in force."""
 
-    def open(self) -> RequestGuard:
-        """Begin a request with an empty vault."""
+    def open(self, origin: Origin = NOWHERE) -> RequestGuard:
+        """Begin a request with an empty vault.
+
+        Args:
+            origin: Where the request comes from, for rules that are for some requests only.
+        """
 
 
 class Recorder(Protocol):

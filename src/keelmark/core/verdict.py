@@ -43,6 +43,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         ms: Time of the whole stage, milliseconds.
         stops: Whether the text must not pass: a block, or a rule that failed and fails closed.
         reason: One sentence for the client when `stops`; names the rule, never quotes the text.
+        shadow: What would have happened under rules that are in shadow, and under a policy that
+            is; nothing of it was done.
     """
 
     stage: str
@@ -54,3 +56,4 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ms: float = 0.0
     stops: bool = False
     reason: str = ""
+    shadow: tuple[Verdict, ...] = ()

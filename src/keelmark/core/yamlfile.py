@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+import msgspec.inspect as shapes
 import yaml
 
 from keelmark.core.errors import UsageError
@@ -15,6 +18,78 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of what people write by hand: unknown names are errors, never silently nothing."""
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which reads a date as the text it is."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+class Document(NamedTuple):
+    """One YAML document as it was written.
+
+    Attributes:
+        source: Name for error messages.
+        root: Its nodes, which know their lines.
+        plain: Its values; an empty document is an empty object.
+    """
+
+    source: str
+    root: yaml.Node | None
+    plain: Any
+
+    def at(self, path: str) -> str:
+        """Return `SOURCE, line N` of `$.guard.rules[0].action`, or of the part of it there is."""
+        return f"{self.source}, line {_line_of(self.root, path)}"
+
+
+def read_document(text: str, *, source: str) -> Document:
+    """Read one YAML document.
+
+    Raises:
+        UsageError: Not YAML, or a name given twice; the message names the line.
+    """
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+        _refuse_repeats(root, source)
+        plain = yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe one)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise UsageError(f"{source}{where} is not valid YAML: {problem}.") from None
+    except RecursionError:
+        raise UsageError(f"{source} is not valid YAML: it is nested too deeply.") from None
+    except ValueError as error:
+        raise UsageError(f"{source} is not valid YAML: {error}.") from None
+    return Document(source, root, {} if plain is None else plain)
+
+
+def fill(document: Document, shape: type[T], plain: Any = None) -> T:
+    """Read a document into a struct.
+
+    Args:
+        document: The document, which errors point into.
+        shape: The struct to fill.
+        plain: Values to take instead of the document's, such as those with defaults filled in.
+
+    Raises:
+        UsageError: Not of this shape; the message names the line.
+    """
+    try:
+        return msgspec.convert(document.plain if plain is None else plain, shape)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at ")
+        path = place.strip("`")
+        unknown = re.search(r"unknown field `(.+)`", message)
+        where = document.at(path + (f".{unknown[1]}" if unknown else ""))
+        said = _humane(message, path.removeprefix("$").removeprefix("."), _choices(shape, path))
+        raise UsageError(f"{where}: {said}" + "." * (not said.endswith("?"))) from None
 
 
 def read_yaml(text: str, shape: type[T], *, source: str) -> T:
@@ -28,37 +103,14 @@ def read_yaml(text: str, shape: type[T], *, source: str) -> T:
     Raises:
         UsageError: Not YAML, a name given twice, or not of this shape; the message names the line.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _refuse_repeats(root, source)
-        plain = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be read"
-        raise UsageError(f"{source}{where} is not valid YAML: {problem}.") from None
-    except RecursionError:
-        raise UsageError(f"{source} is not valid YAML: it is nested too deeply.") from None
-    except ValueError as error:
-        raise UsageError(f"{source} is not valid YAML: {error}.") from None
-    try:
-        return msgspec.convert({} if plain is None else plain, shape)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at ")
-        unknown = re.search(r"unknown field `(.+)`", message)
-        line = _line_of(root, path.strip("`") + (f".{unknown[1]}" if unknown else ""))
-        said = _humane(message, path.strip("`").removeprefix("$").removeprefix("."))
-        raise UsageError(f"{source}, line {line}: {said}.") from None
+    return fill(read_document(text, source=source), shape)
 
 
-def line_of(text: str, path: str) -> int:
-    """Return the line, from 1, of `$.guard.rules[0].action` or the deepest part of it there is.
-
-    Args:
-        text: A YAML document that `read_yaml` took.
-        path: Names and indices, from `$`.
-    """
-    return _line_of(yaml.compose(text, Loader=yaml.SafeLoader), path)
+def meant(wrong: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence about a wrong name: the one that was meant, or all."""
+    names = sorted(known)
+    near = get_close_matches(wrong, names, 1)
+    return f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names) or 'none'}"
 
 
 _WORDS = {
@@ -72,11 +124,50 @@ _WORDS = {
 }
 
 
-def _humane(message: str, field: str) -> str:
+def _choices(shape: type[msgspec.Struct], path: str) -> list[str]:
+    """The names or words that may stand at a place: fields of an object, values of a choice."""
+    kinds: list[Any] = [shapes.type_info(shape)]
+    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", path):
+        kinds = [inner for kind in _flat(kinds) for inner in _inside(kind, name, index)]
+    out: list[str] = []
+    for kind in _flat(kinds):
+        if isinstance(kind, shapes.StructType):
+            out += (field.encode_name for field in kind.fields)
+        elif isinstance(kind, shapes.LiteralType):
+            out += map(str, kind.values)
+        elif isinstance(kind, shapes.EnumType):
+            out += (str(one.value) for one in kind.cls)
+    return out
+
+
+def _flat(kinds: Iterable[Any]) -> list[Any]:
+    """Types without what is wrapped around them: metadata and unions."""
+    out: list[Any] = []
+    for kind in kinds:
+        if isinstance(kind, shapes.Metadata):
+            out += _flat([kind.type])
+        elif isinstance(kind, shapes.UnionType):
+            out += _flat(kind.types)
+        else:
+            out.append(kind)
+    return out
+
+
+def _inside(kind: Any, name: str, index: str) -> list[Any]:
+    if name and isinstance(kind, shapes.StructType):
+        return [field.type for field in kind.fields if field.encode_name == name]
+    if index and isinstance(kind, shapes.VarTupleType | shapes.ListType):
+        return [kind.item_type]
+    return []
+
+
+def _humane(message: str, field: str, choices: list[str]) -> str:
     """What msgspec says, in words for who wrote the file."""
     what = f"`{field}`" if field else "it"
     if match := re.fullmatch(r"Object contains unknown field `(.+)`", message):
-        return f"there is no field `{match[1]}` here; check its spelling"
+        near = get_close_matches(match[1], choices, 1)
+        hint = f"did you mean `{near[0]}`?" if near else "check its spelling"
+        return f"there is no field `{match[1]}` here; {hint}"
     if match := re.fullmatch(r"Object missing required field `(.+)`", message):
         return f"the field `{match[1]}` is missing"
     if match := re.fullmatch(r"Expected `([^`]+)`, got `([^`]+)`", message):
@@ -86,7 +177,7 @@ def _humane(message: str, field: str) -> str:
         )
         return f"{what} must be {wanted}, not {got}"
     if match := re.fullmatch(r"Invalid enum value (.+)", message):
-        return f"{what} cannot be {match[1]}; look up what it can be"
+        return f"{what} cannot be {match[1]}; {meant(match[1].strip(chr(39)), choices)}"
     if message.startswith("Expected "):
         return f"{what} must be{message.removeprefix('Expected')}"
     return message

@@ -22,7 +22,7 @@ memory of its own for each text, and `passed` tells it what has left, in order. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -80,6 +80,7 @@ class BaseDetector(ABC):
         tags: Risks it answers, `framework:id` (`owasp:llm01`).
         languages: BCP 47 codes, or "*" when language plays no part.
         family: Name under which its best score is reported (`injection`, `harm`); its id if empty.
+        points: Operating points by name: thresholds that a rule may ask for instead of a number.
         tier: 1 deterministic, 2 linear model, 3 encoder, 4 judge.
         raw: Whether it wants the text as written instead of the folded view (see normalise).
         decoded: Whether it also reads the text with its encoded runs decoded (base64, hex, rot13,
@@ -96,6 +97,7 @@ class BaseDetector(ABC):
     tags: ClassVar[tuple[str, ...]] = ()
     languages: ClassVar[tuple[str, ...]] = ("*",)
     family: ClassVar[str] = ""
+    points: ClassVar[Mapping[str, float]] = {}
     tier: ClassVar[int] = 1
     raw: ClassVar[bool] = False
     decoded: ClassVar[bool] = False

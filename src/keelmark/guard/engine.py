@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +16,23 @@ from keelmark.core.canonical import canonical
 from keelmark.core.errors import UsageError
 from keelmark.core.outcome import Outcome, gravest
 from keelmark.core.policy import Rule
+from keelmark.core.scope import EVERYWHERE, NOWHERE, Origin, RuleException, Scope
 from keelmark.core.verdict import RuleResult, Verdict
+from keelmark.core.yamlfile import meant
 from keelmark.guard.contract import BaseDetector, Hit, Request
+from keelmark.guard.excuses import Excuse
 from keelmark.guard.run import Loss, Probe, Run
 
-ROLES = frozenset({"system", "user", "assistant", "tool", "tool_description", "input"})
+ROLES = frozenset({"system", "user", "assistant", "tool", "tool_description", "retrieved", "input"})
+STAGES = {
+    "input": ("input", ""),
+    "output": ("output", ""),
+    "tool_call": ("output", "tool_call"),
+    "tool_result": ("input", "tool"),
+    "retrieved": ("input", "retrieved"),
+}
+"""Stage of a rule to the stage of a text and its role; "" is any."""
+_MOST_PARTS = 256  # engines for scopes that are kept at once
 _OUTCOMES = {
     "flag": Outcome.FLAG,
     "mask": Outcome.REDACT,
@@ -35,41 +48,104 @@ def discovered() -> Detectors:
     return {name: module.Detector for name, module in found.items()}
 
 
+class RuleError(UsageError):
+    """A rule or an exception asks for what does not exist.
+
+    Args:
+        kind: `rules` or `exceptions`.
+        name: Its id.
+        message: What is wrong with it.
+    """
+
+    def __init__(self, kind: str, name: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.name = name
+
+
 class Engine:
     """Rules and detectors, joined once.
 
     Args:
         rules: The policy's rules.
         detectors: The detectors to choose from; all that are installed when None.
+        exceptions: The policy's exceptions.
+        key: Secret of the installation, for exceptions that name a value by its keyed hash.
 
     Raises:
-        UsageError: A rule names a detector, label or role that does not exist, or its
-            configuration does not fit; the message names the rule.
+        RuleError: A rule or an exception names a detector, label, role or operating point that
+            does not exist, or its configuration does not fit; the message names it.
     """
 
-    def __init__(self, rules: Sequence[Rule], detectors: Detectors | None = None) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        detectors: Detectors | None = None,
+        *,
+        exceptions: Sequence[RuleException] = (),
+        key: bytes = b"",
+    ) -> None:
         self._detectors = discovered() if detectors is None else detectors
-        self._rules = tuple(rules)
         self._made: dict[bytes, BaseDetector] = {}
-        self._plans: dict[tuple[str, str, bool], tuple[Probe, ...]] = {}
         for rule in rules:
             self._check(rule)
             self._make(rule)
+        self._rules = tuple(self._pointed(rule) for rule in rules)
+        self._exceptions = tuple(exceptions)
+        self._excuses = {one.id: Excuse(one, key) for one in exceptions}
+        for one in exceptions:
+            self._check_exception(one)
+        self._plans: dict[tuple[str, str, bool], tuple[Probe, ...]] = {}
+        self._scoped = any(r.scope != EVERYWHERE for r in rules) or any(
+            one.scope != EVERYWHERE for one in exceptions
+        )
+        self._parts: dict[tuple[str, ...], Engine] = {}
+
+    def within(self, origin: Origin = NOWHERE) -> Engine:
+        """Return the engine with the rules and exceptions that are for a request.
+
+        What is not known of the request is in the scope of every rule and of no exception.
+        """
+        if not self._scoped:
+            return self
+        rules = tuple(r for r in self._rules if r.scope.covers(origin, unknown=True))
+        excused = tuple(e for e in self._exceptions if e.scope.covers(origin, unknown=False))
+        key = (*(rule.id for rule in rules), "", *(one.id for one in excused))
+        part = self._parts.get(key)
+        if part is None:
+            if len(self._parts) >= _MOST_PARTS:
+                self._parts.clear()
+            part = self._parts[key] = copy.copy(self)
+            vars(part).update(_rules=rules, _exceptions=excused, _plans={}, _scoped=False)
+        return part
 
     def _check(self, rule: Rule) -> None:
         where = f"Guard rule {rule.id!r}"
         kind = self._detectors.get(rule.detector)
         if kind is None:
             known = ", ".join(self._detectors) or "none"
-            raise UsageError(
+            raise RuleError(
+                "rules",
+                rule.id,
                 f"{where} asks for detector {rule.detector!r}, which does not exist; "
-                f"choose one of: {known}."
+                f"choose one of: {known}.",
+            )
+        points = kind.points
+        if isinstance(rule.threshold, str) and rule.threshold not in points:
+            known = ", ".join(points) or "none; write a number from 0 to 1"
+            raise RuleError(
+                "rules",
+                rule.id,
+                f"{where} asks for operating point {rule.threshold!r}, which detector "
+                f"{rule.detector!r} does not have; it has: {known}.",
             )
         for role in rule.roles:
             if role not in ROLES:
                 known = ", ".join(sorted(ROLES))
-                raise UsageError(
-                    f"{where} names role {role!r}, which does not exist; choose from: {known}."
+                raise RuleError(
+                    "rules",
+                    rule.id,
+                    f"{where} names role {role!r}, which does not exist; choose from: {known}.",
                 )
 
     def _make(self, rule: Rule) -> None:
@@ -77,24 +153,48 @@ class Engine:
         try:
             made = kind(msgspec.convert(rule.config, kind.Config))
         except Exception as error:  # boundary: settings are the user's, detectors anybody's
-            raise UsageError(
+            raise RuleError(
+                "rules",
+                rule.id,
                 f"Guard rule {rule.id!r}: the configuration of detector {rule.detector!r} "
-                f"does not fit: {str(error).rstrip('.')}."
+                f"does not fit: {str(error).rstrip('.')}.",
             ) from None
         for label in rule.labels:
             if label not in made.labels:
-                raise UsageError(
+                raise RuleError(
+                    "rules",
+                    rule.id,
                     f"Guard rule {rule.id!r} names label {label!r}, which detector "
-                    f"{rule.detector!r} does not give; choose from: {', '.join(made.labels)}."
+                    f"{rule.detector!r} does not give; choose from: {', '.join(made.labels)}.",
                 )
         self._made.setdefault(_key(rule), made)
+
+    def _pointed(self, rule: Rule) -> Rule:
+        """The rule with a number for its operating point."""
+        if not isinstance(rule.threshold, str):
+            return rule
+        point = self._detectors[rule.detector].points[rule.threshold]
+        return msgspec.structs.replace(rule, threshold=point)
+
+    def _check_exception(self, one: RuleException) -> None:
+        rules = [rule for rule in self._rules if one.rule in {rule.id, "*"}]
+        known = {label for rule in rules for label in self._made[_key(rule)].labels}
+        for label in one.labels if rules else ():
+            if label not in known:
+                raise RuleError(
+                    "exceptions",
+                    one.id,
+                    f"Exception {one.id!r} names label {label!r}, which no detector of its rules "
+                    f"gives; {meant(label, known)}",
+                )
 
     def plan(self, stage: str, role: str = "", *, every: bool = False) -> tuple[Probe, ...]:
         """Return the probes for a text.
 
         Args:
             stage: `input` or `output`.
-            role: Role of the text. Every rule applies to a role that is not known.
+            role: Role of the text; `tool_call` for what a model writes to a tool. Every rule
+                applies to a role that is not known.
             every: Also run the detectors that no rule asks for, for their scores.
         """
         key = (stage, role, every)
@@ -103,16 +203,21 @@ class Engine:
         return self._plans[key]
 
     def _planned(self, stage: str, role: str, *, every: bool) -> tuple[Probe, ...]:
-        asking: dict[bytes, list[Rule]] = {}
+        asking: dict[tuple[bytes, tuple[Excuse, ...]], list[Rule]] = {}
         for rule in self._rules:
-            elsewhere = rule.roles and role in ROLES and role not in rule.roles
-            if rule.stage in {stage, "both"} and not elsewhere:
-                asking.setdefault(_key(rule), []).append(rule)
-        made = [(rules[0].detector, self._made[key], rules) for key, rules in asking.items()]
+            if _applies(rule, stage, role):
+                excuses = tuple(
+                    self._excuses[one.id] for one in self._exceptions if one.rule in {rule.id, "*"}
+                )
+                asking.setdefault((_key(rule), excuses), []).append(rule)
+        made = [
+            (rules[0].detector, self._made[key], rules, excuses)
+            for (key, excuses), rules in asking.items()
+        ]
         if every:
-            ids = {name for name, _, _ in made}
+            ids = {name for name, *_ in made}
             made += [
-                (name, kind(), []) for name, kind in self._detectors.items() if name not in ids
+                (name, kind(), [], ()) for name, kind in self._detectors.items() if name not in ids
             ]
         return tuple(
             Probe(
@@ -121,8 +226,9 @@ class Engine:
                 detector,
                 tuple(rules),
                 min((rule.timeout_ms / 1000 for rule in rules), default=math.inf),
+                excuses,
             )
-            for number, (name, detector, rules) in enumerate(made)
+            for number, (name, detector, rules, excuses) in enumerate(made)
         )
 
     def describe(self) -> dict[str, Any]:
@@ -137,6 +243,7 @@ class Engine:
                     "action": rule.action,
                     "fail": rule.on_failure,
                     "threshold": rule.threshold,
+                    **({} if rule.scope == EVERYWHERE else {"scope": _told(rule.scope)}),
                 }
                 for rule in self._rules
             ],
@@ -200,6 +307,7 @@ class Engine:
         asked: Sequence[tuple[Run, Probe]],
     ) -> RuleResult:
         found = [f"found {number} {label}" for label, number in sorted(labels.items())]
+        found += _excused(rule, [run for run, _ in asked if run.excused])
         outcomes = [loss.outcome for loss in lost]
         if labels:
             outcomes.append(_OUTCOMES[rule.action])
@@ -208,7 +316,7 @@ class Engine:
             detector=rule.detector,
             version=self._detectors[rule.detector].version,
             outcome=gravest(*outcomes),
-            threshold=rule.threshold,
+            threshold=float(rule.threshold),
             ms=1000 * sum(run.spent(probe) for run, probe in asked),
             reason=", ".join(found + sorted({loss.reason for loss in lost})),
         )
@@ -245,9 +353,29 @@ class _Unbound(BaseDetector):
         raise self._error
 
 
+def _applies(rule: Rule, stage: str, role: str) -> bool:
+    """Whether a rule is for the texts of a stage and role."""
+    if rule.roles and role in ROLES and role not in rule.roles:
+        return False
+    if rule.stage == "both":
+        return True
+    wanted, of = STAGES[rule.stage]
+    known = role in ROLES or stage == "output"
+    return wanted == stage and (not of or role == of or not known)
+
+
 def _key(rule: Rule) -> bytes:
     """What tells one configured detector from another."""
     return canonical([rule.detector, rule.config])
+
+
+def _excused(rule: Rule, runs: Sequence[Run]) -> list[str]:
+    excused = {one for run in runs for name, one in run.excused if name == rule.id}
+    return [f"exception {one!r} applied" for one in sorted(excused)]
+
+
+def _told(scope: Scope) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.to_builtins(scope).items() if value}
 
 
 def _stop_reason(rule: Rule, labels: Iterable[str], lost: Sequence[Loss]) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,19 +12,29 @@ import msgspec
 
 from keelmark.core.errors import UsageError
 from keelmark.core.findings import TextFinding
-from keelmark.core.policy import Policy, parse_policy
+from keelmark.core.policy import Policy
 from keelmark.core.ports import InputResult, Segment
+from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.verdict import Verdict
-from keelmark.guard import decode
 from keelmark.guard.contract import Request
-from keelmark.guard.engine import ROLES, Detectors, Engine, bound
+from keelmark.guard.engine import ROLES, STAGES, Detectors, Engine, bound
+from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
 from keelmark.guard.run import Probe, Run
 from keelmark.guard.seams import mend
-from keelmark.guard.stream import WINDOW, Channel, Filter, Mask
+from keelmark.guard.shadow import Shadow, ShadowedChannel
+from keelmark.guard.stream import Channel
 from keelmark.guard.tape import as_read
 from keelmark.guard.vault import Vault
+from keelmark.guard.whole import judged
 
-_POLICIES = Path(__file__).parent / "policies"
+__all__ = [
+    "Guard",
+    "GuardedRequest",
+    "Result",
+    "read_policy",
+    "shipped_policies",
+    "shipped_policy",
+]
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,48 +56,6 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return self.verdict.findings
 
 
-def shipped_policies() -> tuple[str, ...]:
-    """Return the names of the policies that come with Keelmark."""
-    return tuple(sorted(path.stem for path in _POLICIES.glob("*.yaml")))
-
-
-@cache
-def shipped_policy(name: str = "default") -> Policy:
-    """Return a policy that comes with Keelmark.
-
-    Raises:
-        UsageError: There is none of that name.
-    """
-    if name not in shipped_policies():
-        known = ", ".join(shipped_policies())
-        raise UsageError(f"No policy called {name!r} comes with Keelmark; there are: {known}.")
-    text = (_POLICIES / f"{name}.yaml").read_text(encoding="utf-8")
-    return parse_policy(text, source=f"policy {name}")
-
-
-def _policy(given: Policy | str | Path | None) -> Policy:
-    if isinstance(given, Policy):
-        return given
-    if given is None or given in shipped_policies():
-        return shipped_policy(str(given or "default"))
-    path = Path(given)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UsageError(f"The policy {path} cannot be read: {why}.") from None
-    return read_policy(text, source=str(path))
-
-
-def read_policy(text: str, *, source: str) -> Policy:
-    """Read a policy; where it says nothing of guard rules, those of `default` are in force.
-
-    Raises:
-        UsageError: Not a policy; the message names the line.
-    """
-    return parse_policy(text, source=source, rules=shipped_policy().guard.rules)
-
-
 class Guard:
     """Judges, masks and redacts text by a policy.
 
@@ -96,17 +63,35 @@ class Guard:
         policy: A policy, the name of one that comes with Keelmark (`default`, `strict`), or the
             path of a YAML file. None means `default`.
         detectors: The detectors to choose from; all that are installed when None.
+        shadow: A second policy, of which only is recorded what it would have done.
+        key: Secret of the installation, for exceptions that name a value by its keyed hash.
 
     Raises:
         UsageError: The policy cannot be read, or a rule asks for what does not exist.
     """
 
     def __init__(
-        self, policy: Policy | str | Path | None = None, *, detectors: Detectors | None = None
+        self,
+        policy: Policy | str | Path | None = None,
+        *,
+        detectors: Detectors | None = None,
+        shadow: Policy | str | Path | None = None,
+        key: bytes = b"",
     ) -> None:
-        self.policy = _policy(policy)
+        self.policy = policy_at(policy)
         self._digest = self.policy.digest
-        self._engine = Engine(self.policy.guard.rules, detectors)
+        rules = self.policy.guard
+        self._engine = Engine(rules.enforced, detectors, exceptions=rules.exceptions, key=key)
+        shadows: list[Shadow] = []
+        if rules.shadowed:
+            engine = Engine(rules.shadowed, detectors, exceptions=rules.exceptions, key=key)
+            shadows.append(Shadow(engine, self._digest))
+        if shadow is not None:
+            second = policy_at(shadow)
+            excused = second.guard.exceptions
+            engine = Engine(second.guard.rules, detectors, exceptions=excused, key=key)
+            shadows.append(Shadow(engine, second.digest))
+        self._shadows = tuple(shadows)
 
     @property
     def policy_digest(self) -> str:
@@ -114,11 +99,24 @@ class Guard:
         return self._digest
 
     def describe(self) -> dict[str, Any]:
-        """Return `rules` and `detectors` as the ledger's `policy.loaded` record wants them."""
-        return self._engine.describe()
+        """Return what the ledger's `policy.loaded` record says of rules and detectors."""
+        told = self._engine.describe()
+        shadows = [rule for shadow in self._shadows for rule in shadow.engine.describe()["rules"]]
+        excused = [
+            {"id": one.id, "rule": one.rule, "author": one.author, "expires": one.expires}
+            for one in self.policy.guard.exceptions
+        ]
+        more = {"shadow": shadows, "exceptions": excused}
+        return told | {name: value for name, value in more.items() if value}
 
     def check(
-        self, text: str, *, stage: str = "input", role: str = "user", every: bool = False
+        self,
+        text: str,
+        *,
+        stage: str = "input",
+        role: str = "user",
+        every: bool = False,
+        origin: Origin = NOWHERE,
     ) -> Result:
         """Judge one whole text.
 
@@ -127,18 +125,26 @@ class Guard:
 
         Args:
             text: The text.
-            stage: `input` (what a model reads) or `output` (what it writes).
+            stage: `input` (what a model reads), `output` (what it writes), or a part of these:
+                `tool_call`, `tool_result`, `retrieved`.
             role: Role of an input text.
             every: Also run detectors that no rule asks for, so that `scores` are complete.
+            origin: Where the request comes from, for rules that are for some requests only.
 
         Raises:
             UsageError: There is no such stage or role.
         """
         began = perf_counter()
-        run = self._run(stage, role, every=every)
-        mask = Vault([text]).mask if stage == "input" else None
-        out = "".join(_judged(run, text, mask=mask, decoding=stage == "input"))
-        verdict = self._verdict(stage, [run], began)
+        engine = self._engine.within(origin)
+        side, role = _place(stage, role)
+        run = Run(engine.plan(side, role, every=every))
+        mask = Vault([text]).mask if side == "input" else None
+        out = "".join(judged(run, text, mask=mask, decoding=side == "input"))
+        ms = 1000 * (perf_counter() - began)
+        verdict = engine.verdict(side, [run], self._digest, ms)
+        if self._shadows:
+            said = [one.within(origin).on_text(text, side, role) for one in self._shadows]
+            verdict = msgspec.structs.replace(verdict, shadow=tuple(said))
         families = {probe.detector.family or probe.id: 0.0 for probe in run.plan}
         return Result(
             text="" if verdict.stops else out, verdict=verdict, scores=families | run.scores
@@ -159,35 +165,32 @@ class Guard:
         Raises:
             UsageError: There is no such stage or role.
         """
-        return Channel(self._run(stage, role), is_json=is_json)
+        return Channel(Run(self._engine.plan(*_place(stage, role))), is_json=is_json)
 
-    def open(self) -> GuardedRequest:
-        """Begin a request with an empty vault."""
-        return GuardedRequest(self._engine, self._digest)
+    def open(self, origin: Origin = NOWHERE) -> GuardedRequest:
+        """Begin a request with an empty vault.
 
-    def _run(self, stage: str, role: str, *, every: bool = False) -> Run:
-        if stage not in {"input", "output"}:
-            raise UsageError(f"There is no stage {stage!r}; use input or output.")
-        if role not in ROLES:
-            known = ", ".join(sorted(ROLES))
-            raise UsageError(f"There is no role {role!r}; use one of: {known}.")
-        return Run(self._engine.plan(stage, role if stage == "input" else "", every=every))
-
-    def _verdict(self, stage: str, runs: list[Run], began: float) -> Verdict:
-        ms = 1000 * (perf_counter() - began)
-        return self._engine.verdict(stage, runs, self._digest, ms)
+        Args:
+            origin: Where the request comes from, for rules that are for some requests only.
+        """
+        shadows = tuple(one.within(origin) for one in self._shadows) if self._shadows else ()
+        return GuardedRequest(self._engine.within(origin), self._digest, shadows)
 
 
-def _judged(
-    run: Run, text: str, *, mask: Mask | None, is_json: bool = False, decoding: bool = True
-) -> Iterator[str]:
-    """Judge a whole text to its end; yield what may leave, after each window."""
-    known = decode.hits(run, as_read(text) if is_json else text) if decoding else ()
-    judge = Filter(run, mask=mask, is_json=is_json, known=known, whole=True)
-    last = max(0, len(text) - 1) // WINDOW * WINDOW
-    for start in range(0, last, WINDOW):
-        yield judge.feed(text[start : start + WINDOW])
-    yield judge.finish(text[last:])
+def _place(stage: str, role: str) -> tuple[str, str]:
+    """The stage and role of a text by the name of the stage and the role of an input text.
+
+    Raises:
+        UsageError: There is no such stage or role.
+    """
+    if stage not in STAGES:
+        known = ", ".join(STAGES)
+        raise UsageError(f"There is no stage {stage!r}; use one of: {known}.")
+    if role not in ROLES:
+        known = ", ".join(sorted(ROLES))
+        raise UsageError(f"There is no role {role!r}; use one of: {known}.")
+    side, of = STAGES[stage]
+    return side, of or (role if side == "input" else "")
 
 
 class GuardedRequest:
@@ -196,14 +199,18 @@ class GuardedRequest:
     Args:
         engine: Rules and detectors.
         policy_digest: Digest of the policy in force.
+        shadows: Policies and rules of which only is recorded what they would have done.
     """
 
-    def __init__(self, engine: Engine, policy_digest: str) -> None:
+    def __init__(
+        self, engine: Engine, policy_digest: str, shadows: tuple[Shadow, ...] = ()
+    ) -> None:
+        self._shadows = shadows
         self._engine = engine
         self._digest = policy_digest
         self._vault = Vault()
         self._request = Request()
-        self._plan: tuple[Probe, ...] | None = None
+        self._plans: dict[str, tuple[Probe, ...]] = {}
         self._channels: dict[str, Channel] = {}
 
     async def check_input(self, segments: Sequence[Segment]) -> InputResult:
@@ -218,11 +225,12 @@ class GuardedRequest:
         self._vault = vault
         began = perf_counter()
         texts: list[str] = []
+        given = segments
         segments, runs = await self._mended(segments)
         for segment in segments:
             run = Run(self._engine.plan("input", segment.role), segment.path)
             pieces = []
-            for piece in _judged(run, segment.text, mask=vault.mask, is_json=segment.is_json):
+            for piece in judged(run, segment.text, mask=vault.mask, is_json=segment.is_json):
                 pieces.append(piece)
                 if perf_counter() - began > _SLICE:
                     spent += perf_counter() - began
@@ -232,6 +240,9 @@ class GuardedRequest:
             texts.append("".join(pieces))
         ms = 1000 * (spent + perf_counter() - began)
         verdict = self._engine.verdict("input", runs, self._digest, ms)
+        if self._shadows:
+            said = [await one.on_input(given) for one in self._shadows]
+            verdict = msgspec.structs.replace(verdict, shadow=tuple(said))
         if verdict.stops:
             texts = [""] * len(texts)
         pairs = zip(segments, texts, strict=True)
@@ -258,17 +269,28 @@ class GuardedRequest:
     def channel(self, name: str, *, is_json: bool = False) -> Channel:
         """Return the stream for one channel of the answer, made on first use."""
         if name not in self._channels:
-            if self._plan is None:
-                self._plan = bound(self._engine.plan("output"), self._request)
-            run = Run(self._plan, name)
-            self._channels[name] = Channel(run, self._vault, is_json=is_json)
+            role = "tool_call" if ".tool_calls" in name or ".function_call" in name else ""
+            if role not in self._plans:
+                self._plans[role] = bound(self._engine.plan("output", role), self._request)
+            run = Run(self._plans[role], name)
+            if self._shadows:
+                filters = [one.channel(name, role, is_json=is_json) for one in self._shadows]
+                shadowed = ShadowedChannel(run, self._vault, is_json=is_json, filters=filters)
+                self._channels[name] = shadowed
+            else:
+                self._channels[name] = Channel(run, self._vault, is_json=is_json)
         return self._channels[name]
 
     def output_verdict(self) -> Verdict:
         """The verdict over all channels so far."""
         channels = self._channels.values()
         ms = 1000 * sum(channel.seconds for channel in channels)
-        return self._engine.verdict("output", [c.run for c in channels], self._digest, ms)
+        verdict = self._engine.verdict("output", [c.run for c in channels], self._digest, ms)
+        if not self._shadows:
+            return verdict
+        return msgspec.structs.replace(
+            verdict, shadow=tuple(one.output_verdict() for one in self._shadows)
+        )
 
 
 _SLICE = 0.005  # seconds of work before other requests get their turn

@@ -9,6 +9,7 @@ from keelmark.core.findings import TextFinding
 from keelmark.core.outcome import Outcome
 from keelmark.core.policy import Rule
 from keelmark.guard.contract import BaseDetector, ContractError, Hit
+from keelmark.guard.excuses import Excuse, first
 
 
 class Probe(NamedTuple):
@@ -20,6 +21,7 @@ class Probe(NamedTuple):
         detector: The detector.
         rules: Rules that read its hits; none when only its scores are wanted.
         patience: Seconds after which the first of the rules times out.
+        excuses: Exceptions that hold for each of its rules.
     """
 
     number: int
@@ -27,6 +29,7 @@ class Probe(NamedTuple):
     detector: BaseDetector
     rules: tuple[Rule, ...]
     patience: float
+    excuses: tuple[Excuse, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -43,7 +46,7 @@ class Seen(NamedTuple):
         return [
             rule
             for rule in self.probe.rules
-            if hit.score >= rule.threshold and (not rule.labels or hit.label in rule.labels)
+            if hit.score >= float(rule.threshold) and (not rule.labels or hit.label in rule.labels)
         ]
 
     def acts(self, *actions: str) -> bool:
@@ -76,6 +79,7 @@ class Run:
         findings: What counted, in the order of the text.
         scores: Best score of each family, whether or not it counted.
         lost: Rules that could not examine the text.
+        excused: Rules and exceptions because of which something that was found did not count.
         read: Code points that came in.
         decided: Code points that every live probe has decided.
         unread: Code points of encoded runs that could not be decoded for limits.
@@ -89,6 +93,7 @@ class Run:
         self.findings: list[TextFinding] = []
         self.scores: dict[str, float] = {}
         self.lost: dict[str, Loss] = {}
+        self.excused: set[tuple[str, str]] = set()
         self.read = self.decided = self.unread = 0
         self.stopped = self.closed = False
         self._spent = [0.0] * len(plan)
@@ -118,7 +123,17 @@ class Run:
             self._fail(probe, error)
             return [], len(text)
         self._spend(probe, began)
-        return answer
+        return (self._counted(probe, answer[0], text), answer[1]) if probe.excuses else answer
+
+    def _counted(self, probe: Probe, hits: list[Hit], text: str) -> list[Hit]:
+        """Leave out what is excused."""
+        kept = []
+        for hit in hits:
+            if excuse := first(probe.excuses, hit.label, text[hit.start : hit.end]):
+                self.excused.update((rule.id, excuse) for rule in probe.rules)
+            else:
+                kept.append(hit)
+        return kept
 
     def passed(self, probe: Probe, text: str) -> None:
         """Tell a detector that remembers what has left, as it reads it."""

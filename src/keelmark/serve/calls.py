@@ -14,6 +14,7 @@ import msgspec
 
 from keelmark.core import semconv
 from keelmark.core.ports import RequestGuard
+from keelmark.core.scope import Origin
 from keelmark.core.trace import Trace
 from keelmark.serve.answers import Asked
 from keelmark.serve.config import GatewayConfig
@@ -64,6 +65,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         request: What came in.
         kind: Which kind of call it is.
         trace: Its record; the one part that fills as it goes.
+        key_name: What the owner of the key calls it.
         guard: The guard of this request, with its vault, once it has judged the prompt.
         body: The decoded body; from the guard on with the guard's texts in it.
         asked: What the client wants of the answer.
@@ -75,12 +77,19 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     kind: Kind
     trace: Trace
+    key_name: str = ""
     guard: RequestGuard | None = None
     body: dict[str, Any] = {}
     asked: Asked | None = None
     engine: Engine | None = None
     forced: tuple[dict[str, Any], ...] = ()
     prompt: bytes = b""
+
+    @property
+    def origin(self) -> Origin:
+        """Where the call comes from and goes to, for rules that are for some requests only."""
+        trace = self.trace
+        return Origin(trace.key_id, self.key_name, trace.model, trace.engine, trace.operation)
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -103,7 +112,7 @@ async def authenticate(desk: Desk, call: Call) -> Call:
     require(key, "models")
     call.trace.key_id = call.trace.subject = key.id
     stamp(call.trace, "key", since)
-    return call
+    return _with(call, key_name=key.name)
 
 
 async def read(desk: Desk, call: Call) -> Call:
@@ -228,7 +237,7 @@ async def judge(desk: Desk, call: Call) -> Call:
     """Let the guard judge and mask everything the model will read."""
     since = perf_counter()
     reading = read_segments(call.body, desk.config.policy.limits)
-    guard = desk.config.guard.open()
+    guard = desk.config.guard.open(call.origin)
     result = await guard.check_input(reading.segments)
     call.trace.input = result.verdict
     if result.verdict.stops:

@@ -46,4 +46,4 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def guarded(self) -> bool:
         """Whether any rule is in force; without any, prompts as token ids may pass."""
-        return bool(self.policy.guard.rules)
+        return bool(self.policy.guard.enforced)

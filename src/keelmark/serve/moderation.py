@@ -72,9 +72,10 @@ class Moderating(Serving):
     async def ask(self) -> bytes:
         """Judge every text on its own; return the whole answer."""
         verdicts = []
+        guard, origin = self.desk.config.guard, self.call.origin
         for number, text in enumerate(self.call.body["input"]):
             segment = Segment(role="user", path=f"input[{number}]", text=text)
-            result = await self.desk.config.guard.open().check_input([segment])
+            result = await guard.open(origin).check_input([segment])
             verdicts.append(result.verdict)
         self.trace.input = max(verdicts, key=lambda v: (v.stops, len(v.findings)))
         answer = {

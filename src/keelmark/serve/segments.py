@@ -37,6 +37,7 @@ _NAMES = frozenset({"tool_call_id", "max_completion_tokens", "chat_template_kwar
 _PART = re.compile(r"(messages\[\d+\]\.content)\[\d+\](?:\.(?:text|refusal|thinking))?\Z")
 _TOOLS = frozenset({"tools", "functions", "response_format", "tool_choice", "function_call"})
 _ROLE = {"developer": "system", "function": "tool"}
+_FIELD_ROLE = {**dict.fromkeys(_TOOLS, "tool_description"), "documents": "retrieved"}
 _LONG_NUMBER = 10_000_000
 
 
@@ -131,7 +132,7 @@ def read_segments(body: dict[str, Any], limits: Limits) -> Reading:
                 role = _ROLE.get(message["role"], message["role"])
                 walk.visit(message, f"messages[{index}]", role, 3)
         else:
-            role = "tool_description" if name in _TOOLS else "input"
+            role = _FIELD_ROLE.get(name, "input")
             walk.value(body, name, value, walk.name(body, name, "", role), role, 1)
     return Reading(walk.segments, walk.slots)
 

@@ -46,10 +46,14 @@ def test_mistakes_name_the_line(text: str, line: int, word: str) -> None:
     assert word in caught.value.message
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "title: \x00", "&a [*a, *a]", "title: 9999-99-99"])
+@pytest.mark.parametrize("text", ["[" * 5000, "title: \x00", "&a [*a, *a]"])
 def test_hostile_documents_are_usage_errors(text: str) -> None:
     with pytest.raises(UsageError):
         read_yaml(text, Outer, source="x.yaml")
+
+
+def test_a_date_is_text() -> None:
+    assert read_yaml("title: 2026-01-31", Outer, source="x.yaml").title == "2026-01-31"
 
 
 def test_structs_are_frozen() -> None:

@@ -291,7 +291,8 @@ def test_logs_and_errors_do_not_quote(where, caplog):
             if where == "recorder":
                 s.recorder.record = broken
             else:
-                s.guard.open = type("Broken", (), {"check_input": broken})
+                kind = type("Broken", (), {"check_input": broken})
+                s.guard.open = lambda _origin: kind()
             status, answer, headers = await s.chat(f"write to {MAIL}")
             assert status == 500
             everything = caplog.text + repr(headers) + repr(answer) + repr(s.recorder.records)

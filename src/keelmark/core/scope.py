@@ -1,0 +1,109 @@
+"""Where a rule applies (whose request it is, and to whom it goes), and what it does not count."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Annotated, NamedTuple
+
+import msgspec
+
+from keelmark.core.yamlfile import Strict
+
+
+class Origin(NamedTuple):
+    """Where a request comes from and goes to; "" is what is not known.
+
+    Attributes:
+        key: Id of the API key.
+        key_name: What the owner calls the key.
+        model: Name asked for.
+        engine: Engine id.
+        operation: chat, text_completion, embeddings, moderation.
+    """
+
+    key: str = ""
+    key_name: str = ""
+    model: str = ""
+    engine: str = ""
+    operation: str = ""
+
+
+NOWHERE = Origin()
+
+
+class Scope(Strict, frozen=True):
+    """The requests that a rule or an exception is for; what is left out restricts nothing.
+
+    Each is a list of names in which `*` and `?` stand for any characters and any one.
+
+    Attributes:
+        keys: API keys, by id or by name.
+        models: Models, as clients ask for them.
+        engines: Engines, by id.
+        operations: chat, text_completion, embeddings, moderation.
+    """
+
+    keys: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
+
+    def covers(self, origin: Origin, *, unknown: bool) -> bool:
+        """Say whether a request is in the scope.
+
+        Args:
+            origin: Where the request comes from.
+            unknown: What to say of a part that is not known: a rule applies then, an exception
+                does not.
+        """
+        asked = (
+            (self.keys, (origin.key, origin.key_name)),
+            (self.models, (origin.model,)),
+            (self.engines, (origin.engine,)),
+            (self.operations, (origin.operation,)),
+        )
+        return all(_covered(names, found, unknown=unknown) for names, found in asked if names)
+
+
+def _covered(names: tuple[str, ...], found: tuple[str, ...], *, unknown: bool) -> bool:
+    known = [one for one in found if one]
+    if not known:
+        return unknown
+    return any(fnmatchcase(one, name) for one in known for name in names)
+
+
+EVERYWHERE = Scope()
+
+
+class RuleException(Strict, frozen=True):
+    """Something that a rule does not count, for a reason and until a date.
+
+    Attributes:
+        id: Name of the exception; unique.
+        rule: Rule that it is an exception to; "*" for all.
+        reason: Why.
+        author: Who answers for it: a name, or the number of a ticket.
+        expires: Last day it holds (UTC), YYYY-MM-DD; afterwards it does nothing.
+        labels: Labels it is about; empty means all.
+        value: Keyed hash of the one value it is about (`keelmark policy hash` makes it).
+        pattern: What the whole value looks like, without regard to case and white space; `*`
+            stands for any characters, `?` for any one.
+        scope: The requests it holds for; all when left out.
+    """
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    rule: str
+    reason: Annotated[str, msgspec.Meta(min_length=1)]
+    author: Annotated[str, msgspec.Meta(min_length=1)]
+    expires: Annotated[str, msgspec.Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    labels: tuple[str, ...] = ()
+    value: Annotated[str, msgspec.Meta(pattern=r"^(hmac-sha256:[0-9a-f]{64})?$")] = ""
+    pattern: str = ""
+    scope: Scope = EVERYWHERE
+
+    @property
+    def until(self) -> float:
+        """Unix time from which it does nothing, seconds."""
+        after = date.fromisoformat(self.expires) + timedelta(days=1)
+        return datetime(after.year, after.month, after.day, tzinfo=UTC).timestamp()

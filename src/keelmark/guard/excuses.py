@@ -1,0 +1,72 @@
+"""Exceptions of a policy at work: what a rule would count, and is told not to."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+
+from keelmark.core.scope import RuleException
+from keelmark.guard.normalise import fold
+
+_LONGEST = 1024  # of a value that is compared; no exception is for a longer one
+_PURPOSE = b"keelmark exception 1\n"
+
+
+def value_hash(value: str, key: bytes) -> str:
+    """Return the keyed hash by which an exception names a value.
+
+    Args:
+        value: The value; case, accents, look-alike letters and white space make no difference.
+        key: The secret of the installation.
+    """
+    digest = hmac.digest(key, _PURPOSE + _plain(value).encode("utf-8", "surrogatepass"), "sha256")
+    return f"hmac-sha256:{digest.hex()}"
+
+
+def _plain(value: str) -> str:
+    return "".join(fold(value).lower().split())
+
+
+class Excuse:
+    """One exception, ready to be asked.
+
+    Args:
+        exception: What the policy says.
+        key: Secret of the installation; without one, no keyed hash is ever met.
+        clock: Unix time, seconds.
+    """
+
+    def __init__(
+        self, exception: RuleException, key: bytes = b"", clock: Callable[[], float] = time.time
+    ) -> None:
+        self.id = exception.id
+        self._labels = frozenset(exception.labels)
+        self._value = exception.value
+        self._pattern = _plain(exception.pattern)
+        self._key = key
+        self._until = exception.until
+        self._clock = clock
+
+    def covers(self, label: str, value: str) -> bool:
+        """Say whether something found is excused today."""
+        if self._labels and label not in self._labels:
+            return False
+        if self._value and not self._is_it(value):
+            return False
+        if self._pattern and not (
+            len(value) <= _LONGEST and fnmatchcase(_plain(value), self._pattern)
+        ):
+            return False
+        return self._clock() < self._until
+
+    def _is_it(self, value: str) -> bool:
+        if not self._key or len(value) > _LONGEST:
+            return False
+        return hmac.compare_digest(value_hash(value, self._key), self._value)
+
+
+def first(excuses: Iterable[Excuse], label: str, value: str) -> str:
+    """Return the id of the first exception that covers something found, or ""."""
+    return next((one.id for one in excuses if one.covers(label, value)), "")

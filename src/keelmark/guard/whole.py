@@ -1,0 +1,22 @@
+"""A whole text, judged in windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keelmark.guard import decode
+from keelmark.guard.run import Run
+from keelmark.guard.stream import WINDOW, Filter, Mask
+from keelmark.guard.tape import as_read
+
+
+def judged(
+    run: Run, text: str, *, mask: Mask | None, is_json: bool = False, decoding: bool = True
+) -> Iterator[str]:
+    """Judge a whole text to its end; yield what may leave, after each window."""
+    known = decode.hits(run, as_read(text) if is_json else text) if decoding else ()
+    judge = Filter(run, mask=mask, is_json=is_json, known=known, whole=True)
+    last = max(0, len(text) - 1) // WINDOW * WINDOW
+    for start in range(0, last, WINDOW):
+        yield judge.feed(text[start : start + WINDOW])
+    yield judge.finish(text[last:])
