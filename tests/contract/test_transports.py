@@ -215,6 +215,46 @@ def test_a_kept_connection_that_the_engine_closes_is_no_error(name):
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_direct_keeps_a_connection_whose_stream_is_over(ends, monkeypatch):
+    """The last word of an engine comes before the end of the body: both cost one connection."""
+    monkeypatch.setattr("keelmark.serve.transport.direct_client.LINGER_SECONDS", 0.05)
+
+    async def scene():
+        opened = closed = 0
+
+        async def engine(reader, writer):
+            nonlocal opened, closed
+            opened += 1
+            try:
+                while True:
+                    await reader.readuntil(b"\r\n\r\n")
+                    writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+                    writer.write(b"4\r\ndone\r\n")
+                    await asyncio.sleep(0.01)
+                    if ends:
+                        writer.write(b"1\r\n!\r\n0\r\n\r\n")
+            except asyncio.IncompleteReadError:
+                closed += 1
+                writer.close()
+
+        server = await asyncio.start_server(engine, "127.0.0.1", 0)
+        at = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with reach("direct") as (_, send):
+            for _ in range(3):
+                response = await send(at=at, method="GET")
+                async for chunk in response.chunks():
+                    assert chunk == b"done"
+                    break
+                await response.close(over=True)
+                await asyncio.sleep(0.1)
+            assert (opened, closed) == ((1, 0) if ends else (3, 3))
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(scene())
+
+
 def test_direct_reads_a_body_that_ends_with_the_connection():
     async def scene():
         async def old(reader, writer):

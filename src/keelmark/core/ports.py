@@ -116,8 +116,13 @@ class UpstreamResponse(Protocol):
     async def read(self) -> bytes:
         """Return the whole (rest of the) body."""
 
-    async def close(self) -> None:
-        """Let go of the connection; cancels the upstream work if it still runs."""
+    async def close(self, *, over: bool = False) -> None:
+        """Let go of the connection; cancels the upstream work if it still runs.
+
+        Args:
+            over: Whether the engine has said that it is done, so that the body ends in a moment
+                and the connection may be kept.
+        """
 
 
 class Transport(Protocol):

@@ -12,12 +12,14 @@ from keelmark.core.ports import RequestGuard
 from keelmark.serve.choice import FILTERED, Choice, is_name, numbers_only
 from keelmark.serve.errors import ApiError
 from keelmark.serve.forced import ForcedCalls
+from keelmark.serve.frame import Frame, frame_of
 from keelmark.serve.refusals import failed_in_answer
 from keelmark.serve.sse import event
 
 _LABELS = frozenset({"id", "object", "model", "system_fingerprint", "service_tier", "provider"})
 _LABEL = re.compile(r"[A-Za-z0-9_./:+-]{1,128}\Z")
 _MOST_CHOICES = 4096
+_FRAMES = 8  # chunks after which an engine's are taken to have no common frame
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -46,6 +48,15 @@ class Asked(NamedTuple):
     document: bool = False
 
 
+class _Framed(NamedTuple):
+    """A frame, the choice whose text it carries, and what left for the chunk it was learnt from."""
+
+    frame: Frame
+    choice: Choice
+    envelope: dict[str, Any]
+    leaves: dict[str, Any]
+
+
 class Answer:
     """One answer while it passes through the guard.
 
@@ -69,6 +80,8 @@ class Answer:
         self._forced = ForcedCalls() if asked.forced else None
         self._choices: dict[int, Choice] = {}
         self._last: dict[str, Any] = {}
+        self._framed: _Framed | None = None
+        self._frames_to_try = _FRAMES if asked.chat and self._forced is None else 0
 
     @property
     def complete(self) -> bool:
@@ -109,6 +122,8 @@ class Answer:
         Raises:
             ApiError: 502, the engine sent an error or something that is not a chunk.
         """
+        if framed := self._in_frame(data):
+            return framed
         if data == b"[DONE]":
             self.done = True
             return b""
@@ -126,8 +141,33 @@ class Answer:
         now: list[dict[str, Any]] = []
         for choice in choices:
             self._streamed_choice(choice, early, now)
+        if self._frames_to_try and not early:
+            self._learn_frame(data, chunk, {**out, "choices": now})
         events = event(_encode({**out, "choices": early})) if early else b""
         return events + event(_encode({**out, "choices": now})) if now else events
+
+    def _in_frame(self, data: bytes) -> bytes:
+        """Guard a chunk that differs from an earlier one in its text only; b"" for any other."""
+        if self._framed is None:
+            return b""
+        frame, choice, envelope, leaves = self._framed
+        if choice.ended or (given := frame.text(data)) is None:
+            return b""
+        self._last = envelope
+        text = choice.text(given)
+        if not choice.filtered:
+            return event(frame.chunk(text))
+        self.finishes[choice.index] = FILTERED
+        piece = {"index": choice.index, "delta": {"content": text}, "finish_reason": FILTERED}
+        return event(_encode({**leaves, "choices": [piece]}))
+
+    def _learn_frame(self, data: bytes, chunk: dict[str, Any], leaves: dict[str, Any]) -> None:
+        self._frames_to_try -= 1
+        frame = frame_of(data, chunk, leaves)
+        if frame is not None:
+            choice = self._choice(chunk["choices"][0])
+            self._framed = _Framed(frame, choice, self._last, leaves)
+            self._frames_to_try = 0
 
     def rest(self) -> bytes:
         """Return what choices without a finish reason still hold, once the engine says it is done.

@@ -99,6 +99,14 @@ class Choice:
         self.ended = last or self.filtered
         return before, out
 
+    def text(self, text: str) -> str:
+        """Guard a piece that is text and nothing else; return what may leave."""
+        stream = self._channel(("content",), is_json="content" in self._documents)
+        out = stream.feed(text)
+        if stream.blocked:
+            self.filtered = self.ended = True
+        return out
+
     def logprobs(self, given: Any, out: dict[str, Any], *, legacy: bool) -> Any:
         """Return the log-probabilities that may leave with a piece."""
         if self._full_logprobs:

@@ -119,7 +119,7 @@ class Serving:
                 last = await self._whole(response)
         finally:
             stamp(self.trace, "engine", since)
-            await response.close()
+            await response.close(over=self.answer is not None and self.answer.done)
         return last
 
     def _begin(self) -> Answer:

@@ -48,7 +48,7 @@ class AiohttpResponse:
             raise _stopped() from error
         return body
 
-    async def close(self) -> None:
+    async def close(self, *, over: bool = False) -> None:  # noqa: ARG002 (it reads no further)
         """Let go of the connection; cancels the upstream work if it still runs."""
         if self._response.content.at_eof():
             self._response.release()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -22,6 +22,8 @@ from keelmark.core.errors import UnavailableError, UsageError
 
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 30.0
+LINGER_SECONDS = 1.0
+"""How long a body may take to end after an engine said that it is done."""
 MOST_IDLE = 256
 MOST_HEAD = 64 * 1024
 _HIGH_WATER = 256 * 1024
@@ -58,8 +60,10 @@ class _Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self.closed = False
         self.complete = True
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._paused = False
+        self._on_end: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
@@ -76,11 +80,22 @@ class _Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._until_close = True
         self._in_head = True
-        self._head = asyncio.get_running_loop().create_future()
+        self._head = self._loop.create_future()
         self._parser = httptools.HttpResponseParser(self)
         if self._transport is not None:
             self._transport.write(request)
         return self._head
+
+    def linger(self, then: Callable[[], None]) -> None:
+        """Wait a moment for the end of the body, which nobody reads; close if it does not come."""
+        late = self._loop.call_later(LINGER_SECONDS, self.abort)
+
+        def ended() -> None:
+            late.cancel()
+            self._on_end = None
+            then()
+
+        self._on_end = ended
 
     def abort(self) -> None:
         """Close at once; the engine sees it."""
@@ -108,6 +123,8 @@ class _Connection(asyncio.Protocol):
                 self._head.set_exception(ConnectionResetError("closed before an answer"))
                 self._head.exception()
             self._wake()
+        if self._on_end is not None:
+            self._on_end()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key = name.decode("latin-1").lower()
@@ -124,6 +141,8 @@ class _Connection(asyncio.Protocol):
             self._head.set_result(None)
 
     def on_body(self, body: bytes) -> None:
+        if self._on_end is not None:
+            return
         self.buffer.append(body)
         self._buffered += len(body)
         if self._buffered > _HIGH_WATER and not self._paused and self._transport is not None:
@@ -140,6 +159,8 @@ class _Connection(asyncio.Protocol):
         if not self._parser.should_keep_alive():
             self.closed = True
         self._wake()
+        if self._on_end is not None:
+            self._on_end()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -152,7 +173,7 @@ class _Connection(asyncio.Protocol):
                 return b""
             if self.closed:
                 raise _stopped()
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = self._loop.create_future()
             await self._waiter
         data = self.buffer.popleft() if len(self.buffer) == 1 else b"".join(self.buffer)
         self.buffer.clear()
@@ -192,10 +213,19 @@ class DirectResponse:
         """
         return b"".join([chunk async for chunk in self.chunks()])
 
-    async def close(self) -> None:
-        """Let go of the connection; cancels the upstream work if it still runs."""
+    async def close(self, *, over: bool = False) -> None:
+        """Let go of the connection; cancels the upstream work if it still runs.
+
+        Args:
+            over: Whether the engine has said that it is done, so that the body ends in a moment
+                and the connection may be kept.
+        """
         connection, self._connection = self._connection, None
-        if connection is not None:
+        if connection is None:
+            return
+        if over and not connection.complete and not connection.closed:
+            self._owner.let_end(self._peer, connection)
+        else:
             self._owner.take_back(self._peer, connection)
 
 
@@ -204,6 +234,7 @@ class DirectTransport:
 
     def __init__(self) -> None:
         self._idle: dict[tuple[str, int, bool], list[_Connection]] = {}
+        self._ending: set[_Connection] = set()
         self._tls: ssl.SSLContext | None = None
 
     async def send(
@@ -274,11 +305,20 @@ class DirectTransport:
         else:
             connection.abort()
 
+    def let_end(self, peer: tuple[str, int, bool], connection: _Connection) -> None:
+        """Keep a connection once the body that it carries has ended."""
+
+        def ended() -> None:
+            self._ending.discard(connection)
+            self.take_back(peer, connection)
+
+        self._ending.add(connection)
+        connection.linger(ended)
+
     async def close(self) -> None:
-        """Close all idle connections."""
-        for idle in self._idle.values():
-            for connection in idle:
-                connection.abort()
+        """Close all connections that no answer uses."""
+        for connection in [*self._ending, *(one for idle in self._idle.values() for one in idle)]:
+            connection.abort()
         self._idle.clear()
         await asyncio.sleep(0)
 

@@ -59,7 +59,7 @@ class PyreqwestResponse:
         except PyreqwestError as error:
             raise _stopped() from error
 
-    async def close(self) -> None:
+    async def close(self, *, over: bool = False) -> None:  # noqa: ARG002 (it reads no further)
         """Let go of the connection; cancels the upstream work if it still runs."""
         if self._request is not None:
             request, self._request = self._request, None
@@ -80,6 +80,9 @@ class PyreqwestTransport:
             .zstd(enable=False)
             .deflate(enable=False)
             .user_agent("keelmark")
+            # An engine may close a kept connection while the next request is on its way, and the
+            # client does not tell such a failure from any other: each request has its own.
+            .pool_max_idle_per_host(0)
             .connect_timeout(timedelta(seconds=_CONNECT_SECONDS))
             .build()
         )
