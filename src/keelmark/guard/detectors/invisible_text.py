@@ -42,7 +42,12 @@ _OPEN = re.compile(
 )
 _MANY_BLANKS = re.compile(r"\s{80}|\n{24}")
 _CONTROL = re.compile(f"[{_CONTROLS}]")
-_STIR = re.compile(f"[{_CONTROLS}]|\\s{{20}}")
+_WIDE = 20 * " "
+# ASCII as it matters here: a control character is NUL, white space a blank, all else a letter.
+_SKETCH = bytes(
+    32 if chr(code).isspace() and not _CONTROL.match(chr(code)) else 97 * chr(code).isprintable()
+    for code in range(256)
+)
 _DEEPEST = 16  # nesting of embeddings that is still taken for writing
 
 
@@ -131,7 +136,12 @@ class Detector(BaseDetector):
 
     def quiet(self, text: str, start: int) -> bool:  # noqa: ARG002 (blanks may begin before it)
         """See BaseDetector: ASCII without control characters and runs of blanks."""
-        return text.isascii() and _STIR.search(text) is None
+        if not text.isascii():
+            return False
+        if text.isprintable():
+            return _WIDE not in text
+        sketch = text.encode().translate(_SKETCH)
+        return b"\0" not in sketch and _WIDE.encode() not in sketch
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where a run of such characters, or an embedding not yet closed, begins."""
