@@ -16,6 +16,7 @@ from keelmark.app.home import (
     policy_text,
     value_key,
 )
+from keelmark.app.judgement import explain
 from keelmark.app.proof import newest_checkpoint, newest_records, report, verify_ledger
 from keelmark.app.service import create_key, serve
 
@@ -25,6 +26,7 @@ __all__ = [
     "admit",
     "create_key",
     "data_folder",
+    "explain",
     "fetch_model",
     "find_passport",
     "list_models",

@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data: Path | None = None
     policy: Path | None = None
+    shadow_policy: Path | None = None
     model: str | None = None
     upstreams: tuple[str, ...] = ()
     host: str = "127.0.0.1"

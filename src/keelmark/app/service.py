@@ -12,14 +12,14 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-import msgspec
 import uvicorn
 import uvloop
 
 from keelmark import __version__
 from keelmark.app.admission import Progress
 from keelmark.app.engines import Person, Say, Settings, open_engines
-from keelmark.app.home import Home, load_policy, make_guard, policy_notes
+from keelmark.app.home import Home, policy_notes
+from keelmark.app.reload import Watch, load_guard, record_policy
 from keelmark.core import events
 from keelmark.core.errors import UsageError
 from keelmark.core.keys import ApiKey, Scope
@@ -84,9 +84,9 @@ def serve(settings: Settings, *, say: Say, progress: Callable[[str], Progress]) 
     """
     listener = _listen(settings.host, settings.port)
     try:
-        guard = make_guard(load_policy(settings.policy), settings.policy)
+        guard = load_guard(settings)
         with Home.open(settings.data, settings.policy) as home:
-            _record_policy(home, guard)
+            record_policy(home, guard)
             _settle_memory()
             uvloop.run(_run(home, guard, settings, listener, Person(say, progress)))
     finally:
@@ -108,14 +108,15 @@ async def _run(
                     recorder=home.store,
                     keys=StoredKeys(home.store),
                     transport=transport,
-                    policy=home.policy,
+                    policy=guard.policy,
                     metrics=metrics.render,
                     on_trace=(metrics.observe,),
                     version=__version__,
                 )
             )
+            watch = Watch(home, settings, gateway, guard, metrics=metrics, say=person.say)
             await _answer(
-                gateway, home, settings, listener, _Running(engines, metrics, person, secret)
+                gateway, home, settings, listener, _Running(engines, metrics, person, secret, watch)
             )
     finally:
         await transport.close()
@@ -147,6 +148,7 @@ class _Running(NamedTuple):
     metrics: Metrics
     person: Person
     secret: str | None
+    watch: Watch
 
 
 async def _answer(
@@ -155,7 +157,8 @@ async def _answer(
     limits = home.policy.limits
     server = _Server(server_config(gateway, host=settings.host, port=settings.port, limits=limits))
     beside = [
-        asyncio.create_task(_chores(home, running)),
+        asyncio.create_task(_chores(home, gateway, running)),
+        asyncio.create_task(running.watch.run()),
         asyncio.create_task(_banner(server, home, settings, running)),
     ]
     try:
@@ -197,18 +200,6 @@ def _settle_memory() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def _record_policy(home: Home, guard: Guard) -> None:
-    policy: Policy = home.policy
-    body = {
-        "policy_digest": policy.digest,
-        **guard.describe(),
-        "admission": msgspec.to_builtins(policy.admission),
-        "retention": msgspec.to_builtins(policy.retention),
-        "limits": msgspec.to_builtins(policy.limits),
-    }
-    home.store.append(events.POLICY_LOADED, body)
-
-
 def _admin_key(home: Home) -> str | None:
     """Make sure that there is an admin key; return it when it was made just now."""
     if given := os.environ.get("KEELMARK_ADMIN_KEY"):
@@ -220,7 +211,7 @@ def _admin_key(home: Home) -> str | None:
     return create_key(home, "first admin", ("admin", "models"))[0]
 
 
-async def _chores(home: Home, running: _Running) -> None:
+async def _chores(home: Home, gateway: Gateway, running: _Running) -> None:
     metrics = running.metrics
     metrics.set_gauge("keelmark_build_info", 1, version=__version__)
     next_expiry = 0.0
@@ -230,7 +221,7 @@ async def _chores(home: Home, running: _Running) -> None:
             metrics.set_gauge("keelmark_engine_up", float(engine.ready), engine=engine.id)
         metrics.set_gauge("keelmark_ledger_records", home.store.size())
         if loop.time() >= next_expiry:
-            await asyncio.to_thread(home.store.expire, home.policy.retention.days)
+            await asyncio.to_thread(home.store.expire, gateway.config.policy.retention.days)
             next_expiry = loop.time() + _EXPIRY_SECONDS
         await asyncio.sleep(_GAUGE_SECONDS)
 

@@ -38,6 +38,12 @@ from keelmark.cli._common import data_option, policy_option, progress, say
 )
 @data_option
 @policy_option
+@click.option(
+    "--shadow-policy",
+    envvar="KEELMARK_SHADOW_POLICY",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Second policy: records what its guard rules would have done, and changes nothing.",
+)
 def command(data: Path | None, policy: Path | None, **options: object) -> None:
     """Vet, admit and serve: engine, gateway and guard on one port.
 

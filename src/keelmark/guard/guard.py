@@ -98,6 +98,11 @@ class Guard:
         """Digest of the policy in force."""
         return self._digest
 
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """Digests of the policy in force and of what is in shadow."""
+        return (self._digest, *(shadow.policy_digest for shadow in self._shadows))
+
     def describe(self) -> dict[str, Any]:
         """Return what the ledger's `policy.loaded` record says of rules and detectors."""
         told = self._engine.describe()

@@ -32,14 +32,14 @@ class Shadow:
 
     def __init__(self, engine: Engine, policy_digest: str) -> None:
         self.engine = engine
-        self._digest = policy_digest
+        self.policy_digest = policy_digest
         self._request = Request()
         self._runs: list[Run] = []
         self._seconds = 0.0
 
     def within(self, origin: Origin = NOWHERE) -> Shadow:
         """Return a shadow for one request."""
-        return Shadow(self.engine.within(origin), self._digest)
+        return Shadow(self.engine.within(origin), self.policy_digest)
 
     def on_text(self, text: str, side: str, role: str) -> Verdict:
         """Judge one whole text of `input` or `output`."""
@@ -78,7 +78,7 @@ class Shadow:
         self._seconds += seconds
 
     def _verdict(self, side: str, runs: Sequence[Run], seconds: float) -> Verdict:
-        return self.engine.verdict(side, runs, self._digest, 1000 * seconds)
+        return self.engine.verdict(side, runs, self.policy_digest, 1000 * seconds)
 
 
 class ShadowFilter:

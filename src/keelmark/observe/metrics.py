@@ -76,6 +76,10 @@ _COUNTED = (
 _GAUGES = {
     "keelmark_engine_up": ("Whether the engine can take a request now.", ("engine",)),
     "keelmark_ledger_records": ("Records in the ledger.", ()),
+    "keelmark_policy_stale": (
+        "Whether a changed policy file was refused, so that the one before is in force.",
+        (),
+    ),
     "keelmark_requests_in_flight": ("Requests at work now.", ()),
     "keelmark_build_info": ("Always 1; the label says which version runs.", ("version",)),
 }

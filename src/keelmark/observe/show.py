@@ -168,8 +168,15 @@ def _row(trace: Trace) -> tuple[str, ...]:
         str(trace.status),
         *map(str, tokens),
         "-" if total is None else duration(total),
-        gravest(*verdicts) if verdicts else "not judged",
+        (gravest(*verdicts) if verdicts else "not judged") + _in_shadow(trace),
     )
+
+
+def _in_shadow(trace: Trace) -> str:
+    """What would have happened under what is in shadow, if anything would."""
+    verdicts = [v for v in (trace.input, trace.output) if v is not None]
+    outcome = gravest(*(shadow.outcome for v in verdicts for shadow in v.shadow))
+    return "" if outcome is Outcome.ALLOW else f" (shadow: {outcome})"
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -190,6 +197,14 @@ def _verdict_lines(name: str, verdict: Verdict | None, paint: Paint) -> list[str
     lines = [f"{head}  ({', '.join(words)})"]
     if verdict.reason:
         lines.append(f"  {clean(verdict.reason)}")
+    lines += _result_lines(verdict, paint)
+    for shadow in verdict.shadow:
+        lines += _verdict_lines(f"{name} in shadow, nothing of it was done", shadow, paint)
+    return lines
+
+
+def _result_lines(verdict: Verdict, paint: Paint) -> list[str]:
+    lines = []
     wide = max((_width(r.rule) for r in verdict.rules), default=0)
     for rule in verdict.rules:
         gap = " " * (wide - _width(rule.rule))

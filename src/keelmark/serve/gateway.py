@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from keelmark.core.errors import KeelmarkError
+from keelmark.core.policy import Policy
+from keelmark.core.ports import GuardPort
 from keelmark.core.trace import Trace
 from keelmark.serve.calls import CHAT, COMPLETION, EMBEDDINGS, Desk, Kind
 from keelmark.serve.config import GatewayConfig
@@ -47,12 +49,14 @@ class Gateway:
     Attributes:
         keys: The key ring; `keys.forget()` makes a revocation by this process hold at once.
         active: Model calls at work now.
+        note: What is wrong although it serves, for `/readyz`; "" when nothing is.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
         self.keys = KeyRing(config.keys)
         self.active = 0
+        self.note = ""
         self._desk = Desk(config, self.keys)
         self._listing = Listing(config.transport)
 
@@ -69,6 +73,14 @@ class Gateway:
             await _route(request)(self, request)
         except KeelmarkError as error:
             await self.refuse(request, as_api_error(error))
+
+    def use(self, guard: GuardPort, policy: Policy) -> None:
+        """Judge requests from now on by another policy; those at work keep the one they have.
+
+        What the listening socket was opened with (the longest header block) stays.
+        """
+        self.config = msgspec.structs.replace(self.config, guard=guard, policy=policy)
+        self._desk = Desk(self.config, self.keys)
 
     def trace(self) -> Trace:
         """Return a trace for an answer that is no model call; it is not recorded."""
@@ -152,6 +164,8 @@ async def _readyz(gateway: Gateway, request: Request) -> None:
     engines = {engine.id: engine.ready for engine in gateway.config.engines}
     ready = any(engines.values())
     answer = {"status": "ready" if ready else "not ready", "engines": engines}
+    if gateway.note:
+        answer["note"] = gateway.note
     await gateway.answer(request, answer, 200 if ready else 503)
 
 
