@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import ClassVar
 
 from keelmark.core.errors import UsageError
-from keelmark.guard._credentials import (
-    find_formats,
-    find_named,
-    find_private_keys,
-    formats,
-    open_block,
-    open_quote,
-)
-from keelmark.guard._patterns import CONTEXT, AllowConfig, Allowed, open_run, settle
+from keelmark.guard._credentials import LONGEST, Candidate, find_formats, formats
+from keelmark.guard._key_blocks import find_private_keys, open_block
+from keelmark.guard._named_values import find_named, open_quote
+from keelmark.guard._patterns import CONTEXT, AllowConfig, Allowed, lower, open_run
 from keelmark.guard.contract import BaseDetector, Example, Hit
 
-_LONG = re.compile(r"[!-~]{16}")
+_LONG = re.compile(r"[!-~]{16}|://|(?i:asic) [!-~]{8}")
 _TOKEN = re.compile(r"(?<![!-~])[!-~]+\Z")
 # A hit has a digit in it, or a mark that does not just end a clause, or is long, or belongs to
 # a block or an option.
-_STIR = re.compile(r"[0-9]|[^A-Za-z0-9_.,;:!?\\ /\s-]|[,;:!?\\](?=\S)|[!-~]{16}|\s-|-----")
-_LONGEST = 4_200
+_STIR = re.compile(r"[0-9]|[^A-Za-z0-9_.,;:!?\\ /\s-]|[,;:!?\\](?=\S)|[!-~]{16}|\s-|----")
 
 
 class Settings(AllowConfig, frozen=True, forbid_unknown_fields=True):
@@ -42,7 +37,7 @@ class Detector(BaseDetector):
     """Keys, tokens, private keys and passwords."""
 
     title = "Secrets: keys, tokens, private keys, passwords"
-    version = "1"
+    version = "2"
     labels: ClassVar[tuple[str, ...]] = tuple(
         dict.fromkeys(["PRIVATE_KEY", "PASSWORD", "API_KEY", *(row.label for row in formats())])
     )
@@ -110,18 +105,17 @@ class Detector(BaseDetector):
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""
-        hits = [hit for hit in self._candidates(text, start) if hit.label in self._wanted]
-        return self._allowed.drop(settle(hits, start), text)
+        return self._allowed.drop(_settled(self._candidates(text, start)), text)
 
-    def _candidates(self, text: str, start: int) -> Iterator[Hit]:
+    def _candidates(self, text: str, start: int) -> Iterator[Candidate]:
+        low = lower(text)
         if _LONG.search(text, max(0, start - CONTEXT)):
-            yield from find_formats(text, start)
-            if "-----BEGIN " in text:
-                yield from find_private_keys(text, start)
-        elif " -" in text or "-----" in text:
-            yield from find_formats(text, start)
+            yield from find_formats(text, low, start, self._wanted)
+        if "PRIVATE_KEY" in self._wanted:
+            for hit in find_private_keys(text, start):
+                yield Candidate(hit.start, hit.score, -1, partial(_same, hit))
         if self.config.generic:
-            yield from find_named(text, start)
+            yield from find_named(text, low, start, self._wanted)
 
     def quiet(self, text: str, start: int) -> bool:
         """See BaseDetector: plain words only."""
@@ -129,5 +123,29 @@ class Detector(BaseDetector):
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the last word, an unfinished key block or an unfinished quotation begins."""
-        opened = open_run(_TOKEN, text, start, 2 * _LONGEST)
+        opened = open_run(_TOKEN, text, start, 2 * LONGEST)
         return min(opened, open_block(text, start), open_quote(text, start))
+
+
+def _same(hit: Hit) -> Hit:
+    return hit
+
+
+def _settled(candidates: Iterable[Candidate]) -> list[Hit]:
+    """Decide candidates from left to right, only where no hit as good covers them.
+
+    The earlier hit stays; a later one with a higher score cuts it short.
+    """
+    hits: list[Hit] = []
+    for one in sorted(candidates, key=lambda one: (one.start, -one.score, one.order)):
+        last = hits[-1] if hits else None
+        covered = last is not None and one.start < last.end
+        if last and covered and (one.score <= last.score or one.start == last.start):
+            continue
+        hit = one.decide()
+        if hit is None or (last and covered and hit.score <= last.score):
+            continue
+        if last and covered:
+            hits[-1] = last._replace(end=hit.start)
+        hits.append(hit)
+    return hits

@@ -5,7 +5,8 @@ import string
 import pytest
 
 from keelmark.core.errors import UsageError
-from keelmark.guard._credentials import BLOCK, formats
+from keelmark.guard._credentials import formats
+from keelmark.guard._key_blocks import BLOCK
 from keelmark.guard.detectors.secrets import Detector, Settings
 
 CHANCE = random.Random(11)
