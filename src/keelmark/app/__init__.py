@@ -18,6 +18,7 @@ from keelmark.app.home import (
 )
 from keelmark.app.judgement import explain
 from keelmark.app.proof import newest_checkpoint, newest_records, report, verify_ledger
+from keelmark.app.replay import replay, replay_text
 from keelmark.app.service import create_key, serve
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "newest_records",
     "policy_notes",
     "policy_text",
+    "replay",
+    "replay_text",
     "report",
     "serve",
     "value_key",

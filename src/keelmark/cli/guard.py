@@ -11,21 +11,83 @@ import click
 import msgspec
 
 from keelmark import app
-from keelmark.cli._common import coloured, json_option, policy_option
+from keelmark.cli._common import (
+    coloured,
+    data_option,
+    json_option,
+    policy_option,
+    print_json,
+    progress,
+)
 from keelmark.core.errors import UsageError
 from keelmark.core.outcome import Outcome
+from keelmark.guard.engine import STAGES
 from keelmark.guard.guard import Result
 
 _COLOURS = {Outcome.ALLOW: "green", Outcome.FLAG: "yellow", Outcome.REDACT: "yellow"}
 _FAILURES = {Outcome.FAILED, Outcome.SKIPPED, Outcome.TIMEOUT}
 
 
-@click.command()
+class _Guard(click.Group):
+    """Without the name of a command, `check` is meant."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `check` in front of what does not begin with a command."""
+        known = (*self.commands, *ctx.help_option_names)
+        return super().parse_args(ctx, args if args and args[0] in known else ["check", *args])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; `check` for what is none."""
+        return super().get_command(ctx, cmd_name) or self.commands["check"]
+
+
+@click.group(cls=_Guard)
+def command() -> None:
+    """Guard lines of text or JSONL records, or judge past requests again.
+
+    `keelmark guard FILE` is short for `keelmark guard check FILE`.
+
+    \b
+    Examples:
+      echo "write to ada@example.org" | keelmark guard
+      keelmark guard replay --policy new.yaml
+    """
+
+
+@command.command()
+@click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 1_000_000))
+@policy_option
+@data_option
+@json_option
+def replay(limit: int, policy: Path | None, data: Path | None, *, as_json: bool) -> int:
+    """Judge the newest requests again under a policy, and say what would change.
+
+    Where the texts are kept, they are read again; where not, the findings of the trace decide.
+    Nothing is written. Ends with 1 when something would be stopped that was not, or the other way
+    round.
+
+    \b
+    Example:
+      keelmark guard replay --policy new.yaml
+    """
+    guard = app.make_guard(app.load_policy(policy), policy, data=data)
+    with app.Home.open(data, policy) as home:
+        report = app.replay(home, guard, limit=limit, progress=progress("Judging"))
+    if as_json:
+        print_json(report)
+    else:
+        click.echo(app.replay_text(report))
+    return int(bool(report.newly_stopped or report.no_longer_stopped))
+
+
+@command.command("check")
 @click.argument("file", type=click.Path(path_type=Path), default="-")
-@click.option("--stage", type=click.Choice(["input", "output"]), default="input", show_default=True)
+@click.option("--stage", type=click.Choice(list(STAGES)), default="input", show_default=True)
 @click.option(
     "--role",
-    type=click.Choice(["user", "system", "assistant", "tool", "tool_description", "input"]),
+    type=click.Choice(
+        ["user", "system", "assistant", "tool", "tool_description", "retrieved", "input"]
+    ),
     default="user",
     show_default=True,
     help="Who speaks; rules may apply to some roles only.",
@@ -33,7 +95,7 @@ _FAILURES = {Outcome.FAILED, Outcome.SKIPPED, Outcome.TIMEOUT}
 @policy_option
 @click.option("--all", "every", is_flag=True, help="Run every tier, so that scores are complete.")
 @json_option
-def command(
+def check(
     file: Path, stage: str, role: str, policy: Path | None, *, every: bool, as_json: bool
 ) -> int:
     """Guard lines of text, or JSONL records {"id", "text", "context"}, from FILE or "-".

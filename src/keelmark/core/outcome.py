@@ -26,6 +26,14 @@ class Outcome(StrEnum):
         return self in _EXAMINED
 
 
+OF_ACTION = {
+    "flag": Outcome.FLAG,
+    "mask": Outcome.REDACT,
+    "redact": Outcome.REDACT,
+    "block": Outcome.BLOCK,
+}
+"""Action of a rule to its outcome when something is found."""
+
 _EXAMINED = frozenset({Outcome.ALLOW, Outcome.FLAG, Outcome.REDACT, Outcome.BLOCK})
 
 # A text carries the gravest outcome of its rules. Skipped stands above redact, because a reader

@@ -14,7 +14,7 @@ import msgspec
 from keelmark import plugins
 from keelmark.core.canonical import canonical
 from keelmark.core.errors import UsageError
-from keelmark.core.outcome import Outcome, gravest
+from keelmark.core.outcome import OF_ACTION, gravest
 from keelmark.core.policy import Rule
 from keelmark.core.scope import EVERYWHERE, NOWHERE, Origin, RuleException, Scope
 from keelmark.core.verdict import RuleResult, Verdict
@@ -33,12 +33,6 @@ STAGES = {
 }
 """Stage of a rule to the stage of a text and its role; "" is any."""
 _MOST_PARTS = 256  # engines for scopes that are kept at once
-_OUTCOMES = {
-    "flag": Outcome.FLAG,
-    "mask": Outcome.REDACT,
-    "redact": Outcome.REDACT,
-    "block": Outcome.BLOCK,
-}
 Detectors = Mapping[str, type[BaseDetector]]
 
 
@@ -310,7 +304,7 @@ class Engine:
         found += _excused(rule, [run for run, _ in asked if run.excused])
         outcomes = [loss.outcome for loss in lost]
         if labels:
-            outcomes.append(_OUTCOMES[rule.action])
+            outcomes.append(OF_ACTION[rule.action])
         return RuleResult(
             rule=rule.id,
             detector=rule.detector,

@@ -12,12 +12,13 @@ import msgspec
 
 from keelmark.core.errors import UsageError
 from keelmark.core.findings import TextFinding
-from keelmark.core.policy import Policy
+from keelmark.core.policy import Policy, Rule
 from keelmark.core.ports import InputResult, Segment
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.verdict import Verdict
 from keelmark.guard.contract import Request
 from keelmark.guard.engine import ROLES, STAGES, Detectors, Engine, bound
+from keelmark.guard.excuses import first
 from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
 from keelmark.guard.run import Probe, Run
 from keelmark.guard.seams import mend
@@ -172,6 +173,26 @@ class Guard:
         """
         return Channel(Run(self._engine.plan(*_place(stage, role))), is_json=is_json)
 
+    def counting(
+        self, found: TextFinding, stage: str, role: str, origin: Origin = NOWHERE
+    ) -> list[Rule]:
+        """Return the rules for which something counts that a detector saw in the past.
+
+        Args:
+            found: What it saw; exceptions that ask for its value do not hold.
+            stage: `input` or `output`.
+            role: Role of the text; "" when it is not known.
+            origin: Where the request came from.
+        """
+        return [
+            rule
+            for probe in self._engine.within(origin).plan(stage, role)
+            if probe.id == found.detector and not first(probe.excuses, found.label, "")
+            for rule in probe.rules
+            if found.score >= float(rule.threshold)
+            and (not rule.labels or found.label in rule.labels)
+        ]
+
     def open(self, origin: Origin = NOWHERE) -> GuardedRequest:
         """Begin a request with an empty vault.
 
@@ -196,6 +217,11 @@ def _place(stage: str, role: str) -> tuple[str, str]:
         raise UsageError(f"There is no role {role!r}; use one of: {known}.")
     side, of = STAGES[stage]
     return side, of or (role if side == "input" else "")
+
+
+def channel_role(name: str) -> str:
+    """Return `tool_call` for a channel in which a model writes to a tool, "" for others."""
+    return "tool_call" if ".tool_calls" in name or ".function_call" in name else ""
 
 
 class GuardedRequest:
@@ -274,7 +300,7 @@ class GuardedRequest:
     def channel(self, name: str, *, is_json: bool = False) -> Channel:
         """Return the stream for one channel of the answer, made on first use."""
         if name not in self._channels:
-            role = "tool_call" if ".tool_calls" in name or ".function_call" in name else ""
+            role = channel_role(name)
             if role not in self._plans:
                 self._plans[role] = bound(self._engine.plan("output", role), self._request)
             run = Run(self._plans[role], name)
