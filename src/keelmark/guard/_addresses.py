@@ -44,8 +44,13 @@ _DATE = re.compile(
     rf"|{_DAY}(?:st|nd|rd|th|\.)?[ -](?:(?:of|de|di) )?"
     rf"(?P<m1>[^\W\d_]{{3,10}})\.?,?[ -](?:de )?{_YEAR}"
     rf"|(?P<m2>[^\W\d_]{{3,10}})\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}"
-    r")(?![0-9A-Za-z])"
+    r")(?![0-9A-SU-Za-z]|T(?![0-9])|[./-][0-9])"
 )
+_CLOCK = re.compile(r"(?:T|,?[ ])[0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9])?(?![0-9A-Za-z])")
+DATE_BEGUN = re.compile(
+    r"(?<![0-9A-Za-z./-])[0-9][0-9./-]{4,9}(?:T|,?[ ]{0,1})(?:[0-9]{1,2}(?::[0-9]{0,2}){0,2})?\Z"
+)
+"""A date in figures that a time of day may follow."""
 
 _AGE = re.compile(r"(?<![0-9A-Za-z])(?<![0-9][.,/:-])[1-9][0-9]{0,2}(?![0-9]|[.,/:][0-9])")
 _AGE_AFTER = re.compile(
@@ -156,7 +161,9 @@ def find_dates(text: str, start: int, *, every_date: bool = False) -> Iterator[H
             reason = "date after a word for birth"
             yield Hit("DATE_OF_BIRTH", 0.85, match.start(), match.end(), reason)
         elif every_date:
-            yield Hit("DATE", 0.6, match.start(), match.end(), "day, month and year")
+            clock = _CLOCK.match(text, match.end())
+            end = clock.end() if clock else match.end()
+            yield Hit("DATE", 0.6, match.start(), end, "day, month and year")
 
 
 def find_ages(text: str, start: int) -> Iterator[Hit]:

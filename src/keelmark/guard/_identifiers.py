@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from keelmark.guard._checksums import bare, check, dated
 from keelmark.guard._patterns import CONTEXT, OTHER, both_views, every, lower, table
 from keelmark.guard.contract import Hit
 
-LONGEST = 40
-"""No pattern of the table matches more characters."""
-
 _BEFORE = r"(?a)(?<![0-9A-Za-z])(?<![0-9][.,])"
-_AFTER = r"(?![0-9A-Za-z])(?![.-][0-9])"
+_AFTER = r"(?![0-9A-Za-z])(?!\.[0-9]|-[0-9A-Za-z])"
+# Where a number may begin: a digit follows soon.
+_BEGIN = re.compile(
+    r"(?a)(?<![0-9A-Za-z])(?<![0-9][.,])"
+    r"(?=[A-Za-z]{0,10}-?[0-9]|[A-Z]{1,5}[ -]?(?:[A-Z]{1,5}[ -]?)?[0-9]"
+    r"|[A-Za-z]{1,5}-[A-Za-z]{1,5}-?[0-9])[0-9A-Za-z]"
+)
 _SEPARATED = str.maketrans("", "", " _-")
 _LETTER = re.compile(r"[^\W\d_]\Z")
 
@@ -33,12 +37,14 @@ class Kind(NamedTuple):
     near: int
     holds: Callable[[str], bool]
     checked: bool
+    general: bool
 
 
 @cache
 def rows() -> tuple[dict[str, Any], ...]:
     """Every row of the table as it is written."""
-    return tuple(row for group in table("national_ids")["id"] for row in group["rows"])
+    groups = table("national_ids")["id"]
+    return tuple({"country": group["country"], **row} for group in groups for row in group["rows"])
 
 
 @cache
@@ -66,7 +72,8 @@ def _kind(row: dict[str, Any]) -> Kind:
         frozenset(map(_key, both_views(shared))),
         min(row.get("near", 64), CONTEXT),
         _test(row),
-        bool(row.get("check") or row.get("date")),
+        bool(row.get("check")),
+        not row["country"],
     )
 
 
@@ -97,6 +104,10 @@ def _key(word: str) -> str:
     return word.translate(_SEPARATED)
 
 
+Word = tuple[int, int, tuple[str, ...]]
+"""Begin and end of context words, and which ones, without separators."""
+
+
 class Words:
     """All context words in one pattern.
 
@@ -112,7 +123,7 @@ class Words:
             for word, key in keys.items()
         }
 
-    def find(self, low: str, start: int) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    def find(self, low: str, start: int) -> Iterator[Word]:
         """Yield begin, end and the words, without separators, that stand there."""
         for match in every(self._pattern, low, start):
             yield match.start(), match.end(), self._within[_key(match.group())]
@@ -143,14 +154,14 @@ def _branches(node: dict[str, Any]) -> str:
 
 
 @cache
-def _words() -> tuple[Words, dict[str, tuple[int, ...]]]:
-    """All context words, and which kinds each one speaks of."""
+def _words() -> tuple[Words, dict[str, tuple[tuple[int, bool], ...]]]:
+    """All context words, and which kinds each one speaks of: their place, and whose own it is."""
     lists = table("national_ids")["words"].values()
     own = [w for row in rows() for w in row["context"] if w[0] != "@"]
-    meant: dict[str, list[int]] = defaultdict(list)
+    meant: dict[str, list[tuple[int, bool]]] = defaultdict(list)
     for index, kind in enumerate(kinds()):
         for word in kind.own | kind.shared:
-            meant[word].append(index)
+            meant[word].append((index, word in kind.own))
     words = both_views([*own, *(word for words in lists for word in words)])
     return Words(words), {word: tuple(indexes) for word, indexes in meant.items()}
 
@@ -170,10 +181,10 @@ def find_identifiers(text: str, start: int, wanted: Callable[[str], bool]) -> It
         start: Hits start here or later.
         wanted: Whether a label is asked for.
     """
-    for index, spans in _spoken_of(text, start).items():
-        kind = kinds()[index]
-        if wanted(kind.label):
-            yield from _after_words(kind, text, start, spans)
+    words = list(_words()[0].find(lower(text), max(0, start - CONTEXT)))
+    if words:
+        for match in _BEGIN.finditer(text, max(start, words[0][1])):
+            yield from _named(text, match.start(), words, wanted)
     pattern, telling = _plain()
     for shape in every(pattern, text, start):
         for kind in telling:
@@ -185,53 +196,39 @@ def find_identifiers(text: str, start: int, wanted: Callable[[str], bool]) -> It
                 yield _hit(kind, plain, score, "in its written form")
 
 
-class _Span(NamedTuple):
-    """Where a number may begin, because a word stands before it."""
-
-    first: int
-    last: int
-    own: bool
-
-
-def _spoken_of(text: str, start: int) -> dict[int, list[_Span]]:
-    words, meant = _words()
-    spans: dict[int, list[_Span]] = defaultdict(list)
-    for begin, end, found in words.find(lower(text), max(0, start - CONTEXT)):
-        for word in found:
-            for index in meant.get(word, ()):
-                kind = kinds()[index]
-                spans[index].append(_Span(end, begin + kind.near, word in kind.own))
-    return spans
+def _named(text: str, at: int, words: list[Word], wanted: Callable[[str], bool]) -> Iterator[Hit]:
+    """Yield what the number that begins at `at` is, by the words before it."""
+    low, high = bisect_left(words, (at - CONTEXT,)), bisect_left(words, (at,))
+    near = [word for word in words[low:high] if word[1] <= at]
+    for kind, place, own in _meant(tuple(word[2] for word in near)):
+        begin, end, _ = near[place]
+        if at - begin > kind.near or not wanted(kind.label):
+            continue
+        match = kind.pattern.match(text, at)
+        if match and kind.holds(match.group()) and not OTHER.search(text, end, at):
+            other_word = near[-1][0] >= end
+            score = _score(kind, own=own, other_word=other_word)
+            yield _hit(kind, match, score, "after its name")
 
 
-def _after_words(kind: Kind, text: str, start: int, spans: list[_Span]) -> Iterator[Hit]:
-    """Yield the numbers of one kind, each place tried once."""
-    done = start
-    for i, span in enumerate(spans):
-        following = spans[i + 1].first if i + 1 < len(spans) else len(text) + 1
-        # A number behind the next word is that word's, unless the next one is of the shared kind.
-        last = min(span.last, following - 1)
-        position = max(done, span.first)
-        while position <= last:
-            match = kind.pattern.search(text, position, last + LONGEST + 8)
-            if match is None or match.start() > last:
-                break
-            if kind.holds(match.group()) and not OTHER.search(text, span.first, match.start()):
-                own = span.own or _still_own(spans, i, match.start())
-                yield _hit(kind, match, _score(kind, own=own), "after its name")
-            position = match.start() + 1
-        done = max(done, last + 1)
+@lru_cache(maxsize=4096)
+def _meant(words: tuple[tuple[str, ...], ...]) -> tuple[tuple[Kind, int, bool], ...]:
+    """Each kind that is spoken of: which word is the nearest, and whether it is the kind's own."""
+    meant = _words()[1]
+    found: dict[int, tuple[int, bool]] = {}
+    for place, keys in enumerate(words):
+        for key in keys:
+            for index, own in meant.get(key, ()):
+                if own or not found.get(index, (0, False))[1]:
+                    found[index] = place, own
+    return tuple((kinds()[index], place, own) for index, (place, own) in found.items())
 
 
-def _still_own(spans: list[_Span], index: int, at: int) -> bool:
-    """Whether a word of its own, further back, also reaches the number."""
-    return any(s.own and s.last >= at for s in spans[max(0, index - 8) : index])
-
-
-def _score(kind: Kind, *, own: bool) -> float:
-    if own:
-        return 0.95 if kind.checked else 0.8
-    return 0.75 if kind.checked else 0.6
+def _score(kind: Kind, *, own: bool, other_word: bool) -> float:
+    """Less without check digits, for shared words, and when another word stands nearer."""
+    if kind.checked:
+        return 0.95 if own else 0.75
+    return (0.8 if own else 0.65) - 0.05 * kind.general - 0.1 * other_word
 
 
 def _hit(kind: Kind, match: re.Match[str], score: float, how: str) -> Hit:

@@ -16,11 +16,13 @@ _CARD = re.compile(
     r"[0-9]{13,19}"
     r"|[0-9]{4}([ .-])[0-9]{4}\1[0-9]{4}\1[0-9]{4}(?:\1[0-9]{3}(?![0-9]))?"
     r"|[0-9]{4}([ .-])[0-9]{6}\2[0-9]{4,5}"
-    r"|[0-9](?:[ -][0-9]){12,18}"
+    r"|(?<![0-9][ -])[0-9](?:[ -][0-9]){12,18}"
     r")(?![0-9A-Za-z])(?!\.[0-9])"
 )
 # Any grouping; only after a context word.
-_LOOSE_CARD = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])(?![.-][0-9])")
+_LOOSE_CARD = re.compile(
+    r"(?<![0-9A-Za-z])(?<![0-9][ .-])[0-9](?:[ .-]?[0-9]){12,18}(?![0-9A-Za-z])(?![.-][0-9])"
+)
 _IBAN = re.compile(r"(?<![0-9A-Za-z])([A-Za-z]{2})[0-9]{2}(?=[ -]?[0-9A-Za-z])")
 _SWIFT = re.compile(r"(?<![0-9A-Za-z])[A-Z]{6}[0-9A-Z]{2}(?:[0-9A-Z]{3})?(?![0-9A-Za-z])")
 _SWIFT_NAME = re.compile(
@@ -60,15 +62,20 @@ def _card(text: str, match: re.Match[str], *, weak: bool) -> Hit | None:
 
 
 @cache
-def _ranges(*, weak: bool) -> tuple[tuple[str, str, frozenset[int], str], ...]:
+def _ranges(first: str, size: int, *, weak: bool) -> tuple[tuple[str, str, str], ...]:
+    """Prefixes of the numbers of a length that begin with a digit."""
     card = table("personal")["card"]
     rows = card["issuers"] + (card["weak_issuers"] if weak else [])
-    return tuple((low, high, frozenset(lengths), name) for low, high, lengths, name in rows)
+    return tuple(
+        (low, high, name)
+        for low, high, lengths, name in rows
+        if size in lengths and low[0] <= first <= high[0]
+    )
 
 
 def _issuer(number: str, *, weak: bool) -> str | None:
-    for low, high, lengths, name in _ranges(weak=weak):
-        if low <= number[: len(low)] <= high and len(number) in lengths:
+    for low, high, name in _ranges(number[0], len(number), weak=weak):
+        if low <= number[: len(low)] <= high:
             return name
     return None
 

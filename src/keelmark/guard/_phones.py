@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cache
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata
 
-from keelmark.guard._patterns import OTHER, any_word, both_views, every, follows, lower, table
+from keelmark.guard._patterns import OTHER, any_word, both_views, every, lower, table
 from keelmark.guard.contract import Hit
 
 _INTERNATIONAL = re.compile(
     r"(?<![0-9A-Za-z+])\+[1-9](?:(?:[ .\-/]|[ ]?\((?=[0-9]{1,5}\))|\)[ -]?)?[0-9]){6,14}"
 )
 _NATIONAL = re.compile(
-    r"(?<![0-9A-Za-z+(])(?<![0-9][.,])\(?[0-9](?:(?:[ .\-/]|[ ]\(|\)[ -]?|-\()?[0-9]){6,14}"
+    r"(?<![0-9A-Za-z+(])(?<![0-9A-Za-z][/-])(?<![0-9][.,])"
+    r"\(?[0-9](?:(?:[ .\-/]|[ ]\(|\)[ -]?|-\()?[0-9]){6,14}"
     r"(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))(?![.-][0-9])"
 )
 _END = re.compile(r"(?<=[0-9])(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))")
+_WELL_GROUPED = re.compile(
+    r"\+[1-9][0-9]{0,2}(?=[ .(/-])(?=(?:[^0-9]{0,2}[0-9]){8})(?:[ .\-/()]{1,2}[0-9]{2,5}){2,5}"
+)
 _EXTENSION = re.compile(r"(?i)(?:,?[ ]?ext(?:ension)?\.?[ ]?|[ ]?x)[0-9]{1,6}(?![0-9A-Za-z])")
 _NORTH_AMERICAN = re.compile(
-    r"(?:1[-. ])?"
+    r"(?:(?:00)?1[-. ])?"
     r"(?:\([2-9][0-9]{2}\)[ ]?[2-9][0-9]{2}[-. ]|[2-9][0-9]{2}([-.])[2-9][0-9]{2}\1)[0-9]{4}"
 )
 # What people write after a number or right before one.
@@ -32,11 +37,11 @@ _RIGHT_BEFORE = re.compile(
     r"(?i)(?:(?<![a-z])(?:call|calling|dial|ring|phone|telephone|tel|fax|mobile|cell|whatsapp|sms"
     r"|handy|telefon|teléfono|téléphone|telefono|telefone)(?: number)?(?: is)?[.\"']{0,2}[ :]{1,4}"
     r"|(?<![a-z])(?:answer|answering|reach|reached|reachable|contact)"
-    r"(?: (?:me|us|him|her|them|you))? (?:at|on|under)[ :]{1,2})[+(]?\Z"
+    r"(?: (?:me|us|him|her|them|you))? (?:at|on|under)[ :]{1,2})(?=[(]?[0-9])"
 )
 _NO_PHONE = re.compile(
-    r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:19|20)?[0-9]{2}(?:\b.*)?"
-    r"|(?:19|20)[0-9]{2}([./-])[0-9]{1,2}\2[0-9]{1,2}(?:\b.*)?"
+    r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:19|20)?[0-9]{2}(?:[ ].*)?"
+    r"|(?:19|20)[0-9]{2}([./-])[0-9]{1,2}\2[0-9]{1,2}(?:[ ].*)?"
     r"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}"
 )
 _TYPES = (
@@ -56,14 +61,19 @@ def is_region(code: str) -> bool:
 def find_international(text: str, start: int) -> Iterator[Hit]:
     """Yield numbers with a plus sign and a country code; the longest that the plan allows."""
     for match in every(_INTERNATIONAL, text, start):
-        ends = [m.start() for m in _END.finditer(text, match.start() + 7, match.end() + 1)]
-        for end in reversed([e for e in ends if e <= match.end()]):
+        ends = [m.start() for m in _END.finditer(text, match.start() + 7, match.end() + 2)]
+        ends = [end for end in ends if end <= match.end()]
+        for end in reversed(ends):
             digits = re.sub("[^0-9]", "", text[match.start() : end])
             region = _region_of(digits)
             if region:
                 reason = f"international number, plan of {region}"
                 yield Hit("PHONE", 0.9, match.start(), _with_extension(text, end), reason)
                 break
+        else:
+            if ends and _WELL_GROUPED.fullmatch(text, match.start(), ends[-1]):
+                end = _with_extension(text, ends[-1])
+                yield Hit("PHONE", 0.6, match.start(), end, "number with a plus, in groups")
 
 
 def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[Hit]:
@@ -77,41 +87,54 @@ def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[H
         start: Hits start here or later.
         regions: Regions whose grouped numbers count without a context word.
     """
-    low = lower(text)
-    spoken_of = any(word in low for word in _WORDS)
+    named, close = _spoken_of(text, start)
     for match in every(_NATIONAL, text, start):
-        found = match.group()
-        if _NO_PHONE.fullmatch(found) or OTHER.search(
-            text, max(0, match.start() - 24), match.start()
-        ):
+        found, at = match.group(), match.start()
+        end = _with_extension(text, match.end())
+        near = bool(named) and _within(named, at)
+        said = at in close or ((near or not found.isdigit()) and _NOUNS_AFTER.match(text, end))
+        kind = _national(found, regions, near=near, said=bool(said))
+        if not kind or _NO_PHONE.fullmatch(found) or OTHER.search(text, max(0, at - 24), at):
             continue
-        near = spoken_of and follows(_CONTEXT, text, match.start(), 40)
-        kind = _national(text, match, regions, near=near)
-        if kind:
-            score, reason = kind
-            end = _with_extension(text, match.end())
-            yield Hit("PHONE", score, match.start(), end, reason)
+        yield Hit("PHONE", kind[0], at, end, kind[1])
+
+
+def _spoken_of(text: str, start: int) -> tuple[list[tuple[int, int]], set[int]]:
+    """Where context words stand, and where numbers begin that a verb or label stands right before.
+
+    Both from 48 characters before `start`.
+    """
+    low, begin = lower(text), max(0, start - 48)
+    if any(word in low for word in _WORDS):
+        named = [m.span() for m in every(_CONTEXT, text, begin)]
+    else:
+        named = []
+    close = {m.end() for m in _RIGHT_BEFORE.finditer(text, begin)}
+    return named, close
+
+
+def _within(named: list[tuple[int, int]], at: int) -> bool:
+    """Whether a word stands wholly in the 40 characters before."""
+    first, last = bisect_left(named, (at - 40,)), bisect_left(named, (at,))
+    return any(end <= at for _, end in named[first:last])
 
 
 def _national(
-    text: str, match: re.Match[str], regions: tuple[str, ...], *, near: bool
+    found: str, regions: tuple[str, ...], *, near: bool, said: bool
 ) -> tuple[float, str] | None:
-    found = match.group()
-    digits = re.sub("[^0-9]", "", found)
-    close = bool(
-        _RIGHT_BEFORE.search(text[max(0, match.start() - 32) : match.start()])
-        or _NOUNS_AFTER.match(text, match.end())
-    )
     grouped = found[0] in "0(" or not found.isdigit()
-    if near or close:
+    if near or said:
+        digits = re.sub("[^0-9]", "", found)
         region = _plan(digits, regions + DEFAULT_REGIONS)
         if region:
             return 0.85, f"national number after its name, plan of {region}"
-        if close and grouped and len(digits) <= 12:
-            return 0.6, "number after its name"
+        if said and grouped and len(digits) <= 12:
+            return 0.7, "number after its name"
     if _NORTH_AMERICAN.fullmatch(found):
         return 0.65, "number in North American groups"
-    region = _plan(digits, regions) if regions and grouped else None
+    if not (regions and grouped):
+        return None
+    region = _plan(re.sub("[^0-9]", "", found), regions)
     return (0.7, f"national number in groups, plan of {region}") if region else None
 
 

@@ -12,6 +12,7 @@ from keelmark.core.errors import UsageError
 from keelmark.guard._addresses import (
     AGE_BEGUN,
     BIRTH,
+    DATE_BEGUN,
     LETTERS,
     ends_in_month,
     find_ages,
@@ -49,7 +50,8 @@ _ADDRESS = re.compile(rf"(?<![{LETTERS}._%+'&@:/-])[{LETTERS}._%+'&@:/-]+\Z")
 # A run of numbers and capitals, and what may make it a telephone number with an extension.
 _GROUPS = re.compile(
     r"(?<![0-9A-Z ().+/年년月월日일-])[0-9A-Z ().+/年년月월日일-]+"
-    r"(?:,?[ ]?[-,(]?[ ]?[A-Za-z]{0,9}\.?(?:[ ]?[0-9]{0,6})?)\Z"
+    r"(?:,?[ ]?(?:[Xx]|[Ee][Xx][Tt][a-z]{0,6}\.?)[ ]?[0-9]{1,6})?"
+    r",?[ ]?[-,(]?[ ]?[A-Za-z]{0,9}\.?(?:[ ]?[0-9]{0,6})?\Z"
 )
 _FIRST_GROUP = re.compile(
     r"(?<![0-9A-Za-z])(?:[A-Z]{1,5}[ -]){0,2}[+(]*[0-9A-Z]*[0-9]"
@@ -126,6 +128,25 @@ class Detector(BaseDetector):
         Example("device 3c:22:fb:9a:10:7e", ("MAC_ADDRESS",), "hardware address"),
         Example("She was born on 12 March 1980.", ("DATE_OF_BIRTH",), "month in words"),
         Example("生年月日: 1985年3月2日", ("DATE_OF_BIRTH",), "Japanese"),
+        Example("SSN: 536-22-8726, licence: WDL 0012345", ("US_SSN",), "a licence of what?"),
+        Example("Driver's license number: D1234567", ("DRIVER_LICENSE",), "any country"),
+        Example('{"passport_number": "C01X00T47"}', ("PASSPORT",), "a key of JSON"),
+        Example("MRN 00482913, NPI 1234567893", ("MEDICAL_RECORD", "US_NPI"), "hospital"),
+        Example("Her Medicare number is 1EG4-TE5-MK73.", ("US_MBI",), "groups with letters"),
+        Example("Kennzeichen B-AB 1234, VIN 1M8GDM9AXKP042788", ("LICENSE_PLATE", "VIN"), "car"),
+        Example("Call (202) 555-0143 ext. 12 or 404-555-0199", ("PHONE", "PHONE"), "America"),
+        Example("020 7946 0018 (work)", ("PHONE",), "the word comes after"),
+        Example("BTC 1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", ("CRYPTO",), "Base58Check"),
+        Example("bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq", ("CRYPTO",), "Bech32"),
+        Example("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", ("CRYPTO",), "mixed case: ERC-55"),
+        Example("SWIFT code: DEUTDEFF500", ("SWIFT",), "bank code"),
+        Example("Account number 0012 3456 7890", ("ACCOUNT_NUMBER",), "in groups"),
+        Example("PESEL 44051401359, NIP 526-000-12-46", ("PL_PESEL", "PL_NIP"), "Poland"),
+        Example(
+            "আধার 2341 2341 2346, 身份证 11010519491231002X",
+            ("IN_AADHAAR", "CN_RESIDENT_ID"),
+            "other scripts",
+        ),
         Example("4-1-1-1-1-1-1-1-1-1-1-1-1-1-1-1", ("CARD",), "evasion: digit by digit"),
         Example("My number: 0 1 5 1 2 3 4 5 6 7 8 9", ("PHONE",), "evasion: digit by digit"),
         Example("The quick brown fox jumps over the lazy dog.", (), "clean"),
@@ -135,6 +156,8 @@ class Detector(BaseDetector):
         Example("id 123e4567-e89b-12d3-a456-426614174000", (), "look-alike: a UUID"),
         Example("ISBN 978-3-16-148410-0, order 1002003004", (), "look-alike: a book, an order"),
         Example("Meet at 52.520008, 13.404954 on 2024-05-06", (), "look-alike: a place, a date"),
+        Example("Order PO1234567 for part X12345, item 4123456789012", (), "look-alike: products"),
+        Example("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNb 0xdeadbeef", (), "look-alike: no checksum"),
         Example("3.14159265358979 * 2 + 4111 = 4117.28", (), "look-alike: arithmetic"),
         Example("logo@2x.png and git@github.com:acme/tool.git", (), "look-alike: at signs"),
     )
@@ -213,6 +236,8 @@ class Detector(BaseDetector):
             opened = min(opened, first.start())
         if "DATE" in self._wanted or BIRTH.search(text[-160:]):
             opened = min(opened, open_run(_DATE, text, start, 64))
+        if "DATE" in self._wanted:
+            opened = min(opened, open_run(DATE_BEGUN, text, start, 64))
         if "AGE" in self._wanted:
             opened = min(opened, open_run(AGE_BEGUN, text, start, 64))
         return opened
