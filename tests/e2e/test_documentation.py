@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import KEELMARK, Service
+from .conftest import KEELMARK, Service, with_model
 
 pytestmark = pytest.mark.engine
 
@@ -86,3 +86,22 @@ def test_the_readme(service, bundled_model, tmp_path):
     assert streamed.strip()
     check_shape("pass ...\nwrite to <EMAIL_1>", vetted)
     assert "LLM01" in (tmp_path / "owasp.html").read_text(encoding="utf-8")
+
+
+def test_a_policy_in_shadow_then_enforced(bundled_model, tmp_path):
+    found = blocks("docs/tutorials/shadow-then-enforce.md")
+    folder, data = tmp_path / "own", tmp_path / "data"
+    folder.mkdir()
+    with_model(data, bundled_model)
+    (folder / "my-policy.yaml").write_text(found[0][1].split("END'\n")[1].split("END\n")[0])
+    service = Service(data, "--policy", folder / "my-policy.yaml").wait()
+    try:
+        typed = [block for block in found if block[0] == "console"]
+        printed, said = iter(follow(typed, service, folder)), ""
+    finally:
+        service.stop()
+    for language, text in found:
+        if language == "text":
+            check_shape(text, said)
+        elif language == "console":
+            said = next(printed)

@@ -3,7 +3,9 @@
 import asyncio
 import io
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -179,3 +181,11 @@ def test_mistakes_point_at_the_file_they_are_in(folder, capsys, text, said):
     (folder / "x.yaml").write_text(text)
     assert run(["policy", "check", "x.yaml"]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_the_how_to_is_right(folder, capsys):
+    page = Path(__file__).parents[3] / "docs/how-to/change-the-policy.md"
+    policy, exceptions, tests = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    (folder / "my-policy.yaml").write_text(policy + exceptions.replace("2027", "2999"))
+    (folder / "my-policy.test.yaml").write_text(tests)
+    assert run(["policy", "test", "my-policy.yaml"]) == 0, capsys.readouterr().out
