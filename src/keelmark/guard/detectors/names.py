@@ -1,0 +1,215 @@
+"""Names of people, places and organisations, and postal addresses, found by a small model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, NamedTuple
+
+from keelmark.core.errors import UsageError
+from keelmark.guard import _names
+from keelmark.guard._names import REACH, Token, judge, may_be_name, near, word
+from keelmark.guard._patterns import AllowConfig, Allowed
+from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Example, Hit
+
+LEAST = 0.5
+"""How sure the model must be of a word, at least; what a rule asks for if it does not say."""
+
+_LINK = 24  # how far apart two words of one name may begin
+_SPAN = 44  # how far from a name's begin its last word may begin; longer runs fall apart
+_GAP = 10  # longest gap between two words of a name
+_SMALL = "de|la|le|el|del|der|den|des|di|da|do|dos|du|van|of"
+_BETWEEN = re.compile(rf"[ ]{{0,2}}(?:[.'&/-][ ]{{0,2}})?(?:(?:{_SMALL}|von|zu|the|y|e)[ ]){{0,2}}")
+_BETWEEN_PARTS = re.compile(rf"[\s,.;>|#º°/'&-]{{0,6}}(?:(?:{_SMALL}|bis|and)[ ]){{0,2}}")
+_POSTAL = {"ADDRESS", "LOCATION"}
+_WORD, _ANCHOR = 1, 2
+_DIGIT = re.compile(r"\d")
+_LETTERS = re.compile(r"[^\W\d_]{2}")
+
+
+class Settings(AllowConfig, frozen=True, forbid_unknown_fields=True):
+    """Settings of the names detector.
+
+    Attributes:
+        labels: Labels to look for; empty means all.
+    """
+
+    labels: tuple[str, ...] = ()
+
+
+class Judged(NamedTuple):
+    """A name, or a word of one.
+
+    Attributes:
+        start: Where it begins.
+        end: Where it ends.
+        label: What it is.
+        score: How sure the model is of the surest word.
+        proof: What is there of what makes a name whole: _WORD, _ANCHOR.
+    """
+
+    start: int
+    end: int
+    label: str
+    score: float
+    proof: int
+
+
+class Detector(BaseDetector):
+    """People, places, organisations and postal addresses.
+
+    Not part of the `default` policy, since names are no secret in most conversations. Switch it on
+    with a rule: `{id: names, detector: names, action: mask, labels: [PERSON, ADDRESS]}`.
+    """
+
+    title = "Names of people, places and organisations; postal addresses"
+    version = "1"
+    labels: ClassVar[tuple[str, ...]] = ("PERSON", "LOCATION", "ORGANISATION", "ADDRESS")
+    tags = ("owasp:llm02",)
+    languages = ("en", "de", "fr", "es", "it", "nl")
+    points: ClassVar[Mapping[str, float]] = {"balanced": LEAST, "strict": 0.8}
+    tier = 2
+    Config = Settings
+    config: Settings
+
+    examples = (
+        Example("I spoke to Mary Johnson in Boston.", ("PERSON", "LOCATION"), "two names"),
+        Example("my name is natasha higuchi", ("PERSON",), "evasion: small letters"),
+        Example("Please call Mr. O'Connor or Anne-Marie.", ("PERSON", "PERSON"), "signs within"),
+        Example("He joined Deutsche Bank last year.", ("ORGANISATION",), "a company"),
+        Example("Ship to 42 Maple Street, Apt 7, Springfield.", ("ADDRESS",), "on one line"),
+        Example("Ich wohne in der Goethestraße 17, 50667 Köln.", ("ADDRESS",), "German form"),
+        Example("Le colis part pour 12 rue de la Paix, 75002 Paris.", ("ADDRESS",), "French form"),
+        Example("Vivo en la Calle Mayor 5, 28013 Madrid.", ("ADDRESS",), "Spanish form"),
+        Example("Abito in via Garibaldi 23, 20121 Milano.", ("ADDRESS",), "Italian form"),
+        Example(
+            "Hij woont aan de Prinsengracht 263, 1016 GV Amsterdam.", ("ADDRESS",), "Dutch form"
+        ),
+        Example("The quick brown fox jumps over the lazy dog.", (), "clean"),
+        Example("Press the start button and wait for 3 minutes.", (), "clean: a number"),
+        Example("Will you mark the page in may?", (), "look-alike: words that are also names"),
+        Example('{"product_id": 3074185296, "ts": 1755302400}', (), "look-alike: ids"),
+        Example("Upgrade to version 1.2.3.4 on S3, EKS and C4.", (), "look-alike: services"),
+        Example("git revert a94a8fe5ccb19ba61c4c0873d391e987982fbbd3", (), "look-alike: a commit"),
+        Example("mail john.smith@example.org or @smith", (), "look-alike: addresses of machines"),
+    )
+
+    def __init__(self, config: Settings | None = None) -> None:
+        super().__init__(config)
+        unknown = [label for label in self.config.labels if label not in type(self).labels]
+        if unknown:
+            raise UsageError(
+                f"names: there is no label {unknown[0]!r}; choose from {', '.join(self.labels)}."
+            )
+        self._wanted = frozenset(self.config.labels or type(self).labels)
+        self._allowed = Allowed(self.config)
+
+    def find(self, text: str, start: int = 0) -> Iterable[Hit]:
+        """See BaseDetector."""
+        hits = [
+            Hit(label, score, begin, end, "words that read like a name of this kind")
+            for begin, end, label, score, proof in _spans(text, _judged(text, start))
+            if begin >= start and label in self._wanted and proof == _WORD | _ANCHOR
+        ]
+        return self._allowed.drop(hits, text)
+
+    def quiet(self, text: str, start: int) -> bool:
+        """See BaseDetector: everyday words in small letters, and no number near."""
+        seen = [word(token.text) for token in _names.tokens(text, start)]
+        if any(one.able == 1 for one in seen):
+            return False
+        return not any(one.able == 2 for one in seen) or not _DIGIT.search(
+            text, max(0, start - 2 * REACH)
+        )
+
+    def open_from(self, text: str, start: int = 0) -> int:
+        """Return where the last name begins that may go on, or the last word that may be one."""
+        row = list(_names.tokens(text, max(0, start - LOOK_BEHIND)))
+        seen = [word(token.text) for token in row]
+        edge = len(text)
+        first = len(row)  # the first token of which the surroundings are not all there
+        whole = len(row) - (bool(row) and row[-1].end == edge)
+        while first and not (
+            first + 2 < whole or edge - row[first - 1].end > REACH + _names.LONGEST
+        ):
+            first -= 1
+        opened = edge
+        for index in range(first, len(row)):
+            growing = row[index].end == edge
+            if row[index].start >= start and (
+                growing or may_be_name(text, row[index], near(row, seen, index))
+            ):
+                opened = row[index].start
+                break
+        spans = _spans(text, _judge_all(text, row, seen, start, first))
+        if spans and opened - spans[-1].end <= _GAP:
+            opened = min(opened, max(start, spans[-1].start))
+        return opened
+
+
+def _judged(text: str, start: int) -> list[Judged]:
+    """Judge the words from `start` on, and those before it that a name may have begun with."""
+    row = list(_names.tokens(text, max(0, start - LOOK_BEHIND)))
+    seen = [word(token.text) for token in row]
+    return _judge_all(text, row, seen, start, len(row))
+
+
+def _judge_all(
+    text: str, row: list[Token], seen: list[_names.Word], start: int, stop: int
+) -> list[Judged]:
+    least = start - _SPAN - _LINK - 2
+    if not any(one.able and token.start >= start for token, one in zip(row, seen, strict=True)):
+        return []
+    out: list[Judged] = []
+    for index in range(stop):
+        if seen[index].able and row[index].start >= least:
+            label, score = judge(text, row, seen, index)
+            if label and score >= LEAST:
+                begin, end, found = row[index]
+                out.append(Judged(begin, end, label, score, _proof(found, label)))
+    return out
+
+
+def _spans(text: str, parts: Iterable[Judged]) -> list[Judged]:
+    """Join the words of a name.
+
+    A run that goes on for more than _SPAN characters falls apart into its words from there on:
+    so it can be known from a bounded piece of text where a name begins.
+    """
+    spans: list[Judged] = []
+    last: Judged | None = None
+    head = 0
+    for part in parts:
+        joined = last is not None and _belong(text, last, part)
+        if not joined:
+            head = part.start
+        if joined and part.start - head <= _SPAN:
+            before = spans[-1]
+            spans[-1] = before._replace(
+                end=part.end,
+                label="ADDRESS" if part.label == "ADDRESS" else before.label,
+                score=max(before.score, part.score),
+                proof=before.proof | part.proof,
+            )
+        else:
+            spans.append(part._replace(proof=_WORD | _ANCHOR) if joined else part)
+        last = part
+    return spans
+
+
+def _proof(found: str, label: str) -> int:
+    """What a word has of what makes a name whole.
+
+    No name is only a number or a letter, and no address is without a number or a word for a street.
+    """
+    anchor = label != "ADDRESS" or found.isdigit() or word(found).kinds & _names.STREET
+    return (_WORD if _LETTERS.search(found) else 0) | (_ANCHOR if anchor else 0)
+
+
+def _belong(text: str, last: Judged, part: Judged) -> bool:
+    """Whether two words that follow each other are of one name; a town belongs to its street."""
+    labels = {last.label, part.label}
+    if part.start - last.start > _LINK or not (len(labels) == 1 or labels == _POSTAL):
+        return False
+    gap = _BETWEEN_PARTS if "ADDRESS" in labels else _BETWEEN
+    return part.start - last.end <= _GAP and bool(gap.fullmatch(text, last.end, part.start))
