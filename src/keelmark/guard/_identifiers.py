@@ -21,6 +21,11 @@ _BEGIN = re.compile(
     r"(?=[A-Za-z]{0,10}-?[0-9]|[A-Z]{1,5}[ -]?(?:[A-Z]{1,5}[ -]?)?[0-9]"
     r"|[A-Za-z]{1,5}-[A-Za-z]{1,5}-?[0-9])[0-9A-Za-z]"
 )
+# How telling shapes begin: an early no saves trying them all.
+_TELLING_START = (
+    r"(?=[A-Za-z][A-Za-z9]{0,8}[- ]?[0-9]|[0-9]{2}(?! )"
+    r"|[0-9](?:[A-Za-z]|[-.][0-9]{3}|[ ][0-9]{2}[ ]))"
+)
 _SEPARATED = str.maketrans("", "", " _-")
 _LETTER = re.compile(r"[^\W\d_]\Z")
 
@@ -169,7 +174,7 @@ def _words() -> tuple[Words, dict[str, tuple[tuple[int, bool], ...]]]:
 @cache
 def _plain() -> tuple[re.Pattern[str], tuple[Kind, ...]]:
     telling = "|".join(_either_case(row["plain"]) for row in rows() if "plain" in row)
-    pattern = re.compile(f"{_BEFORE}(?=[A-Za-z9]{{0,8}}[- ]?[0-9])(?:{telling}){_AFTER}")
+    pattern = re.compile(f"{_BEFORE}{_TELLING_START}(?:{telling}){_AFTER}")
     return pattern, tuple(kind for kind in kinds() if kind.plain)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata
 
@@ -16,8 +16,10 @@ _INTERNATIONAL = re.compile(
     r"(?<![0-9A-Za-z+])\+[1-9](?:(?:[ .\-/]|[ ]?\((?=[0-9]{1,5}\))|\)[ -]?)?[0-9]){6,14}"
 )
 _NATIONAL = re.compile(
-    r"(?<![0-9A-Za-z+(])(?<![0-9A-Za-z][/-])(?<![0-9][.,])"
-    r"\(?[0-9](?:(?:[ .\-/]|[ ]\(|\)[ -]?|-\()?[0-9]){6,14}"
+    r"[(0-9](?<![0-9A-Za-z+(].)(?<![0-9A-Za-z][/-].)(?<![0-9][.,].)"
+    # Not in the middle of a row of small groups.
+    r"(?:(?<![0-9] .)|(?!(?<=[0-9])[ .\-/]|(?<=[1-9])[0-9][ .\-/]))"
+    r"(?:(?<=[(])[0-9]|(?<=[0-9]))(?:(?:[ .\-/]|[ ]\(|\)[ -]?|-\()?[0-9]){6,14}"
     r"(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))(?![.-][0-9])"
 )
 _END = re.compile(r"(?<=[0-9])(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))")
@@ -39,6 +41,10 @@ _RIGHT_BEFORE = re.compile(
     r"|(?<![a-z])(?:answer|answering|reach|reached|reachable|contact)"
     r"(?: (?:me|us|him|her|them|you))? (?:at|on|under)[ :]{1,2})(?=[(]?[0-9])"
 )
+_SAID_BEFORE = (
+    "call", "dial", "ring", "phone", "tel", "fax", "mobile", "cell", "whatsapp", "sms", "handy",
+    "tél", "answer", "reach", "contact",
+)  # fmt: skip
 _NO_PHONE = re.compile(
     r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:19|20)?[0-9]{2}(?:[ ].*)?"
     r"|(?:19|20)[0-9]{2}([./-])[0-9]{1,2}\2[0-9]{1,2}(?:[ ].*)?"
@@ -109,7 +115,9 @@ def _spoken_of(text: str, start: int) -> tuple[list[tuple[int, int]], set[int]]:
         named = [m.span() for m in every(_CONTEXT, text, begin)]
     else:
         named = []
-    close = {m.end() for m in _RIGHT_BEFORE.finditer(text, begin)}
+    close: set[int] = set()
+    if any(word in low for word in _SAID_BEFORE):
+        close = {m.end() for m in _RIGHT_BEFORE.finditer(text, begin)}
     return named, close
 
 
@@ -157,6 +165,7 @@ def _region_of(digits: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def _plan(digits: str, regions: tuple[str, ...]) -> str | None:
     if digits.startswith("00"):
         return _region_of(digits[2:]) if len(digits) > 9 else None
