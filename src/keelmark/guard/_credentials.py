@@ -22,8 +22,10 @@ LONGEST = 6_200
 REACH = 64
 """How far from its issuer's name a value may begin."""
 
-WIDEST = 320
-"""Longest match, characters, of a format that is not announced by its own beginning."""
+WIDEST = 230
+"""Longest match, characters, of a format that only its issuer's name announces."""
+
+_JUDGED = 96  # characters of a secret that are looked at for being made up
 
 _MADE_UP = (
     r"x{4,}|\*{3,}|\.{3,}|…|<[^>]*>|\$\{|\{\{|\byour|[_-]here\b|change[_-]?(?:me|it)|placeholder"
@@ -64,7 +66,7 @@ class Format(NamedTuple):
     label: str
     name: str
     has: tuple[str, ...]
-    back: int
+    back: tuple[int, ...]
     after: tuple[str, ...]
     pattern: str
     check: str
@@ -79,6 +81,8 @@ def formats() -> tuple[Format, ...]:
 
 
 def _format(order: int, row: dict[str, Any]) -> Format:
+    back = row.get("back", 0)
+    head = "" if row.get("joined") else "(?<![A-Za-z0-9])"
     tail = "" if row.get("open_end") else "(?![A-Za-z0-9])"
     body = f"(?:{row['pattern']})" if "(?P<secret>" in row["pattern"] else (
         f"(?P<secret>{row['pattern']})")  # fmt: skip
@@ -87,9 +91,9 @@ def _format(order: int, row: dict[str, Any]) -> Format:
         row["label"],
         row["name"],
         tuple(row.get("has", ())),
-        row.get("back", 0),
+        (back,) if isinstance(back, int) else tuple(back),
         tuple(row.get("after", ())),
-        f"(?<![A-Za-z0-9]){body}{tail}",
+        f"{head}{body}{tail}",
         row.get("check", ""),
         row.get("entropy", 2.5),
         row.get("score", 0.8 if "after" in row else 0.95),
@@ -151,27 +155,10 @@ def find_formats(text: str, low: str, start: int, labels: frozenset[str]) -> Ite
         for row in rows[word]:
             if row.after:
                 yield from _named(row, text, low, at, start)
-            elif row.back:
-                yield from _around(row, text, at, start)
-            else:
-                yield from _here(row, text, at, start)
-
-
-def _here(row: Format, text: str, at: int, start: int) -> Iterator[Candidate]:
-    """The format may begin here."""
-    if match := _compiled(row.pattern).match(text, at):
-        yield from _candidate(row, match, start)
-
-
-def _around(row: Format, text: str, at: int, start: int) -> Iterator[Candidate]:
-    """The format may begin a little before."""
-    pattern = _compiled(row.pattern)
-    index = max(0, at - row.back)
-    while index <= at and (match := pattern.search(text, index, at + WIDEST)):
-        if match.start() > at:
-            return
-        yield from _candidate(row, match, start)
-        index = match.start() + 1
+                continue
+            for back in row.back:
+                if at >= back and (match := _compiled(row.pattern).match(text, at - back)):
+                    yield from _candidate(row, match, start)
 
 
 def _named(row: Format, text: str, low: str, at: int, start: int) -> Iterator[Candidate]:
@@ -180,11 +167,12 @@ def _named(row: Format, text: str, low: str, at: int, start: int) -> Iterator[Ca
     if not word or (at and low[at - 1].isalpha()):
         return
     begin = at + len(word)
-    match = _compiled(row.pattern).search(text, begin, begin + REACH + WIDEST)
-    if match and match.start("secret") <= begin + REACH and _KEYISH.search(
-        low, at, match.start("secret")
-    ):  # fmt: skip
-        yield from _candidate(row, match, start)
+    keyish = _KEYISH.search(low, at, begin + REACH)
+    if not keyish:
+        return
+    value = _compiled(row.pattern).search(text, begin, begin + REACH + WIDEST)
+    if value and keyish.end() <= value.start("secret") <= begin + REACH:
+        yield from _candidate(row, value, start)
 
 
 def _candidate(row: Format, match: re.Match[str], start: int) -> Iterator[Candidate]:
@@ -195,7 +183,10 @@ def _candidate(row: Format, match: re.Match[str], start: int) -> Iterator[Candid
 
 
 def _decided(row: Format, found: str, begin: int) -> Hit | None:
-    if entropy(found[:256]) < row.entropy or _EXAMPLE.search(found[:256]):
+    judged = found[:_JUDGED]
+    if len(set(judged)) < 2**row.entropy or entropy(judged) < row.entropy:
+        return None
+    if _EXAMPLE.search(judged):
         return None
     score = PROOFS[row.check](found, row.score)
     if not score:

@@ -25,9 +25,9 @@ _FINISH = re.compile(
     rf"{_BREAK}{{0,6}}+(?:----(?:-END| END) [A-Z0-9 ]{{1,50}}?(?:-| )----"
     r"|Private-MAC: [0-9a-f]{40,64})"
 )
-_MARK = re.compile("----(?:-BEGIN| BEGIN) |Private-Lines: ")
+_MARK = re.compile(r"----(?:-BEGIN| BEGIN) |Private-Lines: |---- (?:B(?:E(?:G(?:IN?)?)?)?)?\Z")
 _OPEN_HEAD = re.compile(
-    r"(?:----(?:-BEGIN| BEGIN) [A-Z0-9 ]{0,50}-{0,5}|Private-Lines: [0-9]{0,4})\Z"
+    r"(?:----(?:-BEGIN| BEGIN) [A-Z0-9 ]{0,50}-{0,5}|---- [BEGIN]{0,5}|Private-Lines: [0-9]{0,4})\Z"
 )
 _OPEN_TAIL = re.compile(
     r"(?:\s|\\[nrt]?){0,7}(?:[A-Za-z0-9+/=]{0,63}(?:\s|\\[nrt]?){0,7}"

@@ -21,7 +21,8 @@ _NAMED = re.compile(
     r"(?P<escape>\\)?(?P<quote>[\"'`])?"
 )
 _LOGIN = re.compile(
-    r"(?:(?:curl[^\n]{0,50} -u|--user|sshpass -p)(?:=| {1,3})|mysql[^\n]{0,50} -p)(?P<quote>[\"'])?"
+    r"(?:(?:curl[^\n]{0,50}? -u|--user|sshpass -p)(?:=| {1,3})|mysql[^\n]{0,50}? -p)"
+    r"(?P<quote>[\"'])?"
     r"(?:[^\s:\"']{1,30}:)?"
 )
 _BARE = re.compile(r"[!#-&*-+\--:=?-Z^_a-z|~\\/]{4,512}")
@@ -36,6 +37,7 @@ _IDENTIFIER = re.compile(r"[A-Z]?[A-Za-z_]{3,}[0-9]{1,2}[A-Za-z_]*[a-z_]{3}[A-Za
 _SHORT_HEX = re.compile(r"[0-9a-f]{,19}\Z", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 _LETTER, _DIGIT = re.compile("[A-Za-z]"), re.compile("[0-9]")
+_SPACE = re.compile(r"\s")
 _ODD = re.compile("[^A-Za-z0-9_. /-]")
 _PARTS = re.compile("[-_./:=+]")
 
@@ -86,12 +88,13 @@ def _value(text: str, begin: int, quote: str | None, *, escaped: bool) -> str:
     if quote and (quoted := (_ESCAPED if escaped else _PLAIN)[quote].match(text, begin)):
         return quoted.group()
     bare = _BARE.match(text, begin)
-    found = bare.group() if bare else ""
-    return found if quote else found.rstrip(".,;:!?\\")
+    return bare.group().rstrip(".,;:!?\\") if bare else ""
 
 
 def _is_password(found: str, *, loose: bool) -> bool:
-    if len(found) < 6 or PLACEHOLDER.search(found) or _CODE.match(found) or " " in found:
+    if len(set(found)) < 4 or len(found) < 6 or _SPACE.search(found):
+        return False
+    if _CODE.match(found) or PLACEHOLDER.search(found):
         return False
     letters, digits = _LETTER.search(found), _DIGIT.search(found)
     if loose:
@@ -100,7 +103,9 @@ def _is_password(found: str, *, loose: bool) -> bool:
 
 
 def _is_key(found: str, *, loose: bool) -> bool:
-    if len(found) < 16 or PLACEHOLDER.search(found) or " " in found or not loose:
+    if len(set(found)) < 10 or len(found) < 16 or _SPACE.search(found) or not loose:
+        return False
+    if PLACEHOLDER.search(found):
         return False
     if _UUID.match(found):
         return True

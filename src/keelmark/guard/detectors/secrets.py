@@ -12,13 +12,15 @@ from keelmark.guard._credentials import LONGEST, Candidate, find_formats, format
 from keelmark.guard._key_blocks import find_private_keys, open_block
 from keelmark.guard._named_values import find_named, open_quote
 from keelmark.guard._patterns import CONTEXT, AllowConfig, Allowed, lower, open_run
-from keelmark.guard.contract import BaseDetector, Example, Hit
+from keelmark.guard.contract import BaseDetector, Example, Hit, last_token
 
 _LONG = re.compile(r"[!-~]{16}|://|(?i:asic) [!-~]{8}")
 _TOKEN = re.compile(r"(?<![!-~])[!-~]+\Z")
 # A hit has a digit in it, or a mark that does not just end a clause, or is long, or belongs to
 # a block or an option.
-_STIR = re.compile(r"[0-9]|[^A-Za-z0-9_.,;:!?\\ /\s-]|[,;:!?\\](?=\S)|[!-~]{16}|\s-|----")
+_STIR = re.compile(
+    r"[0-9]|[^A-Za-z0-9_.,;:!?\\ /\s-]|[,;:!?\\](?=\S)|[!-~]{16}|\s-|----|Private-Lines"
+)
 
 
 class Settings(AllowConfig, frozen=True, forbid_unknown_fields=True):
@@ -123,8 +125,11 @@ class Detector(BaseDetector):
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the last word, an unfinished key block or an unfinished quotation begins."""
-        opened = open_run(_TOKEN, text, start, 2 * LONGEST)
-        return min(opened, open_block(text, start), open_quote(text, start))
+        opened = min(open_block(text, start), open_quote(text, start))
+        if opened < len(text):
+            # A hit that holds this place, but no white space, may be cut short by what begins here.
+            opened = last_token(text[:opened], max(start, opened - LONGEST))
+        return min(opened, open_run(_TOKEN, text, start, 2 * LONGEST))
 
 
 def _same(hit: Hit) -> Hit:

@@ -44,6 +44,82 @@ PIECES = [
 ]
 
 
+SECRET_PIECES = [
+    *(
+        "password",
+        "Password: ",
+        "passwd=",
+        "api_key",
+        "token: ",
+        "secret => ",
+        "'pwd': ",
+        '"key": ',
+    ),
+    *(
+        '\\"',
+        "\\'",
+        "\\",
+        "\\n",
+        "\\\\",
+        '"',
+        "'",
+        "`",
+        ": |\n  ",
+        ": >-\n",
+        "=",
+        " is ",
+        ":=",
+        "]",
+    ),
+    *(
+        "--password ",
+        "--token ",
+        "--user ",
+        "curl -u a:",
+        "sshpass -p ",
+        "mysql -p",
+        " -",
+        "export ",
+    ),
+    *("----", "-----BEGIN ", "RSA PRIVATE KEY-----", "PRIVATE KEY-----\n", "-----END ", "----\n"),
+    *("---- BEGIN SSH2 PRIVATE KEY ----", "Private-Lines: 1\n", "Private-MAC: ", "Comment: x\n"),
+    *(
+        "Qa1" * 12,
+        "Zm9v" * 16 + "\n",
+        "0a1b2c3d" * 4,
+        "a" * 15,
+        "a" * 64,
+        "hunter2!",
+        "hunter",
+        "aB3$",
+    ),
+    *(
+        "://",
+        "https://",
+        "u:p@",
+        "user:Pa55word@host",
+        "?sig=",
+        "&token=",
+        "%3D",
+        "@sentry",
+        "jdbc:a://",
+    ),
+    *("AKIAIOSFODNN7EXAMPLE", "sk-", "ghp_", "xoxb-1234567890", "eyJhbGciOiJub25lIn0.", "datadog"),
+    *("azure key ", "AZURE_KEY=", "basic ", "Bearer ", "SSWS 00", "+ASt", "AIoT", "hf_", "$2b$12$"),
+    *(
+        "123e4567-e89b-12d3-a456-426614174000",
+        "xxxx",
+        "your-",
+        "<key>",
+        "${X}",
+        "...",
+        "{",
+        "}",
+        "\r\n",
+    ),
+]
+
+
 def _before(hits: Iterable[Hit], limit: int) -> list[Hit]:
     return [hit for hit in hits if hit.start < limit]
 
@@ -123,6 +199,27 @@ def test_mixtures(name: str, text: str, data: st.DataObject) -> None:
     places = data.draw(st.lists(st.integers(0, len(text)), max_size=8))
     _check_splits(DETECTORS[name], text, places)
     _check_starts(DETECTORS[name], text, places)
+
+
+_secret_texts = st.lists(
+    st.one_of(
+        st.sampled_from(SECRET_PIECES),
+        st.sampled_from(SECRET_PIECES),
+        st.sampled_from([e.text for e in DETECTORS["secrets"].examples]).flatmap(
+            lambda t: st.integers(0, len(t)).map(lambda cut: t[cut:])
+        ),
+        st.text(" \n\\\"':=-_/@aA1+.|", max_size=5),
+    ),
+    max_size=9,
+).map("".join)
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=_secret_texts, data=st.data())
+def test_mixtures_of_what_secrets_are_made_of(text: str, data: st.DataObject) -> None:
+    places = data.draw(st.lists(st.integers(0, len(text)), max_size=12))
+    _check_splits(DETECTORS["secrets"], text, places)
+    _check_starts(DETECTORS["secrets"], text, places)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
