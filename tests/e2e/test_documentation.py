@@ -41,7 +41,7 @@ def follow(found: list[tuple[str, str]], service: Service, folder: Path) -> list
         capture_output=True,
         text=True,
         check=False,
-        timeout=90,
+        timeout=180,
         env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "KEELMARK_DATA": str(service.data)},
         stdin=subprocess.DEVNULL,
     )
