@@ -25,6 +25,7 @@ REACH = 64
 WIDEST = 230
 """Longest match, characters, of a format that only its issuer's name announces."""
 
+_WORDY = 24  # longer secrets are no words that stand for one
 _JUDGED = 96  # characters of a secret that are looked at for being made up
 
 _MADE_UP = (
@@ -149,10 +150,9 @@ def find_formats(text: str, low: str, start: int, labels: frozenset[str]) -> Ite
         labels: The labels that are wanted.
     """
     pattern, rows = _announced(labels)
-    for match in pattern.finditer(low, max(0, start - CONTEXT)):
-        at = match.start()
-        word = match.group(1)
-        for row in rows[word]:
+    for place in pattern.finditer(low, max(0, start - CONTEXT)):
+        at = place.start()
+        for row in rows[place.group(1)]:
             if row.after:
                 yield from _named(row, text, low, at, start)
                 continue
@@ -186,7 +186,7 @@ def _decided(row: Format, found: str, begin: int) -> Hit | None:
     judged = found[:_JUDGED]
     if len(set(judged)) < 2**row.entropy or entropy(judged) < row.entropy:
         return None
-    if _EXAMPLE.search(judged):
+    if (_EXAMPLE if len(found) > _WORDY else PLACEHOLDER).search(judged):
         return None
     score = PROOFS[row.check](found, row.score)
     if not score:
