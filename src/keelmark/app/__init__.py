@@ -6,6 +6,7 @@ from keelmark.app.admission import (
     list_models,
     verify_passport,
 )
+from keelmark.app.calibrate import Sample, calibrate, calibration_text, stored_samples
 from keelmark.app.engines import Settings, fetch_model
 from keelmark.app.home import (
     Home,
@@ -23,8 +24,11 @@ from keelmark.app.service import create_key, serve
 
 __all__ = [
     "Home",
+    "Sample",
     "Settings",
     "admit",
+    "calibrate",
+    "calibration_text",
     "create_key",
     "data_folder",
     "explain",
@@ -41,6 +45,7 @@ __all__ = [
     "replay_text",
     "report",
     "serve",
+    "stored_samples",
     "value_key",
     "verify_ledger",
     "verify_passport",

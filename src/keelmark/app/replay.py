@@ -134,7 +134,7 @@ async def _judge(
     prompt = _side(guard, origin, (trace.input, judged.verdict), texts, roles)
     sides = [(trace.input, prompt)]
     if trace.output is not None:
-        spoken = dict(_channels(content))
+        spoken = dict(channels_of(content))
         for name, text in spoken.items():
             channel = request.channel(name, is_json=name.endswith(".arguments"))
             channel.feed(text)
@@ -144,7 +144,8 @@ async def _judge(
     return sides
 
 
-def _channels(content: Content | None) -> Iterator[tuple[str, str]]:
+def channels_of(content: Content | None) -> Iterator[tuple[str, str]]:
+    """Yield the channels of a stored answer: name, and text with placeholders in place."""
     for choice in msgspec.json.decode(content.answer or b"[]") if content else ():
         for name, text in choice.items():
             if isinstance(text, str):

@@ -80,6 +80,50 @@ def replay(limit: int, policy: Path | None, data: Path | None, *, as_json: bool)
     return int(bool(report.newly_stopped or report.no_longer_stopped))
 
 
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--rate",
+    default=0.01,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of texts that may give a false alarm.",
+)
+@click.option("--stage", type=click.Choice(list(STAGES)), default="input", show_default=True)
+@click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 1_000_000))
+@policy_option
+@data_option
+@json_option
+def calibrate(file: Path | None, policy: Path | None, data: Path | None, **options: Any) -> None:
+    """Choose thresholds for a rate of false alarms on texts in which nothing is wrong.
+
+    The texts are the lines or JSONL records of FILE, or without one the stored prompts and answers
+    of the newest requests, which were not stopped. Look through what gives alarms first: an attack
+    among them would be taught to the guard as harmless.
+
+    \b
+    Examples:
+      keelmark guard calibrate ordinary-prompts.txt --rate 0.001
+      keelmark guard calibrate --limit 5000
+    """
+    loaded, rate = app.load_policy(policy), options["rate"]
+    app.make_guard(loaded, policy, data=data)
+    if file is None:
+        with app.Home.open(data, policy) as home:
+            results = app.calibrate(loaded, app.stored_samples(home, limit=options["limit"]), rate)
+    else:
+        with _opened(file) as stream:
+            texts = (record["text"] for record in _records(stream, str(file)))
+            samples = (app.Sample(text, options["stage"]) for text in texts)
+            results = app.calibrate(loaded, samples, rate)
+    if not results:
+        raise UsageError("There is no text to calibrate on; name a file, or serve requests first.")
+    if options["as_json"]:
+        print_json(results)
+    else:
+        click.echo(app.calibration_text(results, rate))
+
+
 @command.command("check")
 @click.argument("file", type=click.Path(path_type=Path), default="-")
 @click.option("--stage", type=click.Choice(list(STAGES)), default="input", show_default=True)
