@@ -14,6 +14,7 @@ import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from random import Random
 
@@ -29,6 +30,7 @@ from keelmark.guard.normalise import fold
 EPOCHS = 4
 MARGIN = 40
 HIDDEN = 0.12  # how often the word itself is hidden, so that its surroundings must do
+SCALE = 25  # units of the margin that multiply the odds by e, chosen on the held-out texts
 SIZE = 1 << names.BITS
 
 Sample = tuple["array[int]", int]
@@ -46,7 +48,7 @@ def pack(model: names.Model) -> bytes:
             struct.pack(f"<{len(words)}H", *(model.lexicon[w] for w in words)),
             struct.pack(f"<{len(common)}I", *common),
             struct.pack(f"<{len(never)}I", *never),
-            *(lane.tobytes() for lane in model.lanes),
+            *model.lanes,
         )
     )
 
@@ -140,7 +142,8 @@ def learn(data: list[Sample], random: Random) -> list[list[int]]:
         wrong = 0
         for number in order:
             places, gold = data[number]
-            sums = [sum(map(lane.__getitem__, places)) for lane in lanes]
+            take = itemgetter(*places)
+            sums = [sum(take(lane)) for lane in lanes]
             aim = sums[gold] - MARGIN
             sums[gold] = aim - 1
             rival = max(range(len(sums)), key=sums.__getitem__)
@@ -160,15 +163,15 @@ def learn(data: list[Sample], random: Random) -> list[list[int]]:
     ]
 
 
-def small_weights(lanes: list[list[int]]) -> tuple[int, list[memoryview]]:
+def small_weights(lanes: list[list[int]]) -> tuple[int, list[bytes]]:
     """Round the weights to one byte each; return the unit, and the lanes."""
     sizes = sorted(abs(w) for lane in lanes for w in lane if w)
     unit = max(1, sizes[int(len(sizes) * 0.999)] // 127)
     rounded = [
-        array("b", (max(-127, min(127, (2 * w + unit) // (2 * unit))) for w in lane))
+        bytes(128 + max(-127, min(127, (2 * w + unit) // (2 * unit))) for w in lane)
         for lane in lanes
     ]
-    return unit, [memoryview(lane.tobytes()).cast("b") for lane in rounded]
+    return unit, rounded
 
 
 def trained(folder: Path) -> tuple[names.Model, list[Marked]]:
@@ -183,9 +186,6 @@ def trained(folder: Path) -> tuple[names.Model, list[Marked]]:
     steps = EPOCHS * len(data)
     scale = max(1, SCALE * steps // unit)
     return empty._replace(scale=scale, lanes=tuple(lanes)), valid
-
-
-SCALE = 25  # units of the margin that multiply the odds by e, chosen on the held-out texts
 
 
 def main() -> None:

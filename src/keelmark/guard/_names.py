@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib import resources
+from operator import itemgetter
 from typing import NamedTuple
 from zlib import crc32
 
@@ -27,7 +28,7 @@ LONGEST = 24
 """Characters of the longest word that is looked at."""
 
 BITS = 17
-MAGIC = b"KMN1"
+MAGIC = b"KMN2"
 LEXICON = (
     "given",
     "family",
@@ -98,14 +99,14 @@ class Model(NamedTuple):
         lexicon: Kinds by hash of the word.
         common: Hashes of everyday words, which are no names in small letters.
         never: Hashes of words that are no names with a capital either.
-        lanes: For each of KINDS, a weight for each feature.
+        lanes: For each of KINDS, a weight for each feature, 128 being none.
     """
 
     scale: int
     lexicon: dict[int, int]
     common: frozenset[int]
     never: frozenset[int]
-    lanes: tuple[memoryview, ...]
+    lanes: tuple[bytes, ...]
 
 
 @cache
@@ -130,8 +131,7 @@ def unpack(data: bytes) -> Model:
     lexicon = dict(zip(numbers("I", words), numbers("H", words), strict=True))
     everyday, dull = frozenset(numbers("I", common)), frozenset(numbers("I", never))
     size = 1 << BITS
-    weights = memoryview(data)[place:].cast("b")
-    lanes = tuple(weights[k * size : (k + 1) * size] for k in range(len(KINDS)))
+    lanes = tuple(data[place + k * size : place + (k + 1) * size] for k in range(len(KINDS)))
     return Model(scale, lexicon, everyday, dull, lanes)
 
 
@@ -308,7 +308,8 @@ def decide(around: tuple[Word, ...], before: bool, after: bool) -> tuple[str, fl
     """Return what the middle word is, and how sure that is; see `features`."""
     places = features(around, before, after)
     knows = model()
-    sums = [sum(map(lane.__getitem__, places)) for lane in knows.lanes]
+    take = itemgetter(*places)
+    sums = [sum(take(lane)) for lane in knows.lanes]
     best = max(range(1, len(KINDS)), key=sums.__getitem__)
     if KINDS[best] == "OTHER":
         return "", 0.0
