@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from keelmark.guard._patterns import CONTEXT, both_views, every, lower, table
-from keelmark.guard._phrases import begun
+from keelmark.guard._phrases import any_of, begun, is_joined
 from keelmark.guard.contract import Hit, last_token
 
 LONGEST = 64
@@ -55,33 +55,19 @@ def _words() -> _Words:
     }
     verbs = both_views(rows["verbs"])
     endless = both_views(rows["endless"])
-    large = _any(tuple(sizes))
+    large = any_of(tuple(sizes))
     return _Words(
         frozenset(verbs),
-        re.compile("|".join(re.escape(verb) for verb in verbs if _is_joined(verb))),
+        re.compile("|".join(re.escape(verb) for verb in verbs if is_joined(verb))),
         re.compile(f"{_NUMBER}|{large}"),
         sizes,
-        re.compile(r"\s?(?:" + _any(both_views(rows["times"])) + ")"),
-        re.compile(r"[\s-]?(?:" + _any(both_views(rows["items"])) + ")"),
-        re.compile(r"[0-9]\s?(?:-|\.{2,3}|" + _any(both_views(rows["through"])) + r")\s?\Z"),
-        re.compile(_any(endless)),
+        re.compile(r"\s?(?:" + any_of(both_views(rows["times"])) + ")"),
+        re.compile(r"[\s-]?(?:" + any_of(both_views(rows["items"])) + ")"),
+        re.compile(r"[0-9]\s?(?:-|\.{2,3}|" + any_of(both_views(rows["through"])) + r")\s?\Z"),
+        re.compile(any_of(endless)),
         re.compile(rf"{begun(endless)}|(?:{large})[\s-]?\S*\Z"),
         frozenset([*sizes, *(word.split()[0] for word in endless)]),
     )
-
-
-def _is_joined(word: str) -> bool:
-    """Whether the word's script writes words without spaces between them."""
-    return word[0] >= "\u0e00"
-
-
-def _any(words: tuple[str, ...]) -> str:
-    """A pattern for one of the words; those of scripts with spaces stand alone."""
-    spaced = sorted((word for word in words if not _is_joined(word)), key=len, reverse=True)
-    alone = r"(?<![^\W\d_])(?:{})(?![^\W_])".format(
-        "|".join(re.escape(word).replace(r"\ ", r"\s") for word in spaced)
-    )
-    return "|".join([alone, *(re.escape(word) for word in words if _is_joined(word))])
 
 
 def _size_of(number: str) -> float:
