@@ -20,6 +20,7 @@ END = re.compile(r"[.!?](?=\s)|。")
 """End of a sentence: no sign matches across it."""
 
 _LATIN = re.compile("[a-z]+")
+_BLANKED = {code: " " for code in range(128) if not _LATIN.match(chr(code))}
 _TALK = re.compile(
     r"(?:what (?:is|does|are)|explain|meaning of|phrase|such as|words|examples? of|called|attack"
     r"|known as|defin|sentence|term|e\.g\.|z\. ?b\.)[^\n]{0,24}[\"'“‘«(`]{1,2}\Z"
@@ -63,7 +64,8 @@ def signs() -> tuple[Sign, ...]:
 
 def _keys(low: str) -> set[str]:
     """First four letters of every Latin word: one pass that tells which signs are worth a look."""
-    return {word[:4] for word in _LATIN.findall(low)}
+    words = low.translate(_BLANKED).split() if low.isascii() else _LATIN.findall(low)
+    return {word[:4] for word in set(words)}
 
 
 def _keyed(literals: list[str]) -> dict[str, list[str]]:

@@ -85,7 +85,8 @@ class Codec(NamedTuple):
 
 
 _SEPARATED = r"(?<!\w)\w([ \t.,_*|/~-])\w"
-_APART = re.compile(_SEPARATED + r"\1\w\1\w(?!\w)")
+# _SEPARATED twice over, but begun at a separator: that is what makes the search fast.
+_APART = re.compile(r"([ \t.,_*|/~-])\w\1\w\1\w(?!\w)(?<=(?<!\w)\w.\w.\w.\w)")
 _CODECS = (
     Codec(  # base64, in lines or in one piece, with either alphabet
         lambda text: max(map(len, text.split()), default=0) >= 14,

@@ -33,6 +33,7 @@ STAGES = {
 }
 """Stage of a rule to the stage of a text and its role; "" is any."""
 _MOST_PARTS = 256  # engines for scopes that are kept at once
+_NOTHING: Counter[str] = Counter()
 Detectors = Mapping[str, type[BaseDetector]]
 
 
@@ -267,20 +268,21 @@ class Engine:
                 for rule in probe.rules:
                     asked.setdefault(rule.id, []).append((run, probe))
         findings = tuple(chain.from_iterable(run.findings for run in runs))
-        labels: dict[str, Counter[str]] = {name: Counter() for name in asked}
+        labels: dict[str, Counter[str]] = {}
         for finding in findings:
-            labels[finding.rule][finding.label] += 1
+            labels.setdefault(finding.rule, Counter())[finding.label] += 1
         results, coverage, reason = [], 1.0, ""
         for rule in self._rules:
             if rule.id not in asked:
                 continue
             mine = asked[rule.id]
             lost = [run.lost[rule.id] for run, _ in mine if rule.id in run.lost]
-            results.append(self._result(rule, labels[rule.id], lost, mine))
-            if read := sum(run.read for run, _ in mine):
-                examined = sum(run.examined(probe, rule) for run, probe in mine)
+            found = labels.get(rule.id, _NOTHING)
+            results.append(self._result(rule, found, lost, mine))
+            if read := sum([run.read for run, _ in mine]):
+                examined = sum([run.examined(probe, rule) for run, probe in mine])
                 coverage = min(coverage, examined / read)
-            reason = reason or _stop_reason(rule, labels[rule.id], lost)
+            reason = reason or _stop_reason(rule, found, lost)
         return Verdict(
             stage=stage,
             outcome=gravest(*(result.outcome for result in results)),
@@ -300,19 +302,22 @@ class Engine:
         lost: Sequence[Loss],
         asked: Sequence[tuple[Run, Probe]],
     ) -> RuleResult:
-        found = [f"found {number} {label}" for label, number in sorted(labels.items())]
-        found += _excused(rule, [run for run, _ in asked if run.excused])
-        outcomes = [loss.outcome for loss in lost]
-        if labels:
-            outcomes.append(OF_ACTION[rule.action])
+        outcome, reason = Outcome.ALLOW, ""
+        excused = [run for run, _ in asked if run.excused]
+        if labels or lost or excused:
+            found = [f"found {number} {label}" for label, number in sorted(labels.items())]
+            found += _excused(rule, excused)
+            own = [_OUTCOMES[rule.action]] if labels else []
+            outcome = gravest(*own, *(loss.outcome for loss in lost))
+            reason = ", ".join(found + sorted({loss.reason for loss in lost}))
         return RuleResult(
             rule=rule.id,
             detector=rule.detector,
             version=self._detectors[rule.detector].version,
-            outcome=gravest(*outcomes),
+            outcome=outcome,
             threshold=float(rule.threshold),
-            ms=1000 * sum(run.spent(probe) for run, probe in asked),
-            reason=", ".join(found + sorted({loss.reason for loss in lost})),
+            ms=1000 * sum([run.spent(probe) for run, probe in asked]),
+            reason=reason,
         )
 
 
