@@ -225,10 +225,10 @@ class Detector(BaseDetector):
         """See BaseDetector: no digit, no at sign, no month that a date may begin with."""
         if self._extra or _STIR.search(text, start):
             return False
-        last = text[-1:]
-        if last in "+( -" or last.isupper():
-            if _LEAD.search(text, max(start, len(text) - 20)) or ends_in_month(text):
-                return False
+        if not text[-1:].islower() and (
+            _LEAD.search(text, max(start, len(text) - 20)) or ends_in_month(text)
+        ):
+            return False
         return not speaks_of_banks(text)
 
     def open_from(self, text: str, start: int = 0) -> int:
