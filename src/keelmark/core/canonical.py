@@ -7,23 +7,33 @@ used here (strings, integers, booleans, null, arrays, objects and floats in shor
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 from typing import Any
 
 import msgspec
+
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def canonical(value: Any) -> bytes:
     """Return the canonical JSON of a value made of JSON types or msgspec structs.
 
     Raises:
-        ValueError: For NaN or infinity.
+        ValueError: For NaN and infinity.
+        TypeError: For what JSON does not have.
     """
-    plain = msgspec.to_builtins(value)
-    text = json.dumps(
-        plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
+    data = _encode(value)
+    if b"null" in data and not _finite(msgspec.to_builtins(value)):  # NaN is written as null
+        raise ValueError("NaN and infinity have no place in JSON")
+    return data
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, (list, tuple)) or all(map(_finite, value))
 
 
 def digest(value: Any) -> str:
