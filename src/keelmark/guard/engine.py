@@ -14,7 +14,7 @@ import msgspec
 from keelmark import plugins
 from keelmark.core.canonical import canonical
 from keelmark.core.errors import UsageError
-from keelmark.core.outcome import OF_ACTION, gravest
+from keelmark.core.outcome import OF_ACTION, Outcome, gravest
 from keelmark.core.policy import Rule
 from keelmark.core.scope import EVERYWHERE, NOWHERE, Origin, RuleException, Scope
 from keelmark.core.verdict import RuleResult, Verdict
@@ -307,7 +307,7 @@ class Engine:
         if labels or lost or excused:
             found = [f"found {number} {label}" for label, number in sorted(labels.items())]
             found += _excused(rule, excused)
-            own = [_OUTCOMES[rule.action]] if labels else []
+            own = [OF_ACTION[rule.action]] if labels else []
             outcome = gravest(*own, *(loss.outcome for loss in lost))
             reason = ", ".join(found + sorted({loss.reason for loss in lost}))
         return RuleResult(
@@ -323,7 +323,12 @@ class Engine:
 
 def bound(plan: tuple[Probe, ...], request: Request) -> tuple[Probe, ...]:
     """Return the probes for the answers to a request."""
-    return tuple(probe._replace(detector=_bound(probe.detector, request)) for probe in plan)
+    return tuple(
+        probe
+        if type(probe.detector).for_request is BaseDetector.for_request
+        else probe._replace(detector=_bound(probe.detector, request))
+        for probe in plan
+    )
 
 
 def _bound(detector: BaseDetector, request: Request) -> BaseDetector:
