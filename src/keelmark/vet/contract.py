@@ -202,7 +202,10 @@ class CheckModule(Protocol):
 
 def printable(text: str, limit: int) -> str:
     """Return text with control, invisible and bidirectional characters escaped, shortened."""
-    shown = _UNPRINTABLE.sub(
-        lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text[: 2 * limit]
+    shown = "".join(
+        char
+        if char.isprintable() and not _UNPRINTABLE.match(char)
+        else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in text[: 2 * limit]
     )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
