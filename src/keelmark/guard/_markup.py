@@ -98,6 +98,8 @@ def find_carriers(text: str, start: int) -> Iterator[Hit]:
     """Yield addresses of images and links that carry data away."""
     for match in _URL.finditer(text, start):
         before = text[max(0, match.start() - CONTEXT) : match.start()]
+        if not before.rstrip(" \t\r\n\"'<").endswith(("(", "=", "]:")):
+            continue
         shows = _SHOWS.search(before) is not None
         if not shows and not _LEADS.search(before):
             continue
