@@ -102,6 +102,9 @@ def detectors():
         yield f"\n## {name}\n\n{one.title}\n\n"
         yield f"- version {one.version}, tier {one.tier}, languages: {', '.join(one.languages)}\n"
         yield f"- tags: {', '.join(one.tags) or 'none'}\n"
+        if one.points:
+            named = ", ".join(f"`{name}` {value:g}" for name, value in one.points.items())
+            yield f"- operating points: {named}\n"
         yield f"- labels: {', '.join(f'`{x}`' for x in one.labels)}\n\n"
         yield "| example | found | note |\n|---|---|---|\n"
         for example in one.examples:

@@ -5,6 +5,7 @@ import pytest
 from keelmark.core.outcome import Outcome
 from keelmark.core.scope import Origin
 from keelmark.guard import Guard, shipped_policies
+from keelmark.guard.engine import discovered
 
 CARD = "4111 1111 1111 1111"
 KEY = "AKIAQYLPMN5HGZR3T7XW"
@@ -49,6 +50,22 @@ def test_personal_data_passes_in_no_direction(name):
 )
 def test_what_tells_them_apart(name, text, stage, shown):
     assert GUARDS[name].check(text, stage=stage).text == shown
+
+
+@pytest.mark.parametrize("name", ["hipaa", "gdpr", "children"])
+@pytest.mark.parametrize("stage", ["input", "output"])
+def test_names_of_people_do_not_pass(name, stage):
+    kind = discovered()["names"]
+    text = next(one.text for one in kind.examples if one.labels == ("PERSON",))
+    result = GUARDS[name].check(text, stage=stage)
+    assert result.text != text
+    assert "PERSON" in {finding.label for finding in result.findings}
+
+
+def test_operating_points_are_thresholds():
+    for kind in discovered().values():
+        assert all(0 < value <= 1 for value in kind.points.values())
+        assert list(kind.points.values()) == sorted(kind.points.values())
 
 
 def test_a_coding_assistant_lets_no_key_into_a_tool():
