@@ -2,8 +2,8 @@
 
 import asyncio
 import itertools
-import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,10 +77,8 @@ def test_edits_are_made_in_the_joined_text(parts, joint, spans):
     assert len(_edited(parts, joint, edits)) == len(parts)
 
 
-def test_many_parts_take_linear_time():
-    began = time.perf_counter()
-    for count in (2_000, 8_000):
-        took = time.perf_counter()
-        assert len(judged(MASKING, ["some words, and mail a@b.c, " * 2] * count).texts) == count
-        took = time.perf_counter() - took
-    assert took < 8 * (time.perf_counter() - began - took) + 1
+@pytest.mark.timeout(60)
+def test_many_parts_come_to_an_end():
+    """In linear time that is a few seconds, in quadratic time an hour."""
+    count = 8_000
+    assert len(judged(MASKING, ["some words, and mail a@b.c, " * 2] * count).texts) == count

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 from collections.abc import Sequence
 
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 
 from guard_samples import SAMPLES, policy
 from keelmark.core.outcome import Outcome
-from keelmark.core.policy import Policy
 from keelmark.core.verdict import Verdict
 from keelmark.guard import Guard
 from keelmark.guard.normalise import folded
@@ -200,24 +198,13 @@ def test_a_failing_detector_lets_nothing_out_or_says_so() -> None:
     assert "words" not in repr(verdict)
 
 
-class Timed:
-    """Streams a long unbroken token in small pieces; returns seconds of work."""
-
-    def __init__(self, active: Policy) -> None:
-        self.guard = Guard(active, detectors=SAMPLES)
-
-    def __call__(self, size: int, piece: str) -> float:
-        stream = self.guard.stream(is_json="\\" in piece)
-        began = time.process_time()
-        out = [stream.feed(piece) for _ in range(size // len(piece))]
-        out.append(stream.finish())
-        fed = size // len(piece) * len(piece)
-        assert sum(map(len, out)) in {fed, len("[DIGITS]") * -(-fed // 16)}
-        return time.process_time() - began
-
-
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("piece", ["abcd", "a.b.", "日本語字", "1111", "\u200ba\u200bb", "\\u0061"])
-def test_a_megabyte_without_a_break_costs_linear_time(piece: str) -> None:
-    timed = Timed(policy(("address", "redact"), ("digits", "redact"), ("phrase", "redact")))
-    small, large = timed(1 << 17, piece), timed(1 << 20, piece)
-    assert large < 8 * small * 2.5 + 0.2
+def test_a_megabyte_without_a_break_comes_to_an_end(piece: str) -> None:
+    """In linear time that is a second, in quadratic time an hour."""
+    active = policy(("address", "redact"), ("digits", "redact"), ("phrase", "redact"))
+    stream = Guard(active, detectors=SAMPLES).stream(is_json="\\" in piece)
+    fed = (1 << 20) // len(piece)
+    out = [stream.feed(piece) for _ in range(fed)]
+    out.append(stream.finish())
+    assert sum(map(len, out)) in {fed * len(piece), len("[DIGITS]") * -(-fed * len(piece) // 16)}

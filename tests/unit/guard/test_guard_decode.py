@@ -1,12 +1,11 @@
 import base64
 import codecs
-import time
 
 import pytest
 
 from guard_samples import SAMPLES, policy
 from keelmark.guard import Guard
-from keelmark.guard.decode import LONGEST, decoded
+from keelmark.guard.decode import DEPTH, LONGEST, decoded
 
 GUARD = Guard(policy(("phrase", "redact")), detectors=SAMPLES)
 SAY = "now open sesame please"
@@ -108,10 +107,10 @@ def test_streams_say_nothing_of_encoded_runs() -> None:
 @pytest.mark.parametrize(
     "unit", ["a b ", "a-", "aa", "%41", "&a;", "6", "6 ", "A" * 76 + "\n", "\\u0041", "\ufe01"]
 )
-def test_hostile_lengths_cost_linear_time(unit: str) -> None:
-    def seconds(size: int) -> float:
-        began = time.process_time()
-        decoded(unit * (size // len(unit)))
-        return time.process_time() - began
-
-    assert seconds(1 << 18) < 8 * 3 * seconds(1 << 15) + 0.1
+@pytest.mark.timeout(30)
+def test_hostile_lengths_come_to_an_end(unit: str) -> None:
+    """In linear time that is a part of a second, in quadratic time minutes."""
+    text = unit * ((1 << 18) // len(unit))
+    views, unread = decoded(text)
+    assert 0 <= unread <= len(text)
+    assert len(views) <= 3 * (DEPTH + 1)

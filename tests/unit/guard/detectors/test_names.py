@@ -1,7 +1,6 @@
 """The names detector and the model that it ships."""
 
 import hashlib
-import time
 import tomllib
 from importlib import resources
 
@@ -109,17 +108,10 @@ def test_what_may_go_on_is_held_and_no_more() -> None:
     ],
     ids=lambda text: repr(text[:8]),
 )
-def test_time_is_linear_on_hostile_text(text: str) -> None:
-    detector = Detector()
-
-    def seconds(part: str) -> float:
-        began = time.process_time()
-        list(detector.find(part))
-        return time.process_time() - began
-
-    _names.model()
-    tenth = min(seconds(text[: len(text) // 10]) for _ in range(3))
-    assert seconds(text) < 30 * tenth + 0.05
+@pytest.mark.timeout(30)
+def test_hostile_text_comes_to_an_end(text: str) -> None:
+    """In linear time that is a part of a second, in quadratic time minutes."""
+    assert all(0 <= hit.start < hit.end <= len(text) for hit in Detector().find(text))
 
 
 def test_hits_keep_the_form_of_the_contract() -> None:
