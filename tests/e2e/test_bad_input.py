@@ -418,7 +418,7 @@ def test_half_a_body(service: Service) -> None:
     answer = exchange(service.port, request(chat())[:-10])
     refused(answer, 408, "body_timeout")
     assert answer.headers["connection"] == "close"
-    assert SLOWEST * 0.9 < time.monotonic() - since < SLOWEST + 3
+    assert SLOWEST * 0.9 < time.monotonic() - since < SLOWEST + 20
 
 
 def test_half_a_head_is_cut(service: Service) -> None:
