@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 BENCHES = {
     "digest": "digest.py",
     "guard": "guard.py",
+    "hostile": "hostile.py",
     "gateway": "gateway.py",
     "false-alarms": "false_alarms.py",
 }
