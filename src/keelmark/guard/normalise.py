@@ -65,16 +65,25 @@ def _fold_one(char: str) -> str:
     return "".join(_TWIN.get(part, part) for part in bare if part not in _UNSEEN)
 
 
+_MOST_MEANINGLESS = 8192  # unassigned and private code points that the table keeps
+
+
 class _Table(dict[int, str | None]):
-    """Lazily filled table for `str.translate`; unassigned code points are not kept."""
+    """Lazily filled table for `str.translate`; it keeps few of the code points without a meaning."""
+
+    _meaningless = 0
 
     def __missing__(self, code: int) -> str | None:
         char = chr(code)
-        folded: str | None = _fold_one(char) or None
-        if unicodedata.category(char) not in {"Cn", "Co"} or folded != char:
-            self[code] = folded
-            if folded is None or len(folded) != 1:
-                _UNEVEN.add(code)
+        nothing = unicodedata.category(char) in {"Cn", "Co"}
+        if nothing and char not in _UNSEEN and not _MARKS.match(char):
+            if self._meaningless < _MOST_MEANINGLESS:
+                self._meaningless += 1
+                self[code] = char
+            return char
+        folded = self[code] = _fold_one(char) or None
+        if folded is None or len(folded) != 1:
+            _UNEVEN.add(code)
         return folded
 
 
