@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import re
-import time
 from collections.abc import Iterable
 
 import msgspec
@@ -96,36 +95,38 @@ def test_has_examples_of_found_and_clean(name: str) -> None:
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
 def test_example_gives_its_labels(name: str, example: Example) -> None:
     kind = KINDS[name]
-    hits = list(kind().for_request(example.request).find(reading(kind, example.text)))
+    detector = example.detector(kind)
+    hits = list(detector.find(reading(kind, example.text)))
     assert tuple(hit.label for hit in hits) == example.labels
-    assert all(hit.label in kind.labels and 0 <= hit.score <= 1 for hit in hits)
+    assert all(hit.label in detector.labels and 0 <= hit.score <= 1 for hit in hits)
 
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
 def test_example_keeps_the_law(name: str, example: Example) -> None:
     kind = KINDS[name]
-    check_law(kind().for_request(example.request), reading(kind, example.text))
+    check_law(example.detector(kind), reading(kind, example.text))
 
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
 def test_reasons_do_not_quote_the_text(name: str, example: Example) -> None:
     kind = KINDS[name]
     text = reading(kind, example.text)
-    for hit in kind().for_request(example.request).find(text):
+    for hit in example.detector(kind).find(text):
         assert hit.reason
         assert len(hit.reason) < 100
         span = text[hit.start : hit.end]
         assert len(span) == 1 or span not in hit.reason
 
 
-def guard(name: str) -> Guard:
-    rule = Rule(id="r", detector=name, action="redact", threshold=0.0)
+def guard(name: str, example: Example) -> Guard:
+    config = dict(example.config)
+    rule = Rule(id="r", detector=name, action="redact", threshold=0.0, config=config)
     return Guard(Policy(guard=GuardRules(rules=(rule,))))
 
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
 def test_example_streams_the_same_however_it_is_split(name: str, example: Example) -> None:
-    judge = guard(name)
+    judge = guard(name, example)
     text = f"{example.text} and so on."
 
     def leaves(parts: list[str]) -> tuple[str, object]:
@@ -170,16 +171,16 @@ shards = st.lists(
 @given(text=shards)
 def test_any_text_keeps_the_law(name: str, text: str) -> None:
     kind = KINDS[name]
-    check_law(kind().for_request(kind.examples[0].request), reading(kind, text))
+    check_law(kind.examples[0].detector(kind), reading(kind, text))
 
 
 @each
 def test_a_memory_belongs_to_one_text(name: str) -> None:
-    detector = KINDS[name]()
-    if not detector.remembers:
-        assert detector.for_text() is detector
-        return
-    for example in detector.examples:
+    for example in KINDS[name].examples:
+        detector = example.detector(KINDS[name])
+        if not detector.remembers:
+            assert detector.for_text() is detector
+            continue
         text = reading(type(detector), example.text)
         told(detector, text * 3, 3 * len(text))
         hits = list(detector.for_text().find(text))
@@ -190,7 +191,7 @@ def test_a_memory_belongs_to_one_text(name: str) -> None:
 @each
 def test_asking_twice_answers_the_same(name: str) -> None:
     kind = KINDS[name]
-    detector = kind()
+    detector = kind.examples[0].detector(kind)
     texts = [reading(kind, example.text) for example in kind.examples]
     first = [list(detector.find(text)) for text in texts]
     assert [list(detector.find(text)) for text in reversed(texts)] == first[::-1]
@@ -200,20 +201,16 @@ HOSTILE = ("a", "1", "1 ", "a@", "a.", "-", "=", "A1", "aA0/+", " ", "\n", "é",
 
 
 @each
+@pytest.mark.timeout(30)
 @pytest.mark.parametrize("unit", HOSTILE, ids=ascii)
-def test_hostile_lengths_cost_linear_time(name: str, unit: str) -> None:
+def test_hostile_lengths_come_to_an_end(name: str, unit: str) -> None:
+    """In linear time that is a part of a second, in quadratic time minutes (bench/hostile.py)."""
     kind = KINDS[name]
-    detector = kind()
-
-    def seconds(size: int) -> float:
-        text = reading(kind, unit * (size // len(unit)))
-        began = time.process_time()
-        list(detector.find(text))
-        detector.open_from(text)
-        return time.process_time() - began
-
-    seconds(1 << 10)
-    assert seconds(1 << 17) < 8 * 4 * seconds(1 << 14) + 0.05
+    detector = kind.examples[0].detector(kind)
+    text = reading(kind, unit * ((1 << 17) // len(unit)))
+    hits = list(detector.find(text))
+    assert all(0 <= hit.start < hit.end <= len(text) for hit in hits)
+    assert 0 <= detector.open_from(text) <= len(text)
 
 
 def test_the_policies_that_come_with_keelmark_fit_the_detectors() -> None:

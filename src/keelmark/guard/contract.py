@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
@@ -57,13 +58,19 @@ class Request(NamedTuple):
 class Example(NamedTuple):
     """A text and the labels that must come out of it, in order of appearance (may be none).
 
-    `request` is what the text answers, for detectors that want to know (`for_request`).
+    `request` is what the text answers, for detectors that want to know (`for_request`), and
+    `config` the settings, for those that look for nothing without.
     """
 
     text: str
     labels: tuple[str, ...]
     note: str
     request: Request = Request()
+    config: Mapping[str, Any] = MappingProxyType({})
+
+    def detector(self, kind: type[BaseDetector]) -> BaseDetector:
+        """Make the detector that gives the labels."""
+        return kind(msgspec.convert(dict(self.config), kind.Config)).for_request(self.request)
 
 
 class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Hit, last_token
 from keelmark.plugins import discover
 
 KINDS = {name: module.Detector for name, module in discover(detectors.__name__).items()}
-DETECTORS = {name: kind().for_request(kind.examples[0].request) for name, kind in KINDS.items()}
+DETECTORS = {name: kind.examples[0].detector(kind) for name, kind in KINDS.items()}
 PIECES = [
     *(
         " ",
