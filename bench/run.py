@@ -12,6 +12,7 @@ BENCHES = {
     "digest": "digest.py",
     "guard": "guard.py",
     "hostile": "hostile.py",
+    "held": "held.py",
     "gateway": "gateway.py",
     "false-alarms": "false_alarms.py",
 }

@@ -18,6 +18,7 @@ Action = Literal["mask", "redact", "block", "flag"]
 FailMode = Literal["closed", "open"]
 LoadMode = Literal["sealed", "hash", "mtime"]
 Mode = Literal["enforce", "shadow"]
+Replacement = Literal["placeholder", "surrogate"]
 
 
 class Waiver(Strict, frozen=True):
@@ -70,6 +71,8 @@ class Rule(Strict, frozen=True):
             that it writes, the results of tools, or the documents that were looked up for it.
         mode: shadow records what the rule would have done and changes nothing.
         labels: Labels it cares about; empty means all of the detector's.
+        replacement: What mask puts in the place of a value: a placeholder (`<EMAIL_1>`), or a
+            surrogate of the same form (another address, another number with right check digits).
         roles: Roles of input text it applies to; empty means all.
         threshold: Lowest score that counts, 0 to 1, or the name of an operating point of the
             detector.
@@ -86,6 +89,7 @@ class Rule(Strict, frozen=True):
     stage: Stage = "both"
     mode: Mode = "enforce"
     labels: tuple[str, ...] = ()
+    replacement: Replacement = "placeholder"
     roles: tuple[str, ...] = ()
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | str = 0.5
     scope: Scope = EVERYWHERE

@@ -6,6 +6,7 @@ import hmac
 import time
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from keelmark.core.scope import RuleException
 from keelmark.guard.normalise import fold
@@ -27,6 +28,19 @@ def value_hash(value: str, key: bytes) -> str:
 
 def _plain(value: str) -> str:
     return "".join(fold(value).lower().split())
+
+
+class Waiver(Protocol):
+    """Something because of which a rule does not count what it found.
+
+    Attributes:
+        id: What the verdict calls it.
+    """
+
+    id: str
+
+    def covers(self, label: str, value: str) -> bool:
+        """Say whether something found does not count."""
 
 
 class Excuse:
@@ -67,6 +81,6 @@ class Excuse:
         return hmac.compare_digest(value_hash(value, self._key), self._value)
 
 
-def first(excuses: Iterable[Excuse], label: str, value: str) -> str:
+def first(excuses: Iterable[Waiver], label: str, value: str) -> str:
     """Return the id of the first exception that covers something found, or ""."""
     return next((one.id for one in excuses if one.covers(label, value)), "")

@@ -65,7 +65,8 @@ class Guard:
             path of a YAML file. None means `default`.
         detectors: The detectors to choose from; all that are installed when None.
         shadow: A second policy, of which only is recorded what it would have done.
-        key: Secret of the installation, for exceptions that name a value by its keyed hash.
+        key: Secret of the installation, for exceptions that name a value by its keyed hash, and
+            for surrogates.
 
     Raises:
         UsageError: The policy cannot be read, or a rule asks for what does not exist.
@@ -81,6 +82,7 @@ class Guard:
     ) -> None:
         self.policy = policy_at(policy)
         self._digest = self.policy.digest
+        self._key = key
         rules = self.policy.guard
         self._engine = Engine(rules.enforced, detectors, exceptions=rules.exceptions, key=key)
         shadows: list[Shadow] = []
@@ -144,7 +146,7 @@ class Guard:
         engine = self._engine.within(origin)
         side, role = _place(stage, role)
         run = Run(engine.plan(side, role, every=every))
-        mask = Vault([text]).mask if side == "input" else None
+        mask = Vault([text], self._key).mask if side == "input" else None
         out = "".join(judged(run, text, mask=mask, decoding=side == "input"))
         ms = 1000 * (perf_counter() - began)
         verdict = engine.verdict(side, [run], self._digest, ms)
@@ -200,7 +202,7 @@ class Guard:
             origin: Where the request comes from, for rules that are for some requests only.
         """
         shadows = tuple(one.within(origin) for one in self._shadows) if self._shadows else ()
-        return GuardedRequest(self._engine.within(origin), self._digest, shadows)
+        return GuardedRequest(self._engine.within(origin), self._digest, shadows, self._key)
 
 
 def _place(stage: str, role: str) -> tuple[str, str]:
@@ -231,12 +233,18 @@ class GuardedRequest:
         engine: Rules and detectors.
         policy_digest: Digest of the policy in force.
         shadows: Policies and rules of which only is recorded what they would have done.
+        key: Secret of the installation, for surrogates that stay the same in a conversation.
     """
 
     def __init__(
-        self, engine: Engine, policy_digest: str, shadows: tuple[Shadow, ...] = ()
+        self,
+        engine: Engine,
+        policy_digest: str,
+        shadows: tuple[Shadow, ...] = (),
+        key: bytes = b"",
     ) -> None:
         self._shadows = shadows
+        self._key = key
         self._engine = engine
         self._digest = policy_digest
         self._vault = Vault()
@@ -252,7 +260,7 @@ class GuardedRequest:
         text. When the verdict stops the request, the texts are empty.
         """
         spent = 0.0
-        vault = Vault([as_read(s.text) if s.is_json else s.text for s in segments])
+        vault = Vault([as_read(s.text) if s.is_json else s.text for s in segments], self._key)
         self._vault = vault
         began = perf_counter()
         texts: list[str] = []
@@ -302,7 +310,8 @@ class GuardedRequest:
         if name not in self._channels:
             role = channel_role(name)
             if role not in self._plans:
-                self._plans[role] = bound(self._engine.plan("output", role), self._request)
+                plan = bound(self._engine.plan("output", role), self._request)
+                self._plans[role] = _letting_pass(self._vault, plan)
             run = Run(self._plans[role], name)
             if self._shadows:
                 filters = [one.channel(name, role, is_json=is_json) for one in self._shadows]
@@ -322,6 +331,13 @@ class GuardedRequest:
         return msgspec.structs.replace(
             verdict, shadow=tuple(one.output_verdict() for one in self._shadows)
         )
+
+
+def _letting_pass(vault: Vault, plan: tuple[Probe, ...]) -> tuple[Probe, ...]:
+    """The plan for an answer in which surrogates of the request may stand."""
+    if not vault.surrogates:
+        return plan
+    return tuple(probe._replace(excuses=(*probe.excuses, vault)) for probe in plan)
 
 
 _SLICE = 0.005  # seconds of work before other requests get their turn

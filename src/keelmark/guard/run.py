@@ -9,7 +9,7 @@ from keelmark.core.findings import TextFinding
 from keelmark.core.outcome import Outcome
 from keelmark.core.policy import Rule
 from keelmark.guard.contract import BaseDetector, ContractError, Hit
-from keelmark.guard.excuses import Excuse, first
+from keelmark.guard.excuses import Waiver, first
 
 
 class Probe(NamedTuple):
@@ -29,7 +29,7 @@ class Probe(NamedTuple):
     detector: BaseDetector
     rules: tuple[Rule, ...]
     patience: float
-    excuses: tuple[Excuse, ...] = ()
+    excuses: tuple[Waiver, ...] = ()
 
 
 class Seen(NamedTuple):

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 
+from keelmark.core.policy import Replacement
 from keelmark.guard.contract import LOOK_BEHIND, last_token
 from keelmark.guard.normalise import View, fold, folded
 from keelmark.guard.run import Run, Seen
@@ -38,8 +39,8 @@ _LONGEST_REST = 0.02  # seconds
 _FREE = 64  # looks without a rest
 _SMALL = 256
 
-Mask = Callable[[str, str], str]
-"""From label and value to the placeholder that stands for it."""
+Mask = Callable[[str, str, Replacement], str]
+"""From label, value and kind of replacement to what stands for the value."""
 
 
 class Filter:
@@ -254,7 +255,8 @@ def substitute(group: list[Seen], mask: Mask | None) -> Replace:
     label = longest.hit.label
     if mask is None or any(one.acts("redact") for one in group):
         return lambda _: f"[{label}]"
-    return lambda value: mask(label, value)
+    wanted = next(rule.replacement for rule in longest.rules() if rule.action == "mask")
+    return lambda value: mask(label, value, wanted)
 
 
 def joined(seen: list[Seen]) -> Iterator[list[Seen]]:
