@@ -6,13 +6,13 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from keelmark.guard._patterns import any_word, both_views, every, follows, lower, table
+from keelmark.guard._patterns import Speech, any_word, both_views, every, follows, lower, table
 from keelmark.guard.contract import Hit
 
 LETTERS = "A-Za-z0-9\u00aa-\u024f\u0370-\u03ff\u0400-\u04ff"
 """Letters of names and addresses; not those of scripts that are written without blanks."""
 
-_LOCAL = re.compile(rf"[{LETTERS}._%+'&-]+\Z")
+_LOCAL = re.compile(rf"(?<![{LETTERS}._%+'&-])[{LETTERS}._%+'&-]+\Z")
 _DOMAIN = re.compile(
     rf"(?:[{LETTERS}](?:[{LETTERS}-]{{0,61}}[{LETTERS}])?\.){{1,8}}"
     r"(?:[A-Za-z\u00aa-\u024f\u0400-\u04ff]{2,24}|xn--[a-z0-9-]{2,40})(?![A-Za-z0-9])"
@@ -27,7 +27,7 @@ _NOT_IP = re.compile(
     + "|".join(re.escape(word) for word in table("personal")["ip"]["not_after"])
     + r")[ :=\"'.-]{0,4}\Z"
 )
-_IP_CONTEXT = any_word(tuple(table("personal")["ip"]["context"]))
+_IP_CONTEXT = both_views(table("personal")["ip"]["context"])
 _IPV6 = re.compile(r"(?<![0-9A-Za-z:.])[0-9A-Fa-f:]{6,39}(?![0-9A-Za-z:])(?!\.[0-9])")
 _MAC = re.compile(
     r"(?<![0-9A-Za-z:-])[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}(?![0-9A-Za-z:-])"
@@ -76,8 +76,8 @@ def find_emails(text: str, start: int) -> Iterator[Hit]:
     """Yield addresses (RFC 5321 lengths, letters of RFC 6531), found from the at sign outwards."""
     at = text.find("@", start)
     while at >= 0:
-        local = _LOCAL.search(text[max(0, at - 65) : at])
         domain = _DOMAIN.match(text, at + 1)
+        local = domain and _LOCAL.search(text[max(0, at - 65) : at])
         if local and domain and _is_address(local.group().lstrip("."), domain.group(), text, at):
             begin = at - len(local.group().lstrip(".'&"))
             if start <= begin < at:
@@ -97,14 +97,15 @@ def find_ips(text: str, start: int) -> Iterator[Hit]:
 
     Private and link-local ones, and dotted numbers that might be anything, score 0.4.
     """
+    speech = Speech(_IP_CONTEXT, text)
     for match in every(_IPV4, text, start):
-        address = ipaddress.IPv4Address(match.group())
         if match.group().startswith(("0.", "127.", "255.")):
             continue
+        address = ipaddress.IPv4Address(match.group())
         before = text[max(0, match.start() - 24) : match.start()]
         if _NOT_IP.search(before):
             continue
-        named = follows(_IP_CONTEXT, text, match.start(), 40)
+        named = speech.before(match.start(), 40)
         small = all(byte < 20 for byte in address.packed)
         score = 0.4 if not address.is_global or (small and not named) else 0.75
         reason = "IPv4 address" if address.is_global else "private IPv4 address"

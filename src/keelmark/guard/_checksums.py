@@ -86,8 +86,11 @@ def luhn(number: str) -> bool:
     """ISO/IEC 7812-1, annex B; a number of equal digits is no number."""
     if len(set(number)) == 1 or not number.isdigit():
         return False
-    digits = [int(c) for c in reversed(number)]
-    return (sum(digits[::2]) + sum(sum(divmod(2 * d, 10)) for d in digits[1::2])) % 10 == 0
+    doubled = number[-2::-2].translate(_DOUBLED)
+    return (sum(map(int, number[::-2])) + sum(map(int, doubled))) % 10 == 0
+
+
+_DOUBLED = str.maketrans("0123456789", "0246813579")
 
 
 def _luhn_at_ten(number: str) -> bool:

@@ -90,7 +90,7 @@ class _Scene:
         joined = () if low.isascii() else _words().joined_verb.finditer(low, begin)
         alone = (m for m in _LETTERS.finditer(low, begin) if m[0] in verbs)
         found = [m for m in (*alone, *joined) if not _inside_word(low, m)]
-        self._verbs = sorted((m.end(), m.start()) for m in found)
+        self.verbs = sorted((m.end(), m.start()) for m in found)
         self._ends = [match.end() for match in _SENTENCE.finditer(low, begin)]
         self._low = low
 
@@ -98,8 +98,8 @@ class _Scene:
         """Score of what stands at the index by the verb before it in the sentence, 0 without."""
         ended = bisect_right(self._ends, index)
         low = max(index - CONTEXT, self._ends[ended - 1] if ended else 0)
-        near = bisect_right(self._verbs, (index, index)) - 1
-        if near < 0 or self._verbs[near][1] < low:
+        near = bisect_right(self.verbs, (index, index)) - 1
+        if near < 0 or self.verbs[near][1] < low:
             return 0.0
         return 0.45 if _PROGRAM.search(self._low, low, index) else 0.8
 
@@ -117,6 +117,8 @@ def find_floods(text: str, start: int, times: int, items: int) -> Iterator[Hit]:
     if flood_quiet(low, start):
         return
     scene = _Scene(low, start)
+    if not scene.verbs:
+        return
     for match in every(words.number, low, start):
         if hit := _counted(low, match, scene, times, items):
             yield hit
@@ -128,7 +130,8 @@ def find_floods(text: str, start: int, times: int, items: int) -> Iterator[Hit]:
 def _counted(low: str, number: re.Match[str], scene: _Scene, times: int, items: int) -> Hit | None:
     words = _words()
     size = _size_of(number[0])
-    if size < min(times, items):
+    score = scene.asked(number.start()) if size >= min(times, items) else 0.0
+    if not score:
         return None
     least, end = times, number.end()
     if unit := words.unit.match(low, end):
@@ -139,8 +142,7 @@ def _counted(low: str, number: re.Match[str], scene: _Scene, times: int, items: 
             end = item.end()
         elif not _is_end_of_range(low[max(0, number.start() - 24) : number.start()]):
             return None
-    score = scene.asked(number.start()) if size >= least else 0.0
-    if not score:
+    if size < least:
         return None
     score += -0.2 if size < 10 * least else 0.15 if size >= 1000 * least else 0.0
     return Hit("FLOOD", round(score, 2), number.start(), end, "asked for far too much text")

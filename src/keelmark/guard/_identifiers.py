@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from keelmark.guard._checksums import bare, check, dated
-from keelmark.guard._patterns import CONTEXT, OTHER, both_views, every, lower, table
+from keelmark.guard._patterns import CONTEXT, OTHER, Speech, both_views, every, lower, table
 from keelmark.guard.contract import Hit
 
 _BEFORE = r"(?a)(?<![0-9A-Za-z])(?<![0-9][.,])"
@@ -172,10 +172,12 @@ def _words() -> tuple[Words, dict[str, tuple[tuple[int, bool], ...]]]:
 
 
 @cache
-def _plain() -> tuple[re.Pattern[str], tuple[Kind, ...]]:
-    telling = "|".join(_either_case(row["plain"]) for row in rows() if "plain" in row)
-    pattern = re.compile(f"{_BEFORE}{_TELLING_START}(?:{telling}){_AFTER}")
-    return pattern, tuple(kind for kind in kinds() if kind.plain)
+def _plain() -> tuple[re.Pattern[str], re.Pattern[str], tuple[Kind, ...]]:
+    """What finds a telling shape, what says which ones it is (a group for each), and the kinds."""
+    shapes = [_either_case(row["plain"]) for row in rows() if "plain" in row]
+    pattern = re.compile(f"{_BEFORE}{_TELLING_START}(?:{'|'.join(shapes)}){_AFTER}")
+    each = re.compile("(?a)" + "".join(f"(?:(?=((?:{shape}){_AFTER}))|)" for shape in shapes))
+    return pattern, each, tuple(kind for kind in kinds() if kind.plain)
 
 
 def find_identifiers(text: str, start: int, wanted: Callable[[str], bool]) -> Iterator[Hit]:
@@ -188,20 +190,22 @@ def find_identifiers(text: str, start: int, wanted: Callable[[str], bool]) -> It
     """
     words = list(_words()[0].find(lower(text), max(0, start - CONTEXT)))
     if words:
+        other = Speech(OTHER, text)
         for match in _BEGIN.finditer(text, max(start, words[0][1])):
-            yield from _named(text, match.start(), words, wanted)
-    pattern, telling = _plain()
+            yield from _named(text, match.start(), words, other, wanted)
+    pattern, each, telling = _plain()
     for shape in every(pattern, text, start):
-        for kind in telling:
-            if kind.plain is None or not wanted(kind.label):
-                continue
-            plain = kind.plain.match(text, shape.start())
-            if plain and kind.holds(plain.group()):
+        if not (found := each.match(text, shape.start())):
+            continue
+        for number, (kind, written) in enumerate(zip(telling, found.groups(), strict=True), 1):
+            if written and wanted(kind.label) and kind.holds(written):
                 score = 0.8 if kind.checked else 0.7
-                yield _hit(kind, plain, score, "in its written form")
+                yield _hit(kind, found.span(number), score, "in its written form")
 
 
-def _named(text: str, at: int, words: list[Word], wanted: Callable[[str], bool]) -> Iterator[Hit]:
+def _named(
+    text: str, at: int, words: list[Word], other: Speech, wanted: Callable[[str], bool]
+) -> Iterator[Hit]:
     """Yield what the number that begins at `at` is, by the words before it."""
     low, high = bisect_left(words, (at - CONTEXT,)), bisect_left(words, (at,))
     near = [word for word in words[low:high] if word[1] <= at]
@@ -210,10 +214,10 @@ def _named(text: str, at: int, words: list[Word], wanted: Callable[[str], bool])
         if at - begin > kind.near or not wanted(kind.label):
             continue
         match = kind.pattern.match(text, at)
-        if match and kind.holds(match.group()) and not OTHER.search(text, end, at):
+        if match and kind.holds(match.group()) and not other.between(end, at):
             other_word = near[-1][0] >= end
             score = _score(kind, own=own, other_word=other_word)
-            yield _hit(kind, match, score, "after its name")
+            yield _hit(kind, match.span(), score, "after its name")
 
 
 @lru_cache(maxsize=4096)
@@ -236,6 +240,6 @@ def _score(kind: Kind, *, own: bool, other_word: bool) -> float:
     return (0.8 if own else 0.65) - 0.05 * kind.general - 0.1 * other_word
 
 
-def _hit(kind: Kind, match: re.Match[str], score: float, how: str) -> Hit:
+def _hit(kind: Kind, span: tuple[int, int], score: float, how: str) -> Hit:
     proof = ", check digits hold" if kind.checked else ""
-    return Hit(kind.label, score, match.start(), match.end(), f"{kind.name} {how}{proof}")
+    return Hit(kind.label, score, *span, f"{kind.name} {how}{proof}")

@@ -19,7 +19,8 @@ LONGEST = 208
 LONGEST_URL = 600
 _GAP = r"(?:[\t\r\n\x00]|&(?:tab|newline);|&\#(?:0{0,5}(?:9|10|13)|x0{0,5}[9ad]);?){0,3}"
 _INSIDE = r"(?:[^\s<>\"'`()\[\]{}]|<[a-z_]{2,32}(?:_[0-9]{1,4})?>|[\[{]{1,2}[\w.]{1,40}[\]}]{1,2})"
-_URL = re.compile(rf"(?<![a-z0-9])(?:https?:)?//(?={_INSIDE}{{0,80}}[?&=/;])", re.IGNORECASE)
+_URL = re.compile(r"(?<![a-z0-9])(?:https?:)?//", re.IGNORECASE)
+_TELLS = re.compile(rf"{_INSIDE}{{0,80}}[?&=/;]", re.IGNORECASE)
 _REST = re.compile(rf"{_INSIDE}{{0,{LONGEST_URL}}}", re.IGNORECASE)
 OPEN_URL = re.compile(
     rf"(?:(?<![a-z0-9])(?:https?:)?//(?:{_INSIDE}|[<\[{{]){{0,{LONGEST_URL}}})\Z", re.IGNORECASE
@@ -101,7 +102,7 @@ def find_carriers(text: str, start: int) -> Iterator[Hit]:
         if not before.rstrip(" \t\r\n\"'<").endswith(("(", "=", "]:")):
             continue
         shows = _SHOWS.search(before) is not None
-        if not shows and not _LEADS.search(before):
+        if not (shows or _LEADS.search(before)) or not _TELLS.match(text, match.end()):
             continue
         rest = _REST.match(text, match.end())
         if rest and (score := _carries(rest[0])):

@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
@@ -94,14 +94,40 @@ def any_word(words: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("(?i)(?<![a-zà-ɏ])(?:" + "|".join(parts) + ")")
 
 
-OTHER = any_word(tuple(table("personal")["other"]["words"]))
-"""Words before numbers that are nobody's: orders, products, versions."""
-
-
 def both_views(words: Iterable[str]) -> tuple[str, ...]:
     """Return the words in small letters, as written and as the folded view shows them."""
     small = [word.lower() for word in words]
     return tuple(dict.fromkeys([*small, *(fold(word).lower() for word in small)]))
+
+
+OTHER = both_views(table("personal")["other"]["words"])
+"""Words before numbers that are nobody's: orders, products, versions."""
+
+
+class Speech:
+    """Whether words stand shortly before places of a text; asked for many places of one text.
+
+    Args:
+        words: In small letters, as `both_views` returns them.
+        text: The text.
+    """
+
+    def __init__(self, words: tuple[str, ...], text: str) -> None:
+        self._given = words
+        self._text = text
+
+    @cached_property
+    def _words(self) -> re.Pattern[str] | None:
+        low = lower(self._text)
+        return any_word(self._given) if any(word in low for word in self._given) else None
+
+    def before(self, index: int, near: int = 64) -> bool:
+        """Whether one of the words stands in the `near` characters before the index."""
+        return self._words is not None and follows(self._words, self._text, index, near)
+
+    def between(self, start: int, end: int) -> bool:
+        """Whether one of the words stands between two places."""
+        return self._words is not None and self._words.search(self._text, start, end) is not None
 
 
 def follows(words: re.Pattern[str], text: str, index: int, near: int = 64) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from keelmark.guard._checksums import luhn, mod97
-from keelmark.guard._patterns import any_word, both_views, every, follows, lower, table
+from keelmark.guard._patterns import Speech, both_views, every, lower, table
 from keelmark.guard.contract import Hit
 
 # Contiguous, or in the groups that are printed on cards, or digit by digit.
@@ -32,31 +32,31 @@ _SWIFT_NAME = re.compile(
 _COUNTRIES = frozenset(table("personal")["swift"]["countries"].split())
 _SEPARATORS = re.compile(r"[ .-]")
 _CARD_WORDS = both_views(table("personal")["card"]["context"])
-_CARD_CONTEXT = any_word(_CARD_WORDS)
 _LENGTHS: dict[str, int] = table("personal")["iban"]["lengths"]
 
 
 def find_cards(text: str, start: int) -> Iterator[Hit]:
     """Yield payment card numbers (ISO/IEC 7812)."""
+    speech = Speech(_CARD_WORDS, text)
     for match in every(_CARD, text, start):
-        hit = _card(text, match, weak=False)
+        hit = _card(match, speech, weak=False)
         if hit:
             yield hit
     low = lower(text)
     if not any(word in low for word in _CARD_WORDS):
         return
     for match in every(_LOOSE_CARD, text, start):
-        hit = _card(text, match, weak=True)
+        hit = _card(match, speech, weak=True)
         if hit:
             yield hit
 
 
-def _card(text: str, match: re.Match[str], *, weak: bool) -> Hit | None:
+def _card(match: re.Match[str], speech: Speech, *, weak: bool) -> Hit | None:
     number = _SEPARATORS.sub("", match.group())
     issuer = _issuer(number, weak=weak)
     if issuer is None or not luhn(number):
         return None
-    near = follows(_CARD_CONTEXT, text, match.start())
+    near = speech.before(match.start())
     if weak and not near:
         return None
     score = 0.99 if near else 0.9

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata
 
-from keelmark.guard._patterns import OTHER, any_word, both_views, every, lower, table
+from keelmark.guard._patterns import OTHER, Speech, any_word, both_views, every, lower, table
 from keelmark.guard.contract import Hit
 
 _INTERNATIONAL = re.compile(
@@ -94,13 +94,14 @@ def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[H
         regions: Regions whose grouped numbers count without a context word.
     """
     named, close = _spoken_of(text, start)
+    other = Speech(OTHER, text)
     for match in every(_NATIONAL, text, start):
         found, at = match.group(), match.start()
         end = _with_extension(text, match.end())
         near = bool(named) and _within(named, at)
         said = at in close or ((near or not found.isdigit()) and _NOUNS_AFTER.match(text, end))
         kind = _national(found, regions, near=near, said=bool(said))
-        if not kind or _NO_PHONE.fullmatch(found) or OTHER.search(text, max(0, at - 24), at):
+        if not kind or _NO_PHONE.fullmatch(found) or other.between(max(0, at - 24), at):
             continue
         yield Hit("PHONE", kind[0], at, end, kind[1])
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 
-from keelmark.guard._patterns import CONTEXT, any_word, every, follows, table
+from keelmark.guard._patterns import CONTEXT, Speech, both_views, every, table
 from keelmark.guard.contract import Hit
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -22,7 +22,7 @@ _WALLET = re.compile(
 _HINT = re.compile(
     r"0x[0-9A-Fa-f]{40}|(?:bc|tb|ltc|BC|TB|LTC)1|[13LMDTXr9A][1-9A-HJ-NP-Za-km-z]{25}"
 )
-_WORDS = any_word(tuple(table("personal")["wallet"]["context"]))
+_WORDS = both_views(table("personal")["wallet"]["context"])
 _VERSIONS: dict[int, str] = {
     int(number): name for number, name in table("personal")["wallet"]["versions"].items()
 }
@@ -37,8 +37,9 @@ def find_wallets(text: str, start: int) -> Iterator[Hit]:
     """
     if not _HINT.search(text, start):
         return
+    speech = Speech(_WORDS, text)
     for match in every(_WALLET, text, start):
-        named = follows(_WORDS, text, match.start(), 64)
+        named = speech.before(match.start(), 64)
         coin = _coin(match, named=named)
         if coin:
             reason = f"{coin} address" + (" after its name" if named else "")

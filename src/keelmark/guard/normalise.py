@@ -69,7 +69,7 @@ _MOST_MEANINGLESS = 8192  # unassigned and private code points that the table ke
 
 
 class _Table(dict[int, str | None]):
-    """Lazily filled table for `str.translate`; it keeps few of the code points without a meaning."""
+    """Lazily filled table for `str.translate`; it keeps few code points without a meaning."""
 
     _meaningless = 0
 

@@ -51,7 +51,10 @@ class Seen(NamedTuple):
 
     def acts(self, *actions: str) -> bool:
         """Whether a rule for which the hit counts takes one of the actions."""
-        return any(rule.action in actions for rule in self.rules())
+        for rule in self.probe.rules:
+            if rule.action in actions:
+                return any(rule.action in actions for rule in self.rules())
+        return False
 
 
 class Loss(NamedTuple):

@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from keelmark.core.errors import UsageError
-from keelmark.guard._patterns import every, settle
+from keelmark.guard._patterns import settle
 from keelmark.guard.contract import BaseDetector, Example, Hit
 
 _ZERO = "\u200b\u200c\u200d\u2060-\u2064\ufeff\u180e"
@@ -31,13 +31,16 @@ _SELECTOR_RUN = re.compile(f"(?<![{_SELECTORS}])[{_SELECTORS}]{{2,}}")
 _PRIVATE_RUN = re.compile(f"(?<![{_PRIVATE}])[{_PRIVATE}]{{3,}}")
 _CONTROL_RUN = re.compile(f"(?<![{_CONTROLS}])[{_CONTROLS}]+")
 _HYPHENS = re.compile(r"(?<!\u00ad\w)\u00ad(?:\w\u00ad)+")
-_BIDI = re.compile("[\u202a\u202b\u202d\u202e\u2066-\u2068]")
+_OVERRIDES = re.compile("(?<![\u202d\u202e])[\u202d\u202e]+")
+_BIDI = re.compile("[\u202a\u202b\u2066-\u2068]")
+_PAIRING = re.compile("[\u202a-\u202c\u2066-\u2069\n]")
 _CLOSERS = dict.fromkeys("\u202a\u202b", "\u202c") | dict.fromkeys("\u2066\u2067\u2068", "\u2069")
 _REACH = 400  # characters within which an embedding or isolate must be closed on its line
 
 _OPEN = re.compile(
     f"(?:(?<![{_ZERO}])[{_ZERO}]+|(?<![{_SELECTORS}])[{_SELECTORS}]+|(?<![{_PRIVATE}])[{_PRIVATE}]+"
-    f"|(?<![{_CONTROLS}])[{_CONTROLS}]+|(?<![\U000e0000-\U000e007f])[\U000e0000-\U000e007f]+"
+    f"|(?<![{_CONTROLS}])[{_CONTROLS}]+|(?<![\u202d\u202e])[\u202d\u202e]+"
+    "|(?<![\U000e0000-\U000e007f])[\U000e0000-\U000e007f]+"
     r"|(?<!\u00ad\w)\u00ad(?:\w\u00ad)*\w?|(?<!\s{81})(?<=\s{80})\s+|(?<!\n{25})(?<=\n{24})\n+)\Z"
 )
 _MANY_BLANKS = re.compile(r"\s{80}|\n{24}")
@@ -49,6 +52,7 @@ _SKETCH = bytes(
     for code in range(256)
 )
 _DEEPEST = 16  # nesting of embeddings that is still taken for writing
+_NEVER, _TOO_DEEP = -1, -2
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +70,7 @@ class Detector(BaseDetector):
     """Tag characters, zero widths, bidirectional controls, selectors, private use, blanks."""
 
     title = "Invisible and misleading characters"
-    version = "1"
+    version = "2"
     labels: ClassVar[tuple[str, ...]] = (
         "TAG_CHARACTERS",
         "ZERO_WIDTH",
@@ -148,10 +152,8 @@ class Detector(BaseDetector):
         match = _OPEN.search(text, start) if _ends_oddly(text) else None
         opened = match.start() if match else len(text)
         low = max(start, len(text) - _REACH - 1)
-        for bidi in every(_BIDI, text, low):
-            if _CLOSERS.get(bidi.group()) and _closing(text, bidi) is None:
-                return min(opened, bidi.start())
-        return opened
+        undecided = (index for index, closing in _embeddings(text, low) if closing is None)
+        return min(opened, next(undecided, opened))
 
 
 def _ends_oddly(text: str) -> bool:
@@ -197,27 +199,38 @@ def _hit(label: str, score: float, start: int, end: int, what: str) -> Hit:
 
 
 def _bidi(text: str, start: int) -> Iterator[Hit]:
-    for match in every(_BIDI, text, start):
-        if match.group() not in _CLOSERS:
-            yield Hit("BIDI_CONTROL", 0.9, match.start(), match.end(), "direction override")
-        elif _closing(text, match) in {None, -1}:
+    for match in _OVERRIDES.finditer(text, start):
+        yield _hit("BIDI_CONTROL", 0.9, *match.span(), "direction override")
+    for index, closing in _embeddings(text, start):
+        if closing in {None, _NEVER}:
             reason = "embedding or isolate that its line does not close"
-            yield Hit("BIDI_CONTROL", 0.8, match.start(), match.end(), reason)
+            yield Hit("BIDI_CONTROL", 0.8, index, index + 1, reason)
 
 
-def _closing(text: str, match: re.Match[str]) -> int | None:
-    """Index of the closing character; -1 when it will not come; None when the text ends first."""
-    limit = match.end() + _REACH
-    line = text.find("\n", match.end(), limit)
-    end = line if line >= 0 else min(limit, len(text))
-    closer, depth = _CLOSERS[match.group()], 1
-    for index in range(match.end(), end):
-        if text[index] == closer:
-            depth -= 1
-            if not depth:
-                return index
-        elif _CLOSERS.get(text[index]) == closer:
-            depth += 1
-            if depth > _DEEPEST:
-                return -1
-    return -1 if line >= 0 or limit <= len(text) else None
+def _embeddings(text: str, start: int) -> Iterable[tuple[int, int | None]]:
+    """Every embedding and isolate, from left to right, and where it is closed.
+
+    Closed means on its line, within _REACH, and with no more than _DEEPEST of its kind nested in
+    it; else it is _NEVER, or None where the text ends before that is known.
+    """
+    found: dict[int, int | None] = {}
+    stacks: dict[str, list[int]] = {"\u202c": [], "\u2069": []}
+    for match in _PAIRING.finditer(text, start) if _BIDI.search(text, start) else ():
+        index, char = match.start(), match[0]
+        if char == "\n":
+            for stack in stacks.values():
+                stack.clear()
+        elif closer := _CLOSERS.get(char):
+            found[index] = _NEVER
+            stack = stacks[closer]
+            stack.append(index)
+            if len(stack) > _DEEPEST:
+                found[stack[-_DEEPEST - 1]] = _TOO_DEEP
+        elif stack := stacks[char]:
+            opener = stack.pop()
+            if opener + _REACH >= index and found[opener] != _TOO_DEEP:
+                found[opener] = index
+    for index in (index for stack in stacks.values() for index in stack[-_REACH:]):
+        if found[index] == _NEVER and index + 1 + _REACH > len(text):
+            found[index] = None
+    return [(i, _NEVER if closing == _TOO_DEEP else closing) for i, closing in found.items()]

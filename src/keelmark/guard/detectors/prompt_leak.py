@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Annotated, ClassVar, NamedTuple
 
 import msgspec
@@ -158,8 +158,11 @@ class Detector(BaseDetector):
     def _stretches(self, words: _Words) -> Iterator[_Stretch]:
         """Yield the stretches of the system prompt, from left to right."""
         runs = words.runs(self._pairs)
-        at = 0
+        at, fewest = 0, self.config.words - 1
         while at < len(words.tokens):
+            if runs[at] < fewest:
+                at += 1
+                continue
             last = self._reach(words, runs, at)
             if not last:
                 at += 1
@@ -213,7 +216,7 @@ class Detector(BaseDetector):
             at = stretch.last
         complete = len(words.tokens) - 1  # the last word may go on
         runs = words.runs(self._pairs)
-        for number in range(at, complete):
+        for number in range(max(at, complete - 2 * self.config.words), complete):
             end = words.gram(number, self.config.words)
             if (not end or end > complete) and runs[number] >= complete - number - 1:
                 return words.start(number)
@@ -234,9 +237,10 @@ class _Words:
         self._low = low
         self._spans = [match.span() for match in _TOKEN.finditer(low, start)]
         self.tokens = [low[a:b] for a, b in self._spans]
-        self._weights = [0]
-        for token in self.tokens:
-            self._weights.append(self._weights[-1] + _weight(token))
+
+    @cached_property
+    def _weights(self) -> list[int]:
+        return [0, *accumulate(map(_weight, self.tokens))]
 
     def start(self, number: int) -> int:
         """Where a word begins; the end of the text for one that is not there."""
@@ -245,9 +249,9 @@ class _Words:
     def runs(self, pairs: frozenset[tuple[str, str]]) -> list[int]:
         """How many pairs in a row, from each word on, are known."""
         runs = [0] * (len(self.tokens) + 1)
-        for at in range(len(self.tokens) - 2, -1, -1):
-            if (self.tokens[at], self.tokens[at + 1]) in pairs:
-                runs[at] = runs[at + 1] + 1
+        known = [pair in pairs for pair in pairwise(self.tokens)]
+        for at in reversed([at for at, is_known in enumerate(known) if is_known]):
+            runs[at] = runs[at + 1] + 1
         return runs
 
     def gram(self, at: int, words: int) -> int:
