@@ -56,11 +56,17 @@ def corpus(megabytes: float) -> list[Path]:
     return chosen
 
 
-def peer(files: list[Path]) -> dict:
+def installed() -> Path:
+    """Return the Python that has detect-secrets."""
     python = HOME / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", HOME], check=True)
         subprocess.run([HOME / "bin" / "pip", "install", "-q", PEER], check=True)
+    return python
+
+
+def peer(files: list[Path]) -> dict:
+    python = installed()
     names = "\n".join(map(str, files))
     done = subprocess.run(
         [python, "-c", SCAN], input=names, capture_output=True, text=True, check=True

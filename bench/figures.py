@@ -1,8 +1,8 @@
 """The README's figures: measured by the benchmarks, kept in figures.json, written by this.
 
-python bench/figures.py measure     # run the benchmarks, keep what they say (ten minutes)
-python bench/figures.py write       # put the kept figures into the README
-python bench/figures.py check       # is the README what `write` would make it?
+python bench/figures.py measure [NAME ...]  # run the benchmarks, keep what they say (15 minutes)
+python bench/figures.py write               # put the kept figures into the README
+python bench/figures.py check               # is the README what `write` would make it?
 """
 
 import datetime as dt
@@ -14,10 +14,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import guard_tables
+
 HERE = Path(__file__).resolve().parent
 KEPT = HERE / "figures.json"
 README = HERE.parent / "README.md"
-BLOCK = re.compile(r"<!-- figures -->.*<!-- /figures -->", re.DOTALL)
+PARTS = {
+    "digest": ["digest.py"],
+    "gateway": ["gateway.py"],
+    "guard": ["guard.py"],
+    "guard_peers": ["guard_peers.py"],
+    "secrets": ["secret_recall.py"],
+    "false_alarms": ["false_alarms.py", "--mb", "20"],
+}
 NAMES = {
     "nginx": "nginx, a bare proxy (the floor)",
     "bare relay (uvicorn + pyreqwest)": "30 lines of Python that relay (uvicorn, pyreqwest)",
@@ -27,22 +36,23 @@ NAMES = {
 }
 
 
-def measure():
-    figures = {
-        "date": f"{dt.datetime.now(dt.UTC):%Y-%m-%d}",
-        "machine": f"{os.cpu_count()} shared cores, Python {platform.python_version()}",
-    }
-    for name in ("digest", "gateway"):
-        command = [sys.executable, HERE / f"{name}.py", "--json"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+def measure(names):
+    figures = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    today = f"{dt.datetime.now(dt.UTC):%Y-%m-%d}"
+    figures["machine"] = f"{os.cpu_count()} shared cores, Python {platform.python_version()}"
+    for name in names:
+        script, *options = PARTS[name]
+        command = [sys.executable, HERE / script, *options, "--json"]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         figures[name] = json.loads(done.stdout)
-    KEPT.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        figures.setdefault("dates", {})[name] = today
+        KEPT.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 def render(figures):
     direct, rows = figures["gateway"]["direct"], figures["gateway"]["rows"]
-    yield f"Measured on {figures['date']} ({figures['machine']}) by `make bench`; all in one run, "
-    yield "between the same mock engine and the same load. Use the ratios.\n\n"
+    yield f"Measured on {figures['dates']['gateway']} ({figures['machine']}) by `make bench`; "
+    yield "all in one run, between the same mock engine and the same load. Use the ratios.\n\n"
     yield "| | CPU per JSON request | CPU per 40-chunk stream | added time, p50 / p99 "
     yield "| memory at rest |\n|---|---|---|---|---|\n"
     for key, name in NAMES.items():
@@ -56,20 +66,31 @@ def render(figures):
     yield f"{figures['digest']['ratio']:.2f} of the speed of bare SHA-256."
 
 
+RENDER = {"figures": render, "guard figures": guard_tables.summary}
+
+
+def rendered(text):
+    """Return a text with the figures of today in its marked blocks."""
+    figures = json.loads(KEPT.read_text(encoding="utf-8"))
+    for name, make in RENDER.items():
+        block = f"<!-- {name} -->\n{''.join(make(figures))}\n<!-- /{name} -->"
+        pattern = re.compile(f"<!-- {name} -->.*<!-- /{name} -->", re.DOTALL)
+        text = pattern.sub(lambda _, block=block: block, text)
+    return text
+
+
 def main(words):
-    if words == ["measure"]:
-        measure()
+    if words[:1] == ["measure"] and set(words[1:]) <= set(PARTS):
+        measure(words[1:] or PARTS)
         return 0
     if words not in (["write"], ["check"]):
         print(__doc__)
         return 2
-    figures = json.loads(KEPT.read_text(encoding="utf-8"))
     old = README.read_text(encoding="utf-8")
-    block = f"<!-- figures -->\n{''.join(render(figures))}\n<!-- /figures -->"
-    new = BLOCK.sub(lambda _: block, old)
+    new = rendered(old)
     if words == ["write"]:
         README.write_text(new, encoding="utf-8")
-    elif block not in old:
+    elif new != old:
         print("The README's figures are not those of bench/figures.json: run figures.py write.")
         return 1
     return 0

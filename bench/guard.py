@@ -77,6 +77,29 @@ def answer(guard: Guard, parts: list[str]) -> Callable[[], object]:
     return work
 
 
+HOSTILE = {
+    "one letter": "a",
+    "one digit": "7",
+    "spaces": " ",
+    "at signs": "a@",
+    "groups of digits": "4111 ",
+    "begun keys": "-----BEGIN RSA ",
+    "brackets": "[(<{",
+    "begun orders": "ignore all ",
+}
+
+
+def hostile(guard: Guard, size: int = 1_000_000) -> dict[str, float]:
+    """Milliseconds per 100,000 characters of a prompt that is one thing again and again."""
+    spent = {}
+    for name, unit in HOSTILE.items():
+        work = prompt(guard, (unit * size)[:size])
+        began = time.process_time()
+        work()
+        spent[name] = round(1e8 * (time.process_time() - began) / size, 1)
+    return spent
+
+
 def main() -> None:
     guard = Guard()
     long = PROSE * 200
@@ -94,12 +117,15 @@ def main() -> None:
         "answer, 200 chunks of 4": measure(answer(guard, chunks(PROSE, 200, 4)), 100),
         "nothing: open, verdict": measure(answer(guard, [])),
     }
+    worst = hostile(guard)
     if "--json" in sys.argv:
-        print(json.dumps(results))
+        print(json.dumps({"cost": results, "hostile_ms_per_100kB": worst}))
         return
     for name, times in results.items():
         print(f"{name:42} {times['best_ms']:9.3f} ms best {times['middle_ms']:9.3f} ms middle")
     print(f"{'first long prompt':42} {1000 * first:9.3f} ms")
+    for name, milliseconds in worst.items():
+        print(f"{f'1 MB of {name}':42} {milliseconds:9.1f} ms per 100 kB")
 
 
 if __name__ == "__main__":

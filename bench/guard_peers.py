@@ -36,6 +36,7 @@ from keelmark.guard import Guard
 from keelmark.guard.detectors import names, personal_data, prompt_injection
 from keelmark.guard.normalise import fold
 from keelmark.guard.ready import read_policy
+from keelmark.plugins import discover
 from personal_texts import Text
 
 HERE = Path(__file__).resolve().parent
@@ -313,6 +314,20 @@ def injection(data: Path, peers: list[str], most: int) -> dict:
     return {"rows": rows, "speed": {name: spent(one) for name, one in times.items()}}
 
 
+def each(data: Path, most: int) -> dict[str, list[int]]:
+    """How many of the harmless prompts every detector flags, and of how many."""
+    harmless = [
+        text for (_, label), group in prompts(data, most).items() if not label for text in group
+    ]
+    flagged = {}
+    for name, module in discover("keelmark.guard.detectors").items():
+        one = module.Detector()
+        views = [text if one.raw else fold(text) for text in harmless]
+        alarms = sum(any(hit.score >= OURS for hit in one.for_text().find(v)) for v in views)
+        flagged[name] = [alarms, len(views)]
+    return flagged
+
+
 def misses(data: Path) -> None:
     """Print what Keelmark misses and what it flags in vain."""
     scan = ours(named=True)
@@ -349,6 +364,8 @@ def show(results: dict) -> None:
     for product, row in results.get("injection", {}).get("rows", {}).items():
         print(f"{product:24} found {row['found']} {row['found_interval']}, "
               f"alarms {row['alarms']} {row['alarms_interval']}")  # fmt: skip
+    for name, (alarms, count) in results.get("harmless_prompts", {}).items():
+        print(f"{name:24} flags {alarms} of {count} harmless prompts")
     for peer, why in results["left_out"].items():
         print(f"{peer}: left out, {why}")
 
@@ -376,6 +393,7 @@ def main() -> None:
     if (wanted.data / "train").is_dir():
         others = [name for name in there if name != "presidio"]
         results["injection"] = injection(wanted.data, others, wanted.most)
+        results["harmless_prompts"] = each(wanted.data, wanted.most)
     if wanted.json:
         print(json.dumps(results))
     else:

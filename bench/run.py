@@ -14,6 +14,8 @@ BENCHES = {
     "hostile": "hostile.py",
     "held": "held.py",
     "gateway": "gateway.py",
+    "guard-peers": "guard_peers.py",
+    "secrets": "secret_recall.py",
     "false-alarms": "false_alarms.py",
 }
 

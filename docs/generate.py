@@ -5,6 +5,7 @@ What a person would have to keep in step by hand is not written by hand.
 
 import ast
 import inspect
+import json
 import re
 import sys
 from importlib.resources import files
@@ -26,7 +27,11 @@ from keelmark.serve.fields import REFUSED
 from keelmark.serve.wire import keelmark_headers
 from keelmark.vet import all_checks
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
+import guard_tables  # it lies with the benchmarks
+
 root = entry.root
+BENCH = Path(guard_tables.__file__).parent
 HERE = Path(__file__).resolve().parent / "reference"
 POLICIES = files("keelmark.guard") / "policies"
 WIDTH = {**root.context_settings, "terminal_width": 80, "max_content_width": 80}
@@ -97,7 +102,9 @@ def _attributes(docstring):
 
 def detectors():
     yield "# Detectors\n\nOne file each in `src/keelmark/guard/detectors/`.\n"
-    for name, module in discover("keelmark.guard.detectors").items():
+    found = discover("keelmark.guard.detectors")
+    yield from _quality(found)
+    for name, module in found.items():
         one = module.Detector
         yield f"\n## {name}\n\n{one.title}\n\n"
         yield f"- version {one.version}, tier {one.tier}, languages: {', '.join(one.languages)}\n"
@@ -111,6 +118,25 @@ def detectors():
             text = ascii(example.text)[1:-1].replace("|", "\\|").replace("`", "'")
             text = text if len(text) <= 90 else text[:87] + "..."
             yield f"| `{text}` | {', '.join(example.labels) or 'nothing'} | {example.note} |\n"
+
+
+def _quality(found):
+    """What was measured of each detector, from the figures that the benchmarks left."""
+    measured = guard_tables.measured(_figures())
+    yield "\nWhat was measured of them ([how](figures.md)), at the score 0.5. What is flagged in a "
+    yield "harmless prompt need not be wrong: a name there is a name.\n\n"
+    yield "| detector | tier | finds | flags where nothing should be |\n|---|---|---|---|\n"
+    for name, module in found.items():
+        recall, alarms = measured.get(name, ("not measured", "not measured"))
+        yield f"| [`{name}`](#{name}) | {module.Detector.tier} | {recall} | {alarms} |\n"
+
+
+def figures():
+    return guard_tables.page(_figures())
+
+
+def _figures():
+    return json.loads((BENCH / "figures.json").read_text(encoding="utf-8"))
 
 
 def checks():
@@ -269,6 +295,7 @@ PAGES = {
     "commands.md": commands,
     "policy.md": policy,
     "detectors.md": detectors,
+    "figures.md": figures,
     "checks.md": checks,
     "http.md": http,
     "frameworks.md": frameworks,
