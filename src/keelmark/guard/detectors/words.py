@@ -70,7 +70,6 @@ class Detector(BaseDetector):
     title = "Word lists: competitors, products, words that are not wanted"
     version = "1"
     labels: ClassVar[tuple[str, ...]] = ("WORD",)
-    tags = ("nist-ai-600-1:harmful-content",)
     Config = Settings
     config: Settings
 

@@ -1,0 +1,164 @@
+"""Which language a text is in: small words that every sentence has, and scripts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+from keelmark.guard._patterns import table
+
+ENOUGH = 5.0
+"""By how much a language must lead: about so many small words, or twice as many characters."""
+
+LONGEST = 64
+"""Characters of the longest word that is looked at."""
+
+MOST = 1.0
+"""The most that one token adds to a language's lead."""
+
+_SHOWN = 1.5  # the same for a text as a whole
+FADE = 0.97
+"""What is left of everything so far after one more token that tells something."""
+
+_KANA = "\u3041-\u30ff"
+_HAN = "\u3400-\u9fff\uf900-\ufaff"
+_CJK = f"{_KANA}{_HAN}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # no spaces between words
+_SINGLE = re.compile(f"[{_CJK}]")
+_HAN_COUNTS = (("zh", 0.5), ("ja", 0.3))
+_KANA_COUNTS = (("ja", 0.6), ("zh", -0.3))
+
+
+class _Known(NamedTuple):
+    words: dict[str, tuple[tuple[str, float], ...]]
+    scripts: tuple[tuple[re.Pattern[str], tuple[tuple[str, float], ...]], ...]
+    languages: frozenset[str]
+
+
+@cache
+def _known() -> _Known:
+    rows = table("languages")
+    words: dict[str, list[tuple[str, float]]] = {}
+    for language, line in rows["words"].items():
+        for word in dict.fromkeys(line.split()):
+            if len(word) > 1 or not word.isascii():  # tables and formulas are full of letters
+                words.setdefault(word, []).append((language, 1.0))
+    scripts = tuple(
+        (re.compile(f"[{span}]"), ((language, 0.6),)) for language, span in rows["scripts"].items()
+    )
+    spoken = frozenset([*rows["words"], *rows["scripts"], "zh", "ja"])
+    return _Known({word: tuple(all_) for word, all_ in words.items()}, scripts, spoken)
+
+
+def known() -> frozenset[str]:
+    """The codes of the languages that can be told (ISO 639-1)."""
+    return _known().languages
+
+
+@cache
+def _token() -> re.Pattern[str]:
+    """One character of a script without spaces, a word, or a fence of code."""
+    letter = rf"[^\W\d_{_CJK}]"
+    return re.compile(
+        rf"[{_CJK}]|(?<!{letter})(?<!{letter}['’\u200c]){letter}[^\W\d_{_CJK}\u0300-\u036f]*"
+        rf"(?:[\u0300-\u036f\u0590-\u05c7\u064b-\u065f\u0900-\u0903\u093a-\u094f\u0980-\u0dff"
+        rf"'’\u200c]+{letter}*)*|```"
+    )
+
+
+class Lead(NamedTuple):
+    """A language, its score, and the best score of those it is compared with."""
+
+    language: str
+    most: float
+    rest: float
+
+
+class Reading:
+    """What a text has shown so far: a function of its characters, whatever the pieces."""
+
+    __slots__ = ("_code", "_scores", "_tail", "said")
+
+    def __init__(self) -> None:
+        self._scores: dict[str, float] = {}
+        self._code = False
+        self._tail = ""
+        self.said: frozenset[str] = frozenset()
+
+    def copy(self) -> Reading:
+        """A reading that goes on from here by itself."""
+        other = Reading()
+        other._scores, other._code = dict(self._scores), self._code
+        other._tail, other.said = self._tail, self.said
+        return other
+
+    def read(self, text: str) -> Iterator[int]:
+        """Read on; yield where in the text, after each token that told something.
+
+        A word tells something when the character behind it has come, and that is the place.
+        """
+        before = len(self._tail)
+        text = self._tail + text
+        done = 0
+        for match in _token().finditer(text):
+            end, word = match.end(), match[0]
+            single = _SINGLE.match(word) is not None
+            if end == len(text) and not (single or word == "```"):
+                break
+            done = end
+            if self._tells(word):
+                yield max(end - before - (1 if single else 0), 0)
+        self._tail = text[max(done, len(text) - LONGEST - 2) :]
+
+    def _tells(self, word: str) -> bool:
+        if word == "```":
+            self._code = not self._code
+            return False
+        counts = () if self._code or len(word) > LONGEST else evidence(word)
+        if counts:
+            scores = self._scores
+            for language in scores:
+                scores[language] *= FADE
+            for language, weight in counts:
+                scores[language] = scores.get(language, 0.0) + weight
+        return bool(counts)
+
+    def lead(self, over: frozenset[str]) -> Lead:
+        """The language that leads and is not one of some, and how far those have come."""
+        best, most, rest = "", 0.0, 0.0
+        for name, score in self._scores.items():
+            if name in over:
+                rest = max(rest, score)
+            elif score > most:
+                best, most = name, score
+        return Lead(best, most, rest)
+
+
+def evidence(word: str) -> tuple[tuple[str, float], ...]:
+    """The languages that a word speaks for, and how much."""
+    counts = _known().words.get(word.lower().replace("’", "'").rstrip("'"))
+    if counts is not None or word.isascii():
+        return counts or ()
+    first = word[0]
+    if re.match(f"[{_KANA}]", first):
+        return _KANA_COUNTS
+    if re.match(f"[{_HAN}]", first):
+        return _HAN_COUNTS
+    return next((counts for span, counts in _known().scripts if span.match(first)), ())
+
+
+def language(text: str) -> str:
+    """The language of a text; "" when it does not show, as in short ones."""
+    reading = Reading()
+    for _ in reading.read(text + "\n"):
+        pass
+    best = reading.lead(frozenset()).language
+    _, most, rest = reading.lead(frozenset([best]))
+    return best if rest - most >= _SHOWN else ""
+
+
+def wants_another(text: str) -> bool:
+    """Whether a question may want an answer in another language than its own."""
+    low = text.lower()
+    return any(part in low for part in table("languages")["asks"]["parts"])
