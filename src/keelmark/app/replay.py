@@ -213,13 +213,13 @@ def _samples(trace: Trace, side: _Side, rule: str) -> list[str]:
     for found in side.findings:
         if found.rule == rule and found.path in side.texts:
             near = [f for f in side.findings if f.path == found.path]
-            shown = clean(_masked(side.texts[found.path], found, near))
+            shown = clean(surroundings(side.texts[found.path], found, near))
             out.append(f"{trace.trace_id[:8]} {clean(found.path)}: {shown}")
     return out
 
 
-def _masked(text: str, found: TextFinding, every: Sequence[TextFinding]) -> str:
-    """The surroundings of a finding: nothing that any rule found is in them."""
+def surroundings(text: str, found: TextFinding, every: Sequence[TextFinding]) -> str:
+    """Return what stands around a finding; nothing that any rule found is in it."""
     start, end = max(0, found.start - _AROUND), min(len(text), found.end + _AROUND)
     out: list[Any] = []
     done = start

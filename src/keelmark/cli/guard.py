@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from keelmark import app
+from keelmark.cli import _scan
 from keelmark.cli._common import (
     coloured,
     data_option,
@@ -43,15 +44,20 @@ class _Guard(click.Group):
 
 @click.group(cls=_Guard)
 def command() -> None:
-    """Guard lines of text or JSONL records, or judge past requests again.
+    """Guard lines of text, data files and training sets, or judge past requests again.
 
     `keelmark guard FILE` is short for `keelmark guard check FILE`.
 
     \b
     Examples:
       echo "write to ada@example.org" | keelmark guard
+      keelmark guard scan data/ --report found.html
       keelmark guard replay --policy new.yaml
     """
+
+
+command.add_command(_scan.scan)
+command.add_command(_scan.clean)
 
 
 @command.command()

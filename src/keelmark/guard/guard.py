@@ -23,7 +23,7 @@ from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipp
 from keelmark.guard.run import Probe, Run
 from keelmark.guard.seams import mend
 from keelmark.guard.shadow import Shadow, ShadowedChannel
-from keelmark.guard.stream import Channel
+from keelmark.guard.stream import Channel, Mask
 from keelmark.guard.tape import as_read
 from keelmark.guard.vault import Vault
 from keelmark.guard.whole import judged
@@ -125,6 +125,7 @@ class Guard:
         role: str = "user",
         every: bool = False,
         origin: Origin = NOWHERE,
+        mask: Mask | None = None,
     ) -> Result:
         """Judge one whole text.
 
@@ -138,6 +139,8 @@ class Guard:
             role: Role of an input text.
             every: Also run detectors that no rule asks for, so that `scores` are complete.
             origin: Where the request comes from, for rules that are for some requests only.
+            mask: Makes what stands for a masked value from its label and the value; numbered
+                placeholders in what a model reads, and redaction in the rest, when None.
 
         Raises:
             UsageError: There is no such stage or role.
@@ -146,7 +149,7 @@ class Guard:
         engine = self._engine.within(origin)
         side, role = _place(stage, role)
         run = Run(engine.plan(side, role, every=every))
-        mask = Vault([text], self._key).mask if side == "input" else None
+        mask = mask or (Vault([text], self._key).mask if side == "input" else None)
         out = "".join(judged(run, text, mask=mask, decoding=side == "input"))
         ms = 1000 * (perf_counter() - began)
         verdict = engine.verdict(side, [run], self._digest, ms)

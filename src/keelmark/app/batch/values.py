@@ -1,0 +1,78 @@
+"""Walking through a row: every text in it, with the path where it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from keelmark.core.errors import CouldNotCheckError
+
+_NUMBER = 10**6  # smaller whole numbers are not read
+_INDEX = re.compile(r"\[\d+\]")
+
+Change = Callable[[str, str], str]
+"""From the path and a text to the text that is to stand there."""
+Name = Callable[[str, str], tuple[str, str]]
+"""From the path of an object and the name of a field to the name to show, and to write."""
+
+
+def chosen(path: str, fields: Sequence[str]) -> bool:
+    """Say whether a path is, or lies in, one of the fields; without fields, every path is.
+
+    A field is the name of a column, or names with dots between them: `messages.content`.
+    """
+    if not fields:
+        return True
+    plain = _INDEX.sub("", path)
+    return any(plain == one or plain.startswith(f"{one}.") for one in fields)
+
+
+def general(path: str) -> str:
+    """Return a path without the places in lists: `messages[].content`."""
+    return _INDEX.sub("[]", path)
+
+
+def changed(value: Any, change: Change, name: Name, path: str = "") -> Any:
+    """Return a value with every text and every long whole number in it changed.
+
+    The value itself comes back where nothing in it changes.
+
+    Args:
+        value: What JSON has, or a tuple.
+        change: Changes a text.
+        name: Changes the names of fields.
+        path: Where the value stands.
+
+    Raises:
+        CouldNotCheckError: Two names of one object became the same.
+    """
+    if isinstance(value, str):
+        return change(path, value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        text = str(value) if abs(value) >= _NUMBER else ""
+        out = change(path, text) if text else text
+        return value if out == text else out
+    if isinstance(value, list | tuple):
+        items = [changed(one, change, name, f"{path}[{n}]") for n, one in enumerate(value)]
+        same = all(one is other for one, other in zip(value, items, strict=True))
+        return value if same else type(value)(items)
+    if isinstance(value, dict):
+        return _object(value, change, name, path)
+    return value
+
+
+def _object(value: dict[Any, Any], change: Change, name: Name, path: str) -> Any:
+    out, same = dict[Any, Any](), True
+    for key, one in value.items():
+        if isinstance(key, str):
+            shown, said = name(path, key)
+            new = changed(one, change, name, f"{path}.{shown}" if path else shown)
+        else:  # a cell of the first row, which has no name yet
+            said = key
+            new = changed(one, change, name, f"column {key + 1}")
+        if said in out:
+            raise CouldNotCheckError("two of its fields would get the same name")
+        same = same and said is key and new is one
+        out[said] = new
+    return value if same else out
