@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from keelmark.guard._patterns import Speech, any_word, both_views, every, follows, lower, table
 from keelmark.guard.contract import Hit
@@ -22,6 +23,7 @@ _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(
     rf"(?<![0-9A-Za-z_])(?<![0-9A-Za-z]\.){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9A-Za-z_])(?!\.[0-9])"
 )
+_NOT_IP_WORDS: tuple[str, ...] = both_views(table("personal")["ip"]["not_after"])
 _NOT_IP = re.compile(
     "(?i)(?:^|(?<![a-z]))(?:"
     + "|".join(re.escape(word) for word in table("personal")["ip"]["not_after"])
@@ -97,24 +99,29 @@ def find_ips(text: str, start: int) -> Iterator[Hit]:
 
     Private and link-local ones, and dotted numbers that might be anything, score 0.4.
     """
-    speech = Speech(_IP_CONTEXT, text)
+    speech, other = Speech(_IP_CONTEXT, text), Speech(_NOT_IP_WORDS, text)
     for match in every(_IPV4, text, start):
         if match.group().startswith(("0.", "127.", "255.")):
             continue
-        address = ipaddress.IPv4Address(match.group())
-        before = text[max(0, match.start() - 24) : match.start()]
-        if _NOT_IP.search(before):
+        at = match.start()
+        if other.spoken and _NOT_IP.search(text[max(0, at - 24) : at]):
             continue
-        named = speech.before(match.start(), 40)
-        small = all(byte < 20 for byte in address.packed)
-        score = 0.4 if not address.is_global or (small and not named) else 0.75
-        reason = "IPv4 address" if address.is_global else "private IPv4 address"
-        yield Hit("IP_ADDRESS", score, match.start(), match.end(), reason)
+        reaches, small = _ipv4(match.group())
+        score = 0.75 if reaches and (not small or speech.before(at, 40)) else 0.4
+        reason = "IPv4 address" if reaches else "private IPv4 address"
+        yield Hit("IP_ADDRESS", score, at, match.end(), reason)
     for match in every(_IPV6, text, start):
         if match.group().count(":") >= 3 and any(c.isdigit() for c in match.group()):
             hit = _ipv6(match)
             if hit:
                 yield hit
+
+
+@lru_cache(maxsize=4096)
+def _ipv4(written: str) -> tuple[bool, bool]:
+    """Whether an address is reached from everywhere, and whether all its numbers are small."""
+    address = ipaddress.IPv4Address(written)
+    return address.is_global, all(byte < 20 for byte in address.packed)
 
 
 def _ipv6(match: re.Match[str]) -> Hit | None:

@@ -26,6 +26,11 @@ _TELLING_START = (
     r"(?=[A-Za-z][A-Za-z9]{0,8}[- ]?[0-9]|[0-9]{2}(?! )"
     r"|[0-9](?:[A-Za-z]|[-.][0-9]{3}|[ ][0-9]{2}[ ]))"
 )
+# Either without blanks or without small letters, as far as a number may be told to be too short.
+_REACH = re.compile(r"(?=(\S{0,9}))[^a-z]{0,9}")
+LEAST = 3
+"""Fewest characters of a number in the table."""
+
 _SEPARATED = str.maketrans("", "", " _-")
 _LETTER = re.compile(r"[^\W\d_]\Z")
 
@@ -203,10 +208,18 @@ def find_identifiers(text: str, start: int, wanted: Callable[[str], bool]) -> It
                 yield _hit(kind, found.span(number), score, "in its written form")
 
 
+def _too_short(text: str, at: int) -> bool:
+    """Whether no number can begin here, as there are too few characters for any."""
+    match = _REACH.match(text, at)
+    return match is not None and max(match.end(), match.end(1)) - at < LEAST
+
+
 def _named(
     text: str, at: int, words: list[Word], other: Speech, wanted: Callable[[str], bool]
 ) -> Iterator[Hit]:
     """Yield what the number that begins at `at` is, by the words before it."""
+    if _too_short(text, at):
+        return
     low, high = bisect_left(words, (at - CONTEXT,)), bisect_left(words, (at,))
     near = [word for word in words[low:high] if word[1] <= at]
     for kind, place, own in _meant(tuple(word[2] for word in near)):

@@ -117,9 +117,14 @@ class Speech:
         self._text = text
 
     @cached_property
-    def _words(self) -> re.Pattern[str] | None:
+    def spoken(self) -> bool:
+        """Whether the text contains one of the words anywhere, be it within another."""
         low = lower(self._text)
-        return any_word(self._given) if any(word in low for word in self._given) else None
+        return any(word in low for word in self._given)
+
+    @cached_property
+    def _words(self) -> re.Pattern[str] | None:
+        return any_word(self._given) if self.spoken else None
 
     def before(self, index: int, near: int = 64) -> bool:
         """Whether one of the words stands in the `near` characters before the index."""

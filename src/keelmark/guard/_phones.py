@@ -26,6 +26,7 @@ _END = re.compile(r"(?<=[0-9])(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))")
 _WELL_GROUPED = re.compile(
     r"\+[1-9][0-9]{0,2}(?=[ .(/-])(?=(?:[^0-9]{0,2}[0-9]){8})(?:[ .\-/()]{1,2}[0-9]{2,5}){2,5}"
 )
+_GOES_ON = re.compile(r"[ ,(-]{0,3}[A-Za-z]")  # what an extension or a noun may be behind a number
 _EXTENSION = re.compile(r"(?i)(?:,?[ ]?ext(?:ension)?\.?[ ]?|[ ]?x)[0-9]{1,6}(?![0-9A-Za-z])")
 _NORTH_AMERICAN = re.compile(
     r"(?:(?:00)?1[-. ])?"
@@ -96,10 +97,12 @@ def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[H
     named, close = _spoken_of(text, start)
     other = Speech(OTHER, text)
     for match in every(_NATIONAL, text, start):
-        found, at = match.group(), match.start()
-        end = _with_extension(text, match.end())
+        found, at, end = match.group(), match.start(), match.end()
         near = bool(named) and _within(named, at)
-        said = at in close or ((near or not found.isdigit()) and _NOUNS_AFTER.match(text, end))
+        said: object = at in close
+        if _GOES_ON.match(text, end):
+            end = _with_extension(text, end)
+            said = said or ((near or not found.isdigit()) and _NOUNS_AFTER.match(text, end))
         kind = _national(found, regions, near=near, said=bool(said))
         if not kind or _NO_PHONE.fullmatch(found) or other.between(max(0, at - 24), at):
             continue
