@@ -8,12 +8,10 @@ from functools import cache
 from typing import NamedTuple
 
 from keelmark.guard._patterns import table
+from keelmark.guard._pieces import LONGEST, Pieces
 
 ENOUGH = 5.0
 """By how much a language must lead: about so many small words, or twice as many characters."""
-
-LONGEST = 64
-"""Characters of the longest word that is looked at."""
 
 MOST = 1.0
 """The most that one token adds to a language's lead."""
@@ -25,7 +23,7 @@ FADE = 0.97
 _KANA = "\u3041-\u30ff"
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
 _CJK = f"{_KANA}{_HAN}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # no spaces between words
-_SINGLE = re.compile(f"[{_CJK}]")
+_ALONE = re.compile(f"[{_CJK}]|```")
 _HAN_COUNTS = (("zh", 0.5), ("ja", 0.3))
 _KANA_COUNTS = (("ja", 0.6), ("zh", -0.3))
 
@@ -78,19 +76,19 @@ class Lead(NamedTuple):
 class Reading:
     """What a text has shown so far: a function of its characters, whatever the pieces."""
 
-    __slots__ = ("_code", "_scores", "_tail", "said")
+    __slots__ = ("_code", "_pieces", "_scores", "said")
 
     def __init__(self) -> None:
         self._scores: dict[str, float] = {}
         self._code = False
-        self._tail = ""
+        self._pieces = Pieces(_token(), _ALONE)
         self.said: frozenset[str] = frozenset()
 
     def copy(self) -> Reading:
         """A reading that goes on from here by itself."""
         other = Reading()
         other._scores, other._code = dict(self._scores), self._code
-        other._tail, other.said = self._tail, self.said
+        other._pieces, other.said = self._pieces.copy(), self.said
         return other
 
     def read(self, text: str) -> Iterator[int]:
@@ -98,18 +96,9 @@ class Reading:
 
         A word tells something when the character behind it has come, and that is the place.
         """
-        before = len(self._tail)
-        text = self._tail + text
-        done = 0
-        for match in _token().finditer(text):
-            end, word = match.end(), match[0]
-            single = _SINGLE.match(word) is not None
-            if end == len(text) and not (single or word == "```"):
-                break
-            done = end
+        for word, at in self._pieces.read(text):
             if self._tells(word):
-                yield max(end - before - (1 if single else 0), 0)
-        self._tail = text[max(done, len(text) - LONGEST - 2) :]
+                yield at
 
     def _tells(self, word: str) -> bool:
         if word == "```":

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from keelmark.guard._patterns import lower, table
+from keelmark.guard._patterns import table
+from keelmark.guard._pieces import LONGEST, small
 from keelmark.guard.contract import Hit
 from keelmark.guard.normalise import fold
 
@@ -50,9 +51,6 @@ _CALM = re.compile(  # prose: words of two letters and more
 )
 _ASCII_WORD = re.compile("[a-z]+")
 
-LONGEST = 64
-"""Characters of the longest token that is looked at."""
-
 _CHUNK_LONGEST = 80
 _GAP = 3
 _FAR = "\u0e00"  # letters from here on have no disguise
@@ -88,7 +86,7 @@ class _Best(NamedTuple):
 
 def tokens(text: str) -> list[str]:
     """The tokens of a text on a list, as the texts that are searched show them."""
-    return TOKEN.findall(lower(fold(text)))
+    return TOKEN.findall(small(fold(text)))
 
 
 def forms(word: str, languages: Iterable[str]) -> set[str]:
@@ -150,7 +148,7 @@ class Words:
 
     def quiet(self, held: str) -> bool:
         """Whether nothing on a list can begin in a text, but in its last token."""
-        low = lower(held)
+        low = small(held)
         if _CALM.fullmatch(low):
             found = _ASCII_WORD.findall(low)
             odd = self._bones and _THRICE.search(low)
@@ -165,7 +163,7 @@ class Words:
 
     def read(self, text: str, start: int) -> tuple[list[Hit], int]:
         """Return what is found from an index on, and from where on that may still change."""
-        low = lower(text)
+        low = small(text)
         spans = [match.span() for match in TOKEN.finditer(low, start)]
         thrice = bool(self._bones) and _THRICE.search(low, start) is not None
         hits: list[Hit] = []

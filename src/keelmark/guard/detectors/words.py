@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from keelmark.core.errors import UsageError
-from keelmark.guard._wordlists import LONGEST, Entry, Words, forms, tokens
+from keelmark.guard._pieces import LONGEST
+from keelmark.guard._wordlists import Entry, Words, forms, tokens
 from keelmark.guard.contract import BaseDetector, Example, Hit
 
 Language = Literal["en", "de", "nl", "fr", "es", "it", "pt", "pl", "ru"]
