@@ -176,15 +176,17 @@ def _named(row: Format, text: str, low: str, at: int, start: int) -> Iterator[Ca
 
 
 def _candidate(row: Format, match: re.Match[str], start: int) -> Iterator[Candidate]:
-    begin = match.start("secret")
+    begin, end = match.span("secret")
     if start <= begin <= match.start() + CONTEXT:
+        if len(set(match.string[begin : min(end, begin + _JUDGED)])) < 2**row.entropy:
+            return
         best = 1.0 if row.check in {"crc62", "bech32", "base58", "macaroon"} else row.score
         yield Candidate(begin, best, row.order, lambda: _decided(row, match.group("secret"), begin))
 
 
 def _decided(row: Format, found: str, begin: int) -> Hit | None:
     judged = found[:_JUDGED]
-    if len(set(judged)) < 2**row.entropy or entropy(judged) < row.entropy:
+    if entropy(judged) < row.entropy:
         return None
     if (_EXAMPLE if len(found) > _WORDY else PLACEHOLDER).search(judged):
         return None

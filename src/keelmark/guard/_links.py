@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -97,16 +97,21 @@ def link_at(text: str, start: re.Match[str]) -> str:
     return start[0] + body[0].rstrip(_TRAILING) if body else ""
 
 
-def judge_host(link: Link) -> list[Judgement]:
-    """Judge where a link leads."""
-    found = _numeric(link.host) or _names(link.host)
-    if link.user:
-        lures = "." in link.user.partition(":")[0]
+def judge_host(host: str, user: str) -> list[Judgement]:
+    """Judge where a link leads, and the name before an at sign."""
+    found = list(_judged(host))
+    if user:
+        lures = "." in user.partition(":")[0]
         what = "a site's name" if lures else "a user's name"
         found.append(
             Judgement("USERINFO_URL", 0.9 if lures else 0.5, f"{what} stands before the real host")
         )
     return found
+
+
+@lru_cache(maxsize=4096)
+def _judged(host: str) -> tuple[Judgement, ...]:
+    return tuple(_numeric(host) or _names(host))
 
 
 def _numeric(host: str) -> list[Judgement]:

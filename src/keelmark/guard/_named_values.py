@@ -94,27 +94,27 @@ def _value(text: str, begin: int, quote: str | None, *, escaped: bool) -> str:
 def _is_password(found: str, *, loose: bool) -> bool:
     if len(set(found)) < 4 or len(found) < 6 or _SPACE.search(found):
         return False
-    if _CODE.match(found) or PLACEHOLDER.search(found):
-        return False
     letters, digits = _LETTER.search(found), _DIGIT.search(found)
-    if loose:
-        return bool(letters and (digits or _ODD.search(found))) and entropy(found) > 2.0
-    return bool(letters and digits)
+    if not letters or not (digits or (loose and _ODD.search(found))) or _CODE.match(found):
+        return False
+    if loose and entropy(found) <= 2.0:
+        return False
+    return PLACEHOLDER.search(found) is None
 
 
 def _is_key(found: str, *, loose: bool) -> bool:
     if len(set(found)) < 10 or len(found) < 16 or _SPACE.search(found) or not loose:
         return False
-    if PLACEHOLDER.search(found):
-        return False
     if _UUID.match(found):
-        return True
-    if _CODE.match(found) or _SHORT_HEX.match(found) or entropy(found) < 3.2:
+        return PLACEHOLDER.search(found) is None
+    if _CODE.match(found) or _SHORT_HEX.match(found) or not _DIGIT.search(found):
         return False
-    return any(
+    if not any(
         len(part) >= 8 and _DIGIT.search(part) and _LETTER.search(part)
         for part in _PARTS.split(found)
-    )
+    ):
+        return False
+    return entropy(found) >= 3.2 and PLACEHOLDER.search(found) is None
 
 
 def open_quote(text: str, start: int) -> int:

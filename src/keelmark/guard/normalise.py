@@ -177,8 +177,11 @@ def folded(text: str) -> View:
     if is_plain(text):
         return View(text, len(text))
     read = text.translate(_TABLE)
-    if len(read) == len(text) and _UNEVEN.isdisjoint(map(ord, text)):
+    uneven = {char for char in set(text) if ord(char) in _UNEVEN}
+    if not uneven:
         return View(read, len(text))
+    if not any(_TABLE[ord(char)] for char in uneven):
+        return View(read, len(text), [i for i, char in enumerate(text) if char not in uneven])
     starts: list[int] = []
     for index, char in enumerate(text):
         starts.extend([index] * len(_TABLE[ord(char)] or ""))

@@ -100,6 +100,7 @@ class Run:
         self.read = self.decided = self.unread = 0
         self.stopped = self.closed = False
         self._spent = [0.0] * len(plan)
+        self._counts: dict[tuple[int, str, float], list[Rule]] = {}
         if any(probe.detector.remembers for probe in plan):
             self.plan = self.live = tuple(
                 probe._replace(detector=probe.detector.for_text()) for probe in plan
@@ -176,6 +177,9 @@ class Run:
         hit, probe = seen.hit, seen.probe
         family = probe.detector.family or probe.id
         self.scores[family] = max(hit.score, self.scores.get(family, 0.0))
+        key = probe.number, hit.label, hit.score
+        if (rules := self._counts.get(key)) is None:
+            rules = self._counts[key] = seen.rules()
         self.findings += (
             TextFinding(
                 rule=rule.id,
@@ -188,7 +192,7 @@ class Run:
                 tier=probe.detector.tier,
                 path=self.path,
             )
-            for rule in seen.rules()
+            for rule in rules
         )
 
     def spent(self, probe: Probe) -> float:

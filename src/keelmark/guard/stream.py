@@ -7,7 +7,7 @@ before the cut everything is decided for good (contract), so what has left does 
 the text was split. A whole text goes the same way, in windows.
 
 What is held is at most what a detector leaves open, plus the end of a hit that straddles the cut,
-plus what has come since the last look: less than 64 characters, or a quarter of what was held
+plus what has come since the last look: less than 64 characters, or half of what was held
 then. So every character is looked at a bounded number of times and a stream costs linear time,
 also when a detector holds a megabyte.
 
@@ -89,7 +89,7 @@ class Filter:
         self._waiting += len(text)
         if self._waiting < _LINGER and text.isascii() and text.isalnum():
             return ""  # within a word, where next to nothing gets decided
-        if 4 * self._waiting < len(self._tape.text) - _SMALL:
+        if 2 * self._waiting < len(self._tape.text) - _SMALL:
             return ""
         if self._waiting < _BURST and self._due and perf_counter() < self._due:
             return ""

@@ -152,7 +152,7 @@ class Detector(BaseDetector):
             if self._allowed and self.config.others == "refuse":
                 reason = "a domain that the policy does not list"
                 found.append(Judgement("UNLISTED_DOMAIN", 0.9, reason))
-            found += judge_host(link)
+            found += judge_host(link.host, link.user)
             found += judge_target(link)
             found += judge_text(text[max(0, at - 88) : at], link)
         yield from (one for one in found if one.label in self._wanted)
