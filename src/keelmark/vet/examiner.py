@@ -18,6 +18,7 @@ from keelmark.core.errors import UnavailableError
 from keelmark.core.findings import ArtefactFinding
 
 _MIB = 1024 * 1024
+_START_SECONDS = 60.0
 _ANSWER = 64 * _MIB
 _SAID = {
     signal.SIGXCPU: "used more CPU time than it may have",
@@ -122,7 +123,8 @@ class Examiner:
         return FileResult(tuple(unique.values()), tuple(dict.fromkeys(reasons)), ran)
 
     def _ask(self, path: str, fd: int, skip: list[str]) -> Iterator[dict[str, Any]]:
-        if self._process is None:
+        starting = self._process is None
+        if starting:
             self._start()
         limits = self._limits
         order = {
@@ -135,7 +137,8 @@ class Examiner:
         }
         channel = self._channel
         assert channel is not None  # noqa: S101  (_start has just made it)
-        deadline = time.monotonic() + limits.wall_seconds
+        seconds = max(limits.wall_seconds, _START_SECONDS) if starting else limits.wall_seconds
+        deadline = time.monotonic() + seconds
         try:
             socket.send_fds(channel, [json.dumps(order).encode()], [fd])
         except OSError:
@@ -143,6 +146,8 @@ class Examiner:
         received = 0
         while True:
             line = self._line(channel, deadline)
+            if starting:  # the time of the file begins when the worker has come up
+                starting, deadline = False, time.monotonic() + limits.wall_seconds
             received += len(line)
             if received > _ANSWER:
                 raise _DiedError("reported more than can be kept")
