@@ -13,6 +13,7 @@ BENCHES = {
     "guard": "guard.py",
     "hostile": "hostile.py",
     "held": "held.py",
+    "batch": "batch.py",
     "gateway": "gateway.py",
     "guard-peers": "guard_peers.py",
     "secrets": "secret_recall.py",

@@ -146,6 +146,7 @@ def _extras() -> Iterator[Item]:
     table: dict[str, tuple[str, str]] = {
         "hub": ("huggingface_hub", "models by Hugging Face reference"),
         "aiohttp": ("aiohttp", "the second HTTP client"),
+        "parquet": ("pyarrow", "Parquet files in `guard scan`"),
     }
 
     for extra, (module, what) in table.items():

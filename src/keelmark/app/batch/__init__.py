@@ -10,7 +10,7 @@ import msgspec
 
 from keelmark.app.batch.journal import Journal, State
 from keelmark.app.batch.report import Report, as_page, as_text, labels
-from keelmark.app.batch.scan import Cleaning, Progress, Scan
+from keelmark.app.batch.run import Cleaning, Progress, Scan
 from keelmark.app.batch.sources import find
 from keelmark.app.batch.work import Plan, Worker
 from keelmark.core.errors import UsageError

@@ -72,7 +72,7 @@ class Journal:
         try:
             if path is not None:
                 path.touch(0o600)
-            self.base = sqlite3.connect(path or ":memory:")
+            self.base = sqlite3.connect(path or ":memory:", timeout=1.0)
             self.base.execute("PRAGMA locking_mode = EXCLUSIVE")
             self.base.execute("PRAGMA journal_mode = WAL")
             self.base.execute("PRAGMA synchronous = FULL")

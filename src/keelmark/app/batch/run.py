@@ -16,7 +16,7 @@ import threading
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -142,7 +142,7 @@ class Scan:
         """The lists that are written beside the copies."""
         return LISTS[: self._plan.listed + (self._cleaning != Cleaning())]
 
-    def _tasks(self) -> Iterator[Task]:
+    def _tasks(self) -> Generator[Task, None, None]:
         """Cut what is still to be done."""
         skip = self._state.batch
         for number, source in islice(enumerate(self._sources), self._state.file, None):
@@ -227,9 +227,10 @@ class Scan:
 
     def _complete(self, name: str) -> None:
         """A draft is complete; it gets its name with the next checkpoint."""
-        draft = self._drafts.pop(name)
+        draft = self._drafts[name]
         draft.sync()
         draft.close()
+        del self._drafts[name]
         self._state.lengths.pop(name, None)
         self._state.finished.append(name)
 
@@ -272,7 +273,6 @@ _worker: Worker | None = None
 def _start(plan: Plan) -> None:
     """Begin a process that checks rows; it ends with the one that started it, however that ends."""
     global _worker  # noqa: PLW0603 (one worker for each process)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow, daemon=True).start()
     _worker = Worker(plan)
 
@@ -298,20 +298,21 @@ Pending = deque[tuple[Task, Future[Piece] | None]]
 
 
 def _judged(
-    plan: Plan, tasks: Iterator[Task], workers: int
+    plan: Plan, tasks: Generator[Task, None, None], workers: int
 ) -> Generator[tuple[Task, Piece | None], None, None]:
     """Yield every task with what came of it, in order."""
     if workers == 1:
         worker = Worker(plan)
-        for task in tasks:
-            yield task, _done(worker, task) if task.batch else None
+        with contextlib.closing(tasks):
+            for task in tasks:
+                yield task, _done(worker, task) if task.batch else None
         return
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, spawn, initializer=_start, initargs=(plan,))
     ahead: Pending = deque()
     try:
         for task in tasks:
-            ahead.append((task, pool.submit(_read, task) if task.batch else None))
+            ahead.append((task, _submitted(pool, task) if task.batch else None))
             while len(ahead) > _AHEAD * workers:
                 yield _next(ahead)
         while ahead:
@@ -322,7 +323,17 @@ def _judged(
             "again with --resume, and fewer --workers."
         ) from None
     finally:
+        tasks.close()
         pool.shutdown(cancel_futures=True)
+
+
+def _submitted(pool: ProcessPoolExecutor, task: Task) -> Future[Piece]:
+    """Hand a task to the pool; processes that it starts are deaf to an interrupt, which is ours."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_read, task)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _next(ahead: Pending) -> tuple[Task, Piece | None]:
