@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from keelmark.guard._patterns import CONTEXT, both_views, compiled, every, lower, table
+from keelmark.guard._slots import BLANK, Phrase, Places, Slots, phrase, piece, words
 from keelmark.guard.contract import Hit
 from keelmark.guard.normalise import fold
 
@@ -15,7 +16,6 @@ LONGEST = 480
 """Longest match with its look-ahead, characters."""
 
 _IN_SENTENCE = r"(?:[^.!?。！？]|[.!?](?=\S))"
-_BLANK = r"[\s*_]{1,3}"
 END = re.compile(r"[.!?](?=\s)|。")
 """End of a sentence: no sign matches across it."""
 
@@ -36,6 +36,9 @@ class Sign(NamedTuple):
     keyed: dict[str, list[str]]
     others: tuple[str, ...]
     patterns: tuple[str, ...]
+    phrases: tuple[Phrase, ...] = ()
+    language: str = ""
+    unless: tuple[str, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -48,17 +51,52 @@ class Seen(NamedTuple):
 
 @cache
 def signs() -> tuple[Sign, ...]:
-    """Every sign of the table."""
+    """Every sign of the tables: those written out, and every phrase in every language."""
+    plain, languages = table("injection"), dict(table("injection_words"))
+    told = [_sign(row, row["any"], _views(row["like"])) for row in plain["sign"]]
+    common = languages.pop("common")
+    keep = both_views(word for slots in (common, *languages.values()) for word in slots["keep"])
+    for code, slots in languages.items():
+        spoken = _language(code)
+        for row in plain["phrase"]:
+            phrases = [phrase(like) for like in row["like"]]
+            kept = tuple(one for one in phrases if all(slot in spoken for slot in one.slots))
+            gate = [piece(word) for word in (slots | common).get(row["first"], ())]
+            sign = _sign(row, gate, ())
+            told.append(
+                sign._replace(
+                    why=f"{sign.why} ({code})",
+                    phrases=kept,
+                    language=code,
+                )
+            )
     return tuple(
-        Sign(
-            row["label"],
-            row["weight"],
-            row["why"],
-            _keyed(row["any"]),
-            both_views(x for x in row["any"] if not _LATIN.match(x)),
-            _views(row["like"]),
-        )
-        for row in table("injection")["sign"]
+        sign._replace(unless=keep) if sign.label == "INSTRUCTION_OVERRIDE" else sign
+        for sign in told
+        if sign.patterns or sign.phrases
+    )
+
+
+@cache
+def _language(code: str) -> Slots:
+    """The words of a language, by slot."""
+    languages = table("injection_words")
+    return {
+        slot: words(of, joins="joins" in whose)
+        for whose in (languages["common"], languages[code])
+        for slot, of in whose.items()
+        if slot != "joins"
+    }
+
+
+def _sign(row: dict[str, Any], gate: list[str], patterns: tuple[str, ...]) -> Sign:
+    return Sign(
+        row["label"],
+        row["weight"],
+        row["why"],
+        _keyed(gate),
+        tuple(word for word in both_views(gate) if not _LATIN.match(word)),
+        patterns,
     )
 
 
@@ -105,7 +143,7 @@ def _expand(source: str) -> str:
             out.append(
                 {
                     ".": r"[^\s。]",
-                    " ": _BLANK,
+                    " ": BLANK,
                     "~": _IN_SENTENCE + "{0,40}?",
                     "^": _IN_SENTENCE + "{0,100}?",
                 }[char]
@@ -119,13 +157,13 @@ def find_signs(text: str, start: int, least: float) -> Iterator[Hit]:
     low = lower(text)
     seen = sorted(_seen(low, max(0, start - CONTEXT)))
     first = 0
-    for item in seen:
+    for number, item in enumerate(seen):
         while seen[first].start < item.start - CONTEXT:
             first += 1
         if item.start < start:
             continue
         sign = signs()[item.sign]
-        others = {s.sign for s in seen[first:] if s.end <= item.start and s.sign != item.sign}
+        others = {s.sign for s in seen[first:number] if s.end <= item.start and s.sign != item.sign}
         doubt = 1 - sign.weight
         for other in others:
             doubt *= 1 - signs()[other].weight
@@ -138,33 +176,72 @@ def find_signs(text: str, start: int, least: float) -> Iterator[Hit]:
 
 
 def _seen(low: str, start: int) -> Iterator[Seen]:
+    places: dict[str, Places] = {}
     for index in sorted(_promising(low)):
         sign = signs()[index]
-        for pattern in sign.patterns:
-            for match in every(compiled(pattern), low, start):
-                if _holds(low, match, sign):
-                    yield Seen(match.start(), match.end(), index)
+        for first, last in _places(low, start, sign, places):
+            if not _turned(low, first, last, sign):
+                yield Seen(first, last, index)
+
+
+def _places(
+    low: str, start: int, sign: Sign, places: dict[str, Places]
+) -> Iterator[tuple[int, int]]:
+    for pattern in sign.patterns:
+        for match in every(compiled(pattern), low, start):
+            if _holds(low, match, sign):
+                yield match.span()
+    if sign.phrases:
+        if sign.language not in places:
+            places[sign.language] = Places(low, start, _language(sign.language))
+        for wanted in sign.phrases:
+            yield from places[sign.language].matches(wanted)
+
+
+def _turned(low: str, start: int, end: int, sign: Sign) -> bool:
+    """Whether words in a match, or right before it, turn its meaning around."""
+    near = low[max(0, start - 8) : end]
+    return any(word in near for word in sign.unless)
+
+
+Gates = dict[str, dict[str, tuple[int, ...]]]
+"""Key, or first character, to the literals under it and the signs that each belongs to."""
 
 
 @cache
-def _index() -> tuple[dict[str, list[tuple[int, str]]], dict[str, list[tuple[int, str]]]]:
-    """Literals of all signs with the sign they belong to: under their key, or first character."""
-    keyed: dict[str, list[tuple[int, str]]] = {}
-    first: dict[str, list[tuple[int, str]]] = {}
+def _index() -> tuple[Gates, Gates]:
+    """Literals of all signs: under their key, and others under their first character."""
+    keyed: dict[str, dict[str, tuple[int, ...]]] = {}
+    first: dict[str, dict[str, tuple[int, ...]]] = {}
     for number, sign in enumerate(signs()):
         for key, literals in sign.keyed.items():
-            keyed.setdefault(key, []).extend((number, literal) for literal in literals)
+            for literal in literals:
+                under = keyed.setdefault(key, {})
+                under[literal] = (*under.get(literal, ()), number)
         for other in sign.others:
-            first.setdefault(other[0], []).append((number, other))
+            under = first.setdefault(other[0], {})
+            under[other] = (*under.get(other, ()), number)
     return keyed, first
+
+
+@cache
+def _plain_first() -> tuple[str, ...]:
+    """First characters that an ASCII text may have."""
+    return tuple(char for char in _index()[1] if char.isascii())
 
 
 def _promising(low: str) -> set[int]:
     """Signs that are worth a look: those with a literal that the text contains."""
     keyed, first = _index()
     near = [keyed[key] for key in keyed.keys() & _keys(low)]
-    near += [first[char] for char in first if char in low]
-    return {sign for some in near for sign, literal in some if literal in low}
+    near += [first[char] for char in (_plain_first() if low.isascii() else first) if char in low]
+    return {
+        sign
+        for literals in near
+        for literal, some in literals.items()
+        if literal in low
+        for sign in some
+    }
 
 
 def _holds(low: str, match: re.Match[str], sign: Sign) -> bool:
