@@ -53,6 +53,8 @@ _SKETCH = bytes(
 )
 _DEEPEST = 16  # nesting of embeddings that is still taken for writing
 _NEVER, _TOO_DEEP = -1, -2
+_EMBEDDING = "".join(_CLOSERS)
+_UNCLOSED = "embedding or isolate that its line does not close"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,7 +155,10 @@ class Detector(BaseDetector):
         opened = match.start() if match else len(text)
         low = max(start, len(text) - _REACH - 1)
         undecided = (index for index, closing in _embeddings(text, low) if closing is None)
-        return min(opened, next(undecided, opened))
+        first = next(undecided, None)
+        if first is None:
+            return opened
+        return min(opened, start + len(text[start:first].rstrip(_EMBEDDING)))
 
 
 def _ends_oddly(text: str) -> bool:
@@ -201,10 +206,18 @@ def _hit(label: str, score: float, start: int, end: int, what: str) -> Hit:
 def _bidi(text: str, start: int) -> Iterator[Hit]:
     for match in _OVERRIDES.finditer(text, start):
         yield _hit("BIDI_CONTROL", 0.9, *match.span(), "direction override")
+    first = last = -1
     for index, closing in _embeddings(text, start):
-        if closing in {None, _NEVER}:
-            reason = "embedding or isolate that its line does not close"
-            yield Hit("BIDI_CONTROL", 0.8, index, index + 1, reason)
+        if closing not in {None, _NEVER}:
+            continue
+        if index == last:
+            last += 1
+            continue
+        if first >= 0:
+            yield _hit("BIDI_CONTROL", 0.8, first, last, _UNCLOSED)
+        first, last = index, index + 1
+    if first >= 0:
+        yield _hit("BIDI_CONTROL", 0.8, first, last, _UNCLOSED)
 
 
 def _embeddings(text: str, start: int) -> Iterable[tuple[int, int | None]]:

@@ -1,0 +1,122 @@
+"""What hostile text costs, in steps instead of seconds: calls of functions, and looks of a stream.
+
+Steps do not depend on the machine. The time itself is measured by `make bench ARGS=hostile`.
+"""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable
+from itertools import count
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any, ClassVar
+
+import pytest
+
+from keelmark.core.policy import Rule
+from keelmark.guard import stream
+from keelmark.guard.contract import BaseDetector, Hit
+from keelmark.guard.decode import decoded
+from keelmark.guard.engine import discovered
+from keelmark.guard.run import Probe, Run
+
+SMALL, LARGE = 2_000, 4_000
+MOST_STEPS = 25  # for each character: a text in which something is found at every second one
+BENCH = Path(__file__).parents[4] / "bench" / "hostile.py"
+
+
+def _bench() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("hostile", BENCH)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["hostile"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+HOSTILE = _bench()
+NAMES = sorted({*discovered(), "decode"} - {"names"})
+
+
+def steps(work: Callable[[], object]) -> int:
+    """How many functions are called, those written in C included."""
+    calls = 0
+
+    def note(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def work_on(name: str, unit: str, size: int) -> Callable[[], object]:
+    text = (unit * (size // len(unit) + 1))[:size]
+    if name == "decode":
+        return lambda: decoded(text)
+    one = HOSTILE.probe(name)
+    return lambda: HOSTILE.through(one, [text])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_twice_the_text_takes_at_most_twice_the_steps(name: str) -> None:
+    wrong = {}
+    for what, unit in HOSTILE.UNITS.items():
+        work_on(name, unit, SMALL)()  # whatever is made once is made now
+        small, large = (steps(work_on(name, unit, size)) for size in (SMALL, LARGE))
+        if large > 2.2 * small + LARGE or large > MOST_STEPS * LARGE:
+            wrong[what] = small, large
+    assert not wrong
+
+
+class Busy(BaseDetector):
+    """Finds nothing, decides nothing before the last `hold` characters, and counts its looks."""
+
+    title, version, labels, examples = "busy", "1", ("X",), ()
+    looks: ClassVar[list[int]] = []
+
+    def __init__(self, hold: int) -> None:
+        super().__init__()
+        self._hold = hold
+
+    def find(self, text: str, start: int = 0) -> Iterable[Hit]:
+        self.looks.append(len(text))
+        return []
+
+    def open_from(self, text: str, start: int = 0) -> int:
+        return max(start, len(text) - self._hold)
+
+
+def poured(hold: int, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
+    """Sizes of the windows that are looked at while 50,000 characters come in chunks of 16."""
+    ticks = count()
+    monkeypatch.setattr(stream, "perf_counter", lambda: seconds * next(ticks))
+    monkeypatch.setattr(Busy, "looks", [])
+    rule = Rule(id="r", detector="busy", action="flag", threshold=0.0)
+    passing = stream.Filter(Run((Probe(0, "busy", Busy(hold), (rule,), 1e9),)))
+    text = "x, " * 16_667
+    out = [passing.feed(text[i : i + 16]) for i in range(0, len(text), 16)]
+    assert "".join([*out, passing.finish()]) == text
+    return Busy.looks
+
+
+@pytest.mark.parametrize("hold", [0, 100, 1_000, 10_000])
+def test_a_stream_shows_every_character_a_bounded_number_of_times(
+    hold: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert sum(poured(hold, monkeypatch, seconds=0.0)) < 30 * 50_000
+
+
+@pytest.mark.parametrize("hold", [0, 100, 1_000])
+def test_what_pours_in_faster_than_looks_take_is_read_in_larger_pieces(
+    hold: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = poured(hold, monkeypatch, seconds=1e-4)
+    assert len(looks) < 64 + 50_000 / 16 / 8
+    assert len(poured(hold, monkeypatch, seconds=0.0)) > len(looks)
