@@ -337,6 +337,7 @@ def test_what_a_run_writes_is_not_read(tmp_path):
         ("a.jsonl b/a.jsonl --out out", "would have the same name"),
         ("b/findings.jsonl --out out", "has the name of a list"),
         ("a.jsonl --out a.jsonl/out", "cannot be made"),
+        ("a.jsonl --report no/where.html", "no/where.html cannot be written"),
         ("a.jsonl --policy nothing.yaml", "nothing.yaml cannot be read"),
     ],
 )

@@ -48,6 +48,7 @@ def scan(
     Worker(plan)  # what is wrong with the policy is said before anything is made
     outputs = [*reports, *([out] if out else [])]
     _refuse_input(paths, out)
+    _refuse_nowhere(reports)
     sources, problems, hidden = find(paths, leave=outputs)
     run = Scan(sources, plan, out=out, cleaning=cleaning or Cleaning(), progress=progress)
     journal_path = _journal(out, reports)
@@ -73,6 +74,16 @@ def _refuse_input(paths: Sequence[Path], out: Path | None) -> None:
             raise UsageError(
                 f"The copies would take the place of what is read from {path}: choose another "
                 "folder for --out."
+            )
+
+
+def _refuse_nowhere(reports: Sequence[Path]) -> None:
+    """A report that cannot be written is said before the work, not after it."""
+    for path in reports:
+        if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+            raise UsageError(
+                f"{path} cannot be written (its folder is not there, or is read-only): choose "
+                "another place."
             )
 
 
