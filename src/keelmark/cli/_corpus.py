@@ -22,13 +22,13 @@ def corpus() -> None:
 @click.option("--out", required=True, type=_PATH, help="File to write.")
 @json_option
 def build(folder: Path, out: Path, *, as_json: bool) -> int:
-    """Write fingerprints of all texts under FOLDER, for the detector `verbatim`.
+    """Write hashes of all texts under FOLDER, for the detector `verbatim`.
 
     The file holds no text. Ends with 1 when a file is no UTF-8 text and so is not in it.
 
     \b
     Example:
-      keelmark guard corpus build our-books --out books.fingerprints
+      keelmark guard corpus build our-books --out books.hashes
     """
     built = build_corpus(folder, out)
     for name in built.unread:
@@ -36,5 +36,5 @@ def build(folder: Path, out: Path, *, as_json: bool) -> int:
     if as_json:
         print_json(built)
     else:
-        click.echo(f"{built.documents} texts, {built.entries} fingerprints in {out}")
+        click.echo(f"{built.documents} texts, {built.entries} hashes in {out}")
     return int(bool(built.unread))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import heapq
 import mmap
-import re
 import sys
 from array import array
 from bisect import bisect_left
@@ -31,6 +30,7 @@ import msgspec
 
 from keelmark.core.errors import UsageError
 from keelmark.guard._pieces import LONGEST, Pieces, small
+from keelmark.guard._wordlists import ALONE, WHOLE
 from keelmark.guard.normalise import fold
 
 GRAM = 8
@@ -47,14 +47,10 @@ _BASE = 0x1B873593CC9E2D51 % _PRIME
 _DROP = pow(_BASE, GRAM - 1, _PRIME)
 _MIX = 0x9E3779B97F4A7C15
 
-_JOINED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # no spaces between words
-_WORD = re.compile(rf"[{_JOINED}]|(?<![^\W_{_JOINED}])[^\W_{_JOINED}]+")
-_ALONE = re.compile(f"[{_JOINED}]")
-
 
 def pieces() -> Pieces:
     """What reads the words of a text that comes in pieces, folded and in small letters."""
-    return Pieces(_WORD, _ALONE)
+    return Pieces(WHOLE, ALONE)
 
 
 @lru_cache(1 << 17)

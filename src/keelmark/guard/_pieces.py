@@ -36,6 +36,10 @@ class Pieces:
         """One that goes on from here by itself."""
         return Pieces(self._word, self._alone, self._tail)
 
+    def ahead(self, text: str) -> list[str]:
+        """The words that reading on would give, the last of them whole or not."""
+        return self._word.findall(self._tail + text)
+
     def read(self, text: str) -> Iterator[tuple[str, int]]:
         """Read on: yield each word that is whole, and where in the text that shows.
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
 
 from keelmark.guard._patterns import table
 from keelmark.guard._pieces import LONGEST, small
@@ -21,6 +23,11 @@ _LETTER = rf"[^\W_{_JOINED}]"
 TOKEN = re.compile(
     rf"[{_JOINED}]|(?<!{_LETTER})(?<![@$]){_LETTER}+|[@$]{_LETTER}+"  # $hame begins with its $
 )
+WHOLE = re.compile(rf"[{_JOINED}]|(?<!{_LETTER}){_LETTER}+")
+ALONE = re.compile(f"[{_JOINED}]")
+Language = Literal["en", "de", "nl", "fr", "es", "it", "pt", "pl", "ru"]
+Label = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]{0,47}$")]
+
 _APART = "-._~*+|!@$#"
 _CHUNK = re.compile(rf"[@$]?{_LETTER}+(?:[{_APART}]{{1,3}}{_LETTER}*)*")
 _BARE = str.maketrans("", "", "-._~*#")

@@ -9,11 +9,8 @@ import msgspec
 
 from keelmark.core.errors import UsageError
 from keelmark.guard._pieces import LONGEST
-from keelmark.guard._wordlists import Entry, Words, forms, tokens
+from keelmark.guard._wordlists import Entry, Label, Language, Words, forms, tokens
 from keelmark.guard.contract import BaseDetector, Example, Hit
-
-Language = Literal["en", "de", "nl", "fr", "es", "it", "pt", "pl", "ru"]
-Label = Annotated[str, msgspec.Meta(pattern=r"^[A-Z][A-Z0-9_]{0,47}$")]
 
 
 class WordList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
