@@ -26,6 +26,16 @@ _TALK = re.compile(
     r"|known as|defin|sentence|term|e\.g\.|z\. ?b\.)[^\n]{0,24}[\"'“‘«(`]{1,2}\Z"
 )
 
+_IN_QUOTES = re.compile(r"(?:\A|[\s(])[\"'“‘«„`「『]{1,2}\s?[^\"'”’»“`」』\n.!?。]{0,48}\Z|[「『]")
+_ABOUT = re.compile(
+    r"attack|injection|jailbreak|(?:such|known) as|for example|e\.g\.|phrases?\b|detector"
+    r"|angriff|beispiel|sätze|attaque|exemple|ataque|ejemplo|exemplo|attacc|esempio|frasi|frases"
+    r"|aanval|voorbeeld|przykład|атак|пример|фраз|saldırı|örneğin|هجوم|مثل|हमल|उदाहरण"
+    r"|攻击|注入|例如|攻撃|例えば|공격|예를"
+)
+_ABOUT = re.compile(f"{_ABOUT.pattern}|{fold(_ABOUT.pattern)}")
+_AFTER = re.compile(r"[^.!?。\n]{0,48}")
+
 
 class Sign(NamedTuple):
     """One row of the table."""
@@ -167,12 +177,22 @@ def find_signs(text: str, start: int, least: float) -> Iterator[Hit]:
         doubt = 1 - sign.weight
         for other in others:
             doubt *= 1 - signs()[other].weight
-        if _TALK.search(low[max(0, item.start - 64) : item.start]):
-            doubt = 1 - (1 - doubt) / 2
-        score = round(min(1 - doubt, 0.99), 3)
+        score = min(1 - doubt, 0.99)
+        score = round(score / 2 if _talked_about(low, item) else score, 3)
         if score >= least:
             reason = sign.why + (f" and {len(others)} more signs" if others else "")
             yield Hit(sign.label, score, item.start, item.end, reason)
+
+
+def _talked_about(low: str, item: Seen) -> bool:
+    """Whether a sign is quoted in a text about attacks, or in a question about words."""
+    before = low[max(0, item.start - 64) : item.start]
+    if _TALK.search(before):
+        return True
+    if not _IN_QUOTES.search(before):
+        return False
+    after = _AFTER.match(low, item.end)
+    return bool(_ABOUT.search(before) or (after and _ABOUT.search(after[0])))
 
 
 def _seen(low: str, start: int) -> Iterator[Seen]:
