@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from itertools import accumulate, islice
 from multiprocessing import connection
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -89,7 +89,7 @@ class Scan:
     ) -> None:
         self._sources, self._plan, self._out = list(sources), plan, out
         self._cleaning, self._progress = cleaning, progress
-        self._total = sum(source.size for source in sources)
+        self._before = [0, *accumulate(source.size for source in sources)]
         self._state = State()
         self._drafts: dict[str, Draft] = {}
         self._twins: Twins | None = None
@@ -174,8 +174,7 @@ class Scan:
         if self._plan.write:
             self._draft(source.target).write(FORMATS[source.kind].kept(piece.pieces, keep))
             state.written += sum(keep) - (keep[:1] == [True] and piece.marks[0].row == 0)
-        before = sum(one.size for one in self._sources[: task.file])
-        self._progress(before + task.batch.position, self._total)
+        self._progress(self._before[task.file] + task.batch.position, self._before[-1])
 
     def _stays(self, file: int, mark: Mark) -> bool:
         """Decide whether a row is written to the copy."""
