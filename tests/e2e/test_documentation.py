@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from keelmark.serve.models import LocalModel
+
 from .conftest import KEELMARK, Service, with_model
 
 pytestmark = pytest.mark.engine
@@ -88,20 +90,41 @@ def test_the_readme(service, bundled_model, tmp_path):
     assert "LLM01" in (tmp_path / "owasp.html").read_text(encoding="utf-8")
 
 
-def test_a_policy_in_shadow_then_enforced(bundled_model, tmp_path):
-    found = blocks("docs/tutorials/shadow-then-enforce.md")
-    folder, data = tmp_path / "own", tmp_path / "data"
-    folder.mkdir()
-    with_model(data, bundled_model)
-    (folder / "my-policy.yaml").write_text(found[0][1].split("END'\n")[1].split("END\n")[0])
-    service = Service(data, "--policy", folder / "my-policy.yaml").wait()
+def follow_with_policy(page: str, name: str, model: LocalModel, folder: Path) -> str:
+    """Follow a tutorial whose first block writes the policy of the service; return all output."""
+    found = blocks(page)
+    place, data = folder / "own", folder / "data"
+    place.mkdir()
+    with_model(data, model)
+    (place / name).write_text(found[0][1].split("END'\n")[1].split("END\n")[0])
+    service = Service(data, "--policy", place / name).wait()
     try:
-        typed = [block for block in found if block[0] == "console"]
-        printed, said = iter(follow(typed, service, folder)), ""
+        typed = [block for block in found if block[0] in {"console", "python"}]
+        printed = follow(typed, service, place)
     finally:
         service.stop()
+    rest, said = iter(printed), ""
     for language, text in found:
         if language == "text":
             check_shape(text, said)
-        elif language == "console":
-            said = next(printed)
+        elif language in {"console", "python"}:
+            said = next(rest)
+    return "\n".join(printed)
+
+
+def test_a_policy_in_shadow_then_enforced(bundled_model, tmp_path):
+    page = "docs/tutorials/shadow-then-enforce.md"
+    follow_with_policy(page, "my-policy.yaml", bundled_model, tmp_path)
+
+
+def test_a_hospitals_chat(bundled_model, tmp_path):
+    page = "docs/tutorials/hospital-chat.md"
+    printed = follow_with_policy(page, "hospital.yaml", bundled_model, tmp_path)
+    assert "536-22" not in printed.replace("|", "")
+
+
+def test_code_but_no_keys(bundled_model, tmp_path):
+    page = "docs/tutorials/code-but-no-keys.md"
+    printed = follow_with_policy(page, "our-code.yaml", bundled_model, tmp_path)
+    assert "AKIA" not in printed
+    assert "Vq2mYtRb7LwK" not in printed
