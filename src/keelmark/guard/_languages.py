@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from keelmark.guard._patterns import table
@@ -124,6 +124,7 @@ class Reading:
         return Lead(best, most, rest)
 
 
+@lru_cache(1 << 14)
 def evidence(word: str) -> tuple[tuple[str, float], ...]:
     """The languages that a word speaks for, and how much."""
     counts = _known().words.get(word.lower().replace("’", "'").rstrip("'"))

@@ -155,7 +155,9 @@ class _Reading:
         for word, at in self._pieces.read(small(text)):
             self._number += 1
             self._last.append(word)
-            if not self.said and self._heard_now() and self._enough():
+            if word not in self._known.ends or self.said:
+                continue
+            if self._heard_now() and self._enough():
                 self.said = True
                 yield at
 
