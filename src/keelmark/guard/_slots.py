@@ -23,9 +23,10 @@ _WIDEST = 96  # characters of a word with its ending
 
 
 class Word(NamedTuple):
-    """A word of a slot: what is looked up, and what must stand there."""
+    """A word of a slot: how it begins, what a text must hold, and what must stand there."""
 
     found_by: str
+    needs: str
     whole: re.Pattern[str]
 
 
@@ -60,7 +61,7 @@ def words(written: list[str], *, joins: bool) -> tuple[Word, ...]:
         joins: Whether words stand together with others, without blanks between.
     """
     return tuple(
-        Word(re.split("[ *]", word)[0], re.compile(_whole(word, joins=joins)))
+        Word(re.split("[ *]", word)[0], piece(word), re.compile(_whole(word, joins=joins)))
         for word in both_views(written)
     )
 
@@ -127,7 +128,7 @@ class Places:
     def _begun(self, slot: str) -> bool:
         """Say cheaply whether a word of the slot may be there at all."""
         if slot not in self._seen:
-            self._seen[slot] = any(word.found_by in self._text for word in self._slots[slot])
+            self._seen[slot] = any(word.needs in self._text for word in self._slots[slot])
         return self._seen[slot]
 
     def _of(self, slot: str) -> tuple[list[int], list[int]]:

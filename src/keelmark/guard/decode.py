@@ -5,7 +5,8 @@ from the whole run. Decoding never makes a text longer, goes two layers deep, an
 the limits is counted, so that coverage says it.
 
 Runs: base64 and base64url, hexadecimal, percent, HTML and backslash escapes, tag characters and
-variation selectors that carry bytes, letters spaced apart. Whole texts: rot13 and reversed, where
+variation selectors that carry bytes, letters spaced apart, and letters written as digits where
+they spell a word that attacks are made of. Whole texts: rot13 and reversed, where
 common words of such a text show it.
 """
 
@@ -76,6 +77,53 @@ def _selectors(run: str) -> str | None:
     return _read(bytes(c - 0xFE00 if c < 0xFE10 else c - 0xE0100 + 16 for c in codes))
 
 
+_TELLING = frozenset(
+    [
+        "ignore",
+        "disregard",
+        "forget",
+        "override",
+        "bypass",
+        "reveal",
+        "show",
+        "print",
+        "repeat",
+        "all",
+        "any",
+        "everything",
+        "previous",
+        "prior",
+        "above",
+        "your",
+        "the",
+        "instruction",
+        "instructions",
+        "prompt",
+        "rules",
+        "guidelines",
+        "restrictions",
+        "filters",
+        "safety",
+        "system",
+        "secret",
+        "password",
+        "developer",
+        "mode",
+        "jailbreak",
+        "without",
+    ]
+)
+_LEET = tuple(str.maketrans("013457@$!|", f"o{one}eastas{one}l") for one in "il")
+
+
+def _leet(run: str) -> str | None:
+    """Letters written as digits and signs, where they spell a word that attacks are made of."""
+    if run.isalpha() or run.isdigit():
+        return None
+    low = run.lower()
+    return next((word for table in _LEET if (word := low.translate(table)) in _TELLING), None)
+
+
 class Codec(NamedTuple):
     """A way to encode: which texts may hold it, what a run looks like, and what it reads as."""
 
@@ -121,6 +169,11 @@ _CODECS = (
         lambda text: _APART.search(text) is not None,
         re.compile(_SEPARATED + r"(?:\1\w)*(?!\w)"),
         lambda run: run[::2],
+    ),
+    Codec(  # 1gn0r3
+        lambda text: any(char in text for char in "013@$"),
+        re.compile(r"(?<![\w@$])[A-Za-z0-9@$!|]{3,20}(?![\w@$])"),
+        _leet,
     ),
 )
 
