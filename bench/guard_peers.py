@@ -315,13 +315,16 @@ def injection(data: Path, peers: list[str], most: int) -> dict:
 
 
 def each(data: Path, most: int) -> dict[str, list[int]]:
-    """How many of the harmless prompts every detector flags, and of how many."""
+    """How many of the harmless prompts each detector flags that needs no settings, of how many."""
     harmless = [
         text for (_, label), group in prompts(data, most).items() if not label for text in group
     ]
     flagged = {}
     for name, module in discover("keelmark.guard.detectors").items():
         one = module.Detector()
+        shown = [example.text for example in one.examples if example.labels]
+        if not any(list(one.for_text().find(text)) for text in shown):
+            continue  # it waits for settings, or for what the request says
         views = [text if one.raw else fold(text) for text in harmless]
         alarms = sum(any(hit.score >= OURS for hit in one.for_text().find(v)) for v in views)
         flagged[name] = [alarms, len(views)]
