@@ -243,8 +243,9 @@ def uk_phone(chance):
 
 
 def de_phone(chance):
-    last = joined(digits(chance, 7, "23456789"))
-    return chance.choice([f"0521 {last[:6]}", f"+49 151 {last}", f"0176/{last}", f"(0421) {last}"])
+    last = joined(digits(chance, 8, "23456789"))
+    forms = [f"0521 {last[:6]}", f"+49 151 {last}", f"0176/{last}", f"(0421) {last[:7]}"]
+    return chance.choice(forms)
 
 
 def fr_phone(chance):
