@@ -127,9 +127,15 @@ class Places:
 
     def _begun(self, slot: str) -> bool:
         """Say cheaply whether a word of the slot may be there at all."""
-        if slot not in self._seen:
-            self._seen[slot] = any(word.needs in self._text for word in self._slots[slot])
-        return self._seen[slot]
+        seen = self._seen.get(slot)
+        if seen is None:
+            text, seen = self._text, False
+            for word in self._slots[slot]:
+                if word.needs in text:
+                    seen = True
+                    break
+            self._seen[slot] = seen
+        return seen
 
     def _of(self, slot: str) -> tuple[list[int], list[int]]:
         if slot not in self._found:
