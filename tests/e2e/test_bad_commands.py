@@ -295,6 +295,9 @@ def test_ctrl_c_while_vetting(tmp_path: Path, when: str) -> None:
     said, complaint = process.communicate(timeout=20)
     assert (process.returncode, said, complaint.strip()) == (130, "", "keelmark: stopped.")
     assert contents(tmp_path) == before
+    end = time.monotonic() + 20  # one that was only just made ends when it finds nobody there
+    while any(map(_alive, workers)) and time.monotonic() < end:
+        time.sleep(0.002)
     assert not [pid for pid in workers if _alive(pid)]
 
 
