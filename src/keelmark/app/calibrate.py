@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import msgspec
 
 from keelmark.app.home import Home
-from keelmark.app.replay import channels_of
-from keelmark.core.errors import KeelmarkError
+from keelmark.app.replay import UNREADABLE, channels_of
 from keelmark.core.policy import Limits, Policy
 from keelmark.guard import Guard
 from keelmark.serve.segments import read_segments
@@ -49,17 +48,26 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     at_most: float
 
 
-def stored_samples(home: Home, *, limit: int) -> Iterator[Sample]:
-    """Yield the texts of stored requests that were not stopped, where they are kept."""
+def stored_samples(
+    home: Home, *, limit: int, unreadable: Callable[[str], None]
+) -> Iterator[Sample]:
+    """Yield the texts of stored requests that were not stopped, where they are kept.
+
+    Args:
+        home: The installation.
+        limit: Of the newest requests, at most so many.
+        unreadable: Told the trace id of each request whose texts cannot be read.
+    """
     for trace in home.store.traces(limit=limit):
-        content = home.store.read_content(trace.trace_id)
-        if content is None:
-            continue
         try:
+            content = home.store.read_content(trace.trace_id)
+            if content is None:
+                continue
             body = msgspec.json.decode(content.prompt)
             segments = read_segments(body, Limits()).segments
             spoken = list(channels_of(content))
-        except (KeelmarkError, msgspec.DecodeError, AttributeError, KeyError, TypeError):
+        except UNREADABLE:
+            unreadable(trace.trace_id)
             continue
         yield from (Sample(one.text, "input", one.role) for one in segments)
         yield from (Sample(text, "output") for _, text in spoken)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from keelmark.app.home import Home
-from keelmark.core.errors import KeelmarkError
+from keelmark.core.errors import KeelmarkError, UsageError
 from keelmark.core.findings import TextFinding
 from keelmark.core.outcome import OF_ACTION, Outcome, gravest
 from keelmark.core.policy import Limits
@@ -30,6 +30,8 @@ from keelmark.serve.segments import read_segments
 _AROUND = 24
 _MOST_SAMPLES = 3  # of each rule
 Progress = Callable[[int, int], None]
+UNREADABLE = (KeelmarkError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What stored texts raise that somebody has changed, or that another version wrote."""
 
 
 class RuleChange(msgspec.Struct, kw_only=True):
@@ -92,6 +94,9 @@ def replay(home: Home, guard: Guard, *, limit: int, progress: Progress) -> Repla
         guard: The guard of the other policy.
         limit: At most so many.
         progress: Told how many of how many are done.
+
+    Raises:
+        UsageError: There is none that came to the guard.
     """
     report = Replay(policy_digest=guard.policy_digest)
     changes: dict[str, RuleChange] = {}
@@ -102,18 +107,23 @@ def replay(home: Home, guard: Guard, *, limit: int, progress: Progress) -> Repla
         progress(number, len(traces))
         if trace.input is None:
             continue  # it never came to the guard
-        content = home.store.read_content(trace.trace_id)
         origin = Origin(
             trace.key_id, names.get(trace.key_id, ""), trace.model, trace.engine, trace.operation
         )
         try:
+            content = home.store.read_content(trace.trace_id)
             sides = asyncio.run(_judge(guard, origin, trace, content))
-        except (KeelmarkError, msgspec.DecodeError, AttributeError, KeyError, TypeError):
+        except UNREADABLE:
             report.unreadable += 1
             continue
         report.requests += 1
         report.without_content += content is None
         _note(report, changes, outcomes, trace, sides)
+    if not report.requests + report.unreadable:
+        raise UsageError(
+            f"There is no stored request to judge in {home.data}; serve some first, or name "
+            "another data folder with --data."
+        )
     report.outcomes = dict(outcomes.most_common())
     report.rules = sorted(changes.values(), key=lambda one: one.rule)
     return report
@@ -240,7 +250,7 @@ def replay_text(report: Replay) -> str:
         lines.append(f"{report.unreadable} could not be read and were left out.")
     changed = [f"  {n:>6}  {name}" for name, n in report.outcomes.items() if _changes(name)]
     lines += changed
-    if not changed:
+    if not changed and report.requests:
         lines.append("  No outcome changes.")
     lines.append(
         f"Newly stopped: {len(report.newly_stopped)}. No longer stopped: "

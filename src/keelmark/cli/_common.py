@@ -51,8 +51,13 @@ def print_json(value: Any) -> None:
     click.echo(text)
 
 
-def progress(label: str) -> Callable[[int, int], None]:
-    """Return a callback that shows bytes done of bytes total on a terminal, and is quiet else."""
+def progress(label: str, *, things: str = "") -> Callable[[int, int], None]:
+    """Return a callback that shows how much is done on a terminal, and is quiet else.
+
+    Args:
+        label: What is being done.
+        things: What is counted; bytes when left out.
+    """
     shown = [0.0]
 
     def update(done: int, total: int) -> None:
@@ -61,7 +66,8 @@ def progress(label: str) -> Callable[[int, int], None]:
             return
         shown[0] = now
         end = "\n" if done >= total else ""
-        text = f"\r{label} {done / total:4.0%} of {total / 1e6:,.0f} MB"
+        whole = f"{total:,} {things}" if things else f"{total / 1e6:,.0f} MB"
+        text = f"\r{label} {done / total:4.0%} of {whole}"
         click.echo(text, err=True, nl=False)
         click.echo(end, err=True, nl=False)
 

@@ -19,6 +19,7 @@ from keelmark.cli._common import (
     policy_option,
     print_json,
     progress,
+    say,
 )
 from keelmark.core.errors import UsageError
 from keelmark.core.outcome import Outcome
@@ -71,7 +72,7 @@ def replay(limit: int, policy: Path | None, data: Path | None, *, as_json: bool)
 
     Where the texts are kept, they are read again; where not, the findings of the trace decide.
     Nothing is written. Ends with 1 when something would be stopped that was not, or the other way
-    round.
+    round; with 2 when the stored texts of a request cannot be read, so that it is not judged.
 
     \b
     Example:
@@ -79,12 +80,15 @@ def replay(limit: int, policy: Path | None, data: Path | None, *, as_json: bool)
     """
     guard = app.make_guard(app.load_policy(policy), policy, data=data)
     with app.Home.open(data, policy) as home:
-        report = app.replay(home, guard, limit=limit, progress=progress("Judging"))
+        report = app.replay(
+            home, guard, limit=limit, progress=progress("Judging", things="requests")
+        )
     if as_json:
         print_json(report)
     else:
         click.echo(app.replay_text(report))
-    return int(bool(report.newly_stopped or report.no_longer_stopped))
+    changed = report.newly_stopped or report.no_longer_stopped
+    return _left_out(report.unreadable) or int(bool(changed))
 
 
 @command.command()
@@ -101,12 +105,13 @@ def replay(limit: int, policy: Path | None, data: Path | None, *, as_json: bool)
 @policy_option
 @data_option
 @json_option
-def calibrate(file: Path | None, policy: Path | None, data: Path | None, **options: Any) -> None:
+def calibrate(file: Path | None, policy: Path | None, data: Path | None, **options: Any) -> int:
     """Choose thresholds for a rate of false alarms on texts in which nothing is wrong.
 
     The texts are the lines or JSONL records of FILE, or without one the stored prompts and answers
     of the newest requests, which were not stopped. Look through what gives alarms first: an attack
-    among them would be taught to the guard as harmless.
+    among them would be taught to the guard as harmless. Ends with 2 when stored texts cannot be
+    read, so that they are left out.
 
     \b
     Examples:
@@ -114,21 +119,36 @@ def calibrate(file: Path | None, policy: Path | None, data: Path | None, **optio
       keelmark guard calibrate --limit 5000
     """
     loaded, rate = app.load_policy(policy), options["rate"]
+    unread: list[str] = []
     app.make_guard(loaded, policy, data=data)
     if file is None:
         with app.Home.open(data, policy) as home:
-            results = app.calibrate(loaded, app.stored_samples(home, limit=options["limit"]), rate)
+            stored = app.stored_samples(home, limit=options["limit"], unreadable=unread.append)
+            results = app.calibrate(loaded, stored, rate)
     else:
         with _opened(file) as stream:
             texts = (record["text"] for record in _records(stream, str(file)))
             samples = (app.Sample(text, options["stage"]) for text in texts)
             results = app.calibrate(loaded, samples, rate)
+    if not results and unread:
+        return _left_out(len(unread))
     if not results:
         raise UsageError("There is no text to calibrate on; name a file, or serve requests first.")
     if options["as_json"]:
         print_json(results)
     else:
         click.echo(app.calibration_text(results, rate))
+    return _left_out(len(unread))
+
+
+def _left_out(unreadable: int) -> int:
+    """Say of how many requests the stored texts cannot be read; return the exit code."""
+    if unreadable:
+        say(
+            f"keelmark: {unreadable} requests are left out, because their stored texts cannot be "
+            "read: see `keelmark ledger verify`, or restore a backup."
+        )
+    return 2 if unreadable else 0
 
 
 @command.command("check")

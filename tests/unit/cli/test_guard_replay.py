@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -114,3 +116,57 @@ def test_a_file_is_checked_without_saying_so(past, capsys):
     assert run(["guard", "text.txt"]) == run(["guard", "check", "text.txt"]) == 1
     first, second = capsys.readouterr().out.splitlines()
     assert first == second
+
+
+def test_without_a_stored_request_nothing_is_said_to_be_unchanged(tmp_path, capsys):
+    assert run(["guard", "replay", "--data", str(tmp_path / "empty")]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "There is no stored request to judge in" in told.err
+
+
+def test_a_request_that_never_came_to_the_guard_is_none_to_judge(capsys):
+    with app.Home.open() as home:
+        asyncio.run(home.store.record(Trace(trace_id="0" * 32, started=1.0), None))
+    assert run(["guard", "replay"]) == 2
+    assert "There is no stored request to judge in" in capsys.readouterr().err
+
+
+@pytest.fixture
+def damaged(past):
+    """The past, and one request of it whose prompt somebody has replaced."""
+
+    async def serve(store):
+        trace = Trace(trace_id=f"{6:032x}", started=6.0, key_id="key_1", model="tiny")
+        trace.input = (await Guard().open().check_input([])).verdict
+        await store.record(trace, Content(prompt=b'{"messages": 7', answer=b"[]"))
+
+    with app.Home.open() as home:
+        asyncio.run(serve(home.store))
+
+
+@pytest.mark.usefixtures("damaged")
+@pytest.mark.parametrize("policy", ["lax.yaml", "strict"])
+def test_what_cannot_be_read_is_never_clean(capsys, policy):
+    assert run(["guard", "replay", "--policy", policy]) == 2
+    told = capsys.readouterr()
+    assert "5 requests judged again" in told.out
+    assert "1 requests are left out, because their stored texts cannot be read" in told.err
+
+
+@pytest.mark.usefixtures("damaged")
+def test_calibrating_says_what_it_could_not_read(capsys):
+    assert run(["guard", "calibrate", "--json"]) == 2
+    told = capsys.readouterr()
+    assert "1 requests are left out" in told.err
+    assert {row["rule"] for row in json.loads(told.out)} >= {"secrets"}
+
+
+@pytest.mark.parametrize("verb", ["replay", "calibrate"])
+def test_content_that_was_tampered_with_is_left_out_loudly(past, capsys, verb):
+    with app.Home.open() as home:
+        folder = home.data
+    with closing(sqlite3.connect(folder / "keelmark.db")) as db, db:
+        db.execute("UPDATE content SET sealed = zeroblob(64)")
+    assert run(["guard", verb, "--policy", "lax.yaml"]) == 2
+    assert "cannot be read" in capsys.readouterr().err
