@@ -352,6 +352,39 @@ def test_bad_commands(tmp_path, monkeypatch, capsys, words, said):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+NOTHING = {
+    "": "there is no file",
+    ".a.txt .b/c.txt": "names that begin with a dot",
+    "a.txt": "the file is empty",
+    "a.txt b.jsonl": "all 2 files are empty",
+}
+
+
+@pytest.mark.parametrize("names", NOTHING)
+def test_where_nothing_is_read_nothing_is_clean(tmp_path, monkeypatch, capsys, names):
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    for name in names.split():
+        Path("in", name).parent.mkdir(exist_ok=True)
+        Path("in", name).touch()
+    assert run(["guard", "scan", "in", "--workers", "1", "--out", "out"]) == 2
+    said = capsys.readouterr()
+    assert "Nothing was read from in, because" in said.err
+    assert NOTHING[names] in said.err
+    assert not said.out
+    assert not Path("out").exists()
+
+
+def test_files_without_rows_are_not_clean(tmp_path):
+    (tmp_path / "a.jsonl").write_text("\n  \n")
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(b""))
+    report = scan(tmp_path)
+    assert (report.exit_code, report.unchecked) == (2, 1)
+    assert report.problems[0].why == "it has no rows; nothing was read in any file"
+    write_lines(tmp_path / "c.jsonl", {})
+    assert scan(tmp_path).exit_code == 0
+
+
 def test_files_are_found_in_one_order(tmp_path):
     for name in ("b/x.txt", "a/y.md.gz", "a.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

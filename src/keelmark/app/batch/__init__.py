@@ -11,10 +11,11 @@ import msgspec
 from keelmark.app.batch.journal import Journal, State
 from keelmark.app.batch.report import Report, as_page, as_text, labels
 from keelmark.app.batch.run import Cleaning, Progress, Scan
-from keelmark.app.batch.sources import find
+from keelmark.app.batch.sources import Source, find
+from keelmark.app.batch.tally import Problem
 from keelmark.app.batch.work import Plan, Worker
 from keelmark.core.errors import UsageError
-from keelmark.passport.files import write_whole
+from keelmark.passport.files import printable, write_whole
 
 __all__ = ["Cleaning", "Plan", "Report", "as_page", "as_text", "scan"]
 
@@ -50,12 +51,14 @@ def scan(
     _refuse_input(paths, out)
     _refuse_nowhere(reports)
     sources, problems, hidden = find(paths, leave=outputs)
+    _refuse_nothing(paths, sources, problems, hidden)
     run = Scan(sources, plan, out=out, cleaning=cleaning or Cleaning(), progress=progress)
     journal_path = _journal(out, reports)
     with Journal(journal_path, run.identity(), resume=resume) as journal:
         state = run.run(journal, min(workers or _cores(), 256))
         for problem in problems:
             state.tally.wrong(problem)
+        _note_nothing(state, sources)
         report = _report(plan, state, len(sources), hidden)
         for path in reports:
             _write(path, report)
@@ -75,6 +78,30 @@ def _refuse_input(paths: Sequence[Path], out: Path | None) -> None:
                 f"The copies would take the place of what is read from {path}: choose another "
                 "folder for --out."
             )
+
+
+def _refuse_nothing(
+    paths: Sequence[Path], sources: Sequence[Source], problems: Sequence[Problem], hidden: int
+) -> None:
+    """Where there is nothing to read, nothing is clean."""
+    if problems or any(source.size for source in sources):
+        return
+    where = ", ".join(map(printable, paths))
+    if sources:
+        why = "the file is empty" if len(sources) == 1 else f"all {len(sources)} files are empty"
+    elif hidden:
+        why = "all files there have names that begin with a dot, and such are left out"
+    else:
+        why = "there is no file"
+    raise UsageError(f"Nothing was read from {where}, because {why}: name other files or folders.")
+
+
+def _note_nothing(state: State, sources: Sequence[Source]) -> None:
+    """Files that are not empty may still hold nothing: a table without rows, blank lines."""
+    tally = state.tally
+    if not (tally.rows or tally.texts or tally.unchecked):
+        why = "it has no rows; nothing was read" + " in any file" * (len(sources) > 1)
+        tally.wrong(Problem(file=sources[0].shown, why=why))
 
 
 def _refuse_nowhere(reports: Sequence[Path]) -> None:
