@@ -64,7 +64,7 @@ def check(file: Path) -> None:
     """
     loaded = app.load_policy(file)
     app.make_guard(loaded, file)
-    say(f"{file} is a valid policy with {len(loaded.guard.rules)} guard rules.")
+    say(f"{file} is a valid policy with guard rules: {len(loaded.guard.rules)}.")
     for note in app.policy_notes(loaded):
         say(f"WARNING: {note}")
     click.echo(loaded.digest)

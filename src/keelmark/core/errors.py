@@ -46,3 +46,8 @@ class IntegrityError(KeelmarkError):
 
 class LimitError(KeelmarkError):
     """A limit on size, time or number was exceeded."""
+
+
+def sentence(said: str) -> str:
+    """Return what somebody else's error says with an end to it."""
+    return said if said.endswith(("?", "!", ".")) else f"{said}."

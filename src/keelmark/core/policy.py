@@ -268,7 +268,7 @@ def _apply(document: Document, base: Policy | None, rules: tuple[Rule, ...]) -> 
     for number, name in enumerate(policy.guard.remove):
         if name not in known:
             where = document.at(f"$.guard.remove[{number}]")
-            raise UsageError(f"{where}: there is no rule {name!r} to remove; {_end(name, known)}")
+            raise UsageError(f"{where}: there is no rule {name!r} to remove; {meant(name, known)}")
         kept.pop(name, None)
         excused = {key: one for key, one in excused.items() if name not in {key, one.rule}}
     _refuse_twins(document, policy)
@@ -280,11 +280,6 @@ def _apply(document: Document, base: Policy | None, rules: tuple[Rule, ...]) -> 
     )
     _check_exceptions(document, guard)
     return replace(policy, extends=(), guard=guard)
-
-
-def _end(wrong: str, known: list[str]) -> str:
-    said = meant(wrong, known)
-    return said if said.endswith("?") else f"{said}."
 
 
 def _filled(plain: Any, base: Policy) -> Any:
@@ -337,7 +332,7 @@ def _check_exceptions(document: Document, guard: GuardRules) -> None:
         if one.rule != "*" and one.rule not in known:
             raise UsageError(
                 f"{where}: exception {one.id!r} is for rule {one.rule!r}, which is not here; "
-                f"{_end(one.rule, sorted(known))}"
+                f"{meant(one.rule, known)}"
             )
         if not (one.labels or one.value or one.pattern):
             raise UsageError(

@@ -11,9 +11,10 @@ import msgspec
 import msgspec.inspect as shapes
 import yaml
 
-from keelmark.core.errors import UsageError
+from keelmark.core.errors import UsageError, sentence
 
 T = TypeVar("T", bound=msgspec.Struct)
+_MOST_NAMES = 24
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,7 +90,7 @@ def fill(document: Document, shape: type[T], plain: Any = None) -> T:
         unknown = re.search(r"unknown field `(.+)`", message)
         where = document.at(path + (f".{unknown[1]}" if unknown else ""))
         said = _humane(message, path.removeprefix("$").removeprefix("."), _choices(shape, path))
-        raise UsageError(f"{where}: {said}" + "." * (not said.endswith("?"))) from None
+        raise UsageError(f"{where}: {sentence(said)}") from None
 
 
 def read_yaml(text: str, shape: type[T], *, source: str) -> T:
@@ -107,10 +108,14 @@ def read_yaml(text: str, shape: type[T], *, source: str) -> T:
 
 
 def meant(wrong: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence about a wrong name: the one that was meant, or all."""
+    """Return the end of a sentence about a wrong name: the one that was meant, or what there is."""
     names = sorted(known)
     near = get_close_matches(wrong, names, 1)
-    return f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names) or 'none'}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    left = len(names) - _MOST_NAMES
+    more = f" and {left} more" if left > 1 else ""
+    return f"choose from: {', '.join(names[: _MOST_NAMES if more else None]) or 'none'}{more}."
 
 
 _WORDS = {

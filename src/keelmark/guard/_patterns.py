@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from keelmark.core.errors import UsageError
+from keelmark.core.yamlfile import meant
 from keelmark.guard.contract import LOOK_BEHIND, Hit
 from keelmark.guard.normalise import fold
 
@@ -54,6 +55,18 @@ class Allowed:
 
     def _covers(self, found: str) -> bool:
         return found.casefold() in self._texts or any(p.fullmatch(found) for p in self._patterns)
+
+
+def chosen(labels: Iterable[str], known: Iterable[str]) -> frozenset[str]:
+    """Return the labels that a setting asks for: those it names, or all when it names none.
+
+    Raises:
+        UsageError: One of them does not exist.
+    """
+    asked, there = frozenset(labels), frozenset(known)
+    for label in sorted(asked - there):
+        raise UsageError(f"there is no label {label!r}; {meant(label, there)}")
+    return asked or there
 
 
 def compile_setting(pattern: str, setting: str) -> re.Pattern[str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from keelmark import plugins
 from keelmark.core.canonical import canonical
-from keelmark.core.errors import UsageError
+from keelmark.core.errors import UsageError, sentence
 from keelmark.core.outcome import OF_ACTION, Outcome, gravest
 from keelmark.core.policy import Rule
 from keelmark.core.scope import EVERYWHERE, NOWHERE, Origin, RuleException, Scope
@@ -152,7 +152,7 @@ class Engine:
                 "rules",
                 rule.id,
                 f"Guard rule {rule.id!r}: the configuration of detector {rule.detector!r} "
-                f"does not fit: {str(error).rstrip('.')}.",
+                f"does not fit: {sentence(str(error))}",
             ) from None
         for label in rule.labels:
             if label not in made.labels:
@@ -160,7 +160,7 @@ class Engine:
                     "rules",
                     rule.id,
                     f"Guard rule {rule.id!r} names label {label!r}, which detector "
-                    f"{rule.detector!r} does not give; choose from: {', '.join(made.labels)}.",
+                    f"{rule.detector!r} does not give; {meant(label, made.labels)}",
                 )
         self._made.setdefault(_key(rule), made)
 

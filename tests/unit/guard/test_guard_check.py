@@ -162,7 +162,7 @@ WRONG = {
         Rule(id="r", detector="address", action="flag", labels=("EMIAL",)),
         (
             "Guard rule 'r' names label 'EMIAL', which detector 'address' does not give; "
-            "choose from: EMAIL."
+            "did you mean 'EMAIL'?"
         ),
     ),
     "no such role": (

@@ -8,8 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from keelmark.core.errors import UsageError
-from keelmark.guard._patterns import settle
+from keelmark.guard._patterns import chosen, settle
 from keelmark.guard.contract import BaseDetector, Example, Hit
 
 _ZERO = "\u200b\u200c\u200d\u2060-\u2064\ufeff\u180e"
@@ -123,13 +122,7 @@ class Detector(BaseDetector):
 
     def __init__(self, config: Settings | None = None) -> None:
         super().__init__(config)
-        unknown = [label for label in self.config.labels if label not in type(self).labels]
-        if unknown:
-            raise UsageError(
-                f"invisible_text: there is no label {unknown[0]!r}; choose from "
-                f"{', '.join(type(self).labels)}."
-            )
-        self._wanted = frozenset(self.config.labels or type(self).labels)
+        self._wanted = chosen(self.config.labels, self.labels)
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
-from keelmark.core.errors import UsageError
 from keelmark.guard import _names
 from keelmark.guard._names import REACH, Token, judge, may_be_name, near, word
-from keelmark.guard._patterns import AllowConfig, Allowed
+from keelmark.guard._patterns import AllowConfig, Allowed, chosen
 from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Example, Hit
 
 LEAST = 0.5
@@ -96,12 +95,7 @@ class Detector(BaseDetector):
 
     def __init__(self, config: Settings | None = None) -> None:
         super().__init__(config)
-        unknown = [label for label in self.config.labels if label not in type(self).labels]
-        if unknown:
-            raise UsageError(
-                f"names: there is no label {unknown[0]!r}; choose from {', '.join(self.labels)}."
-            )
-        self._wanted = frozenset(self.config.labels or type(self).labels)
+        self._wanted = chosen(self.config.labels, self.labels)
         self._allowed = Allowed(self.config)
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:

@@ -27,6 +27,7 @@ from keelmark.guard._identifiers import labels as identifier_labels
 from keelmark.guard._patterns import (
     AllowConfig,
     Allowed,
+    chosen,
     compile_setting,
     every,
     open_run,
@@ -170,18 +171,13 @@ class Detector(BaseDetector):
             raise UsageError(
                 f"personal_data: {wrong[0]!r} is no region; use ISO 3166 codes such as DE."
             )
-        known = {*type(self).labels, *self.config.extra}
-        asked = (*self.config.labels, *self.config.also)
-        unknown = [label for label in asked if label not in known]
-        if unknown:
-            raise UsageError(
-                f"personal_data: there is no label {unknown[0]!r}; choose from "
-                f"{', '.join(sorted(known))}."
-            )
         self._allowed = Allowed(self.config)
         self._extra = {k: compile_setting(p, "extra") for k, p in self.config.extra.items()}
-        usual = frozenset(self.config.labels) or known.difference(_ON_REQUEST)
-        self._wanted = frozenset(usual).union(self.config.also)
+        if self._extra:  # a label of one's own is one that a rule may name
+            vars(self)["labels"] = tuple(dict.fromkeys([*type(self).labels, *self._extra]))
+        chosen((*self.config.labels, *self.config.also), self.labels)
+        usual = frozenset(self.config.labels) or frozenset(self.labels).difference(_ON_REQUEST)
+        self._wanted = usual.union(self.config.also)
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import ClassVar
 
-from keelmark.core.errors import UsageError
 from keelmark.guard._credentials import LONGEST, Candidate, find_formats, formats
 from keelmark.guard._key_blocks import find_private_keys, open_block
 from keelmark.guard._named_values import find_named, open_quote
-from keelmark.guard._patterns import CONTEXT, AllowConfig, Allowed, lower, open_run
+from keelmark.guard._patterns import CONTEXT, AllowConfig, Allowed, chosen, lower, open_run
 from keelmark.guard.contract import BaseDetector, Example, Hit, last_token
 
 _LONG = re.compile(r"[!-~]{16}|://|(?i:asic) [!-~]{8}")
@@ -98,14 +97,8 @@ class Detector(BaseDetector):
 
     def __init__(self, config: Settings | None = None) -> None:
         super().__init__(config)
-        unknown = [label for label in self.config.labels if label not in type(self).labels]
-        if unknown:
-            raise UsageError(
-                f"secrets: there is no label {unknown[0]!r}; choose from "
-                f"{', '.join(sorted(type(self).labels))}."
-            )
         self._allowed = Allowed(self.config)
-        self._wanted = frozenset(self.config.labels or type(self).labels)
+        self._wanted = chosen(self.config.labels, self.labels)
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""

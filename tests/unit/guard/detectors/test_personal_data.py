@@ -1,6 +1,9 @@
 import pytest
 
+from guard_samples import policy
 from keelmark.core.errors import UsageError
+from keelmark.core.policy import Rule
+from keelmark.guard import Guard
 from keelmark.guard.detectors.personal_data import Detector, Settings
 from keelmark.guard.normalise import fold
 
@@ -96,8 +99,15 @@ def test_settings() -> None:
     ],
 )
 def test_bad_settings_name_the_mend(settings: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match=r"personal_data|setting"):
+    with pytest.raises(UsageError, match=r"personal_data|setting|there is no label .* more\.$"):
         Detector(Settings(**settings))  # type: ignore[arg-type]
+
+
+def test_a_label_of_ones_own_is_one_that_a_rule_may_name() -> None:
+    staff = {"extra": {"STAFF": "S-[0-9]{6}"}, "regions": ["DE"]}
+    rule = Rule(id="r", detector="personal_data", action="redact", labels=("STAFF",), config=staff)
+    found = Guard(policy(rule)).check("S-123456 a@x.org").findings
+    assert [one.label for one in found] == ["STAFF"]
 
 
 def test_every_hit_not_only_the_first() -> None:
