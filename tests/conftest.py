@@ -1,5 +1,6 @@
 """Rules for every test: no network but loopback, no state outside the test's own folder."""
 
+import signal
 import socket
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,10 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["fixtures_model"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ran this in the background: what tests start would inherit that, and never stop.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _REAL_CONNECT = socket.socket.connect
 _REAL_CONNECT_EX = socket.socket.connect_ex

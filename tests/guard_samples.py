@@ -132,11 +132,17 @@ SAMPLES: dict[str, type[BaseDetector]] = {
 
 
 def policy(*rules: tuple[str, str] | Rule, stage: str = "both") -> Policy:
-    """A policy of `(detector, action)` pairs or whole rules."""
+    """A policy of `(detector, action)` pairs, with all the time there is, or of whole rules."""
     made = [
         rule
         if isinstance(rule, Rule)
-        else Rule(id=f"{rule[0]}-{rule[1]}", detector=rule[0], action=rule[1], stage=stage)
+        else Rule(
+            id=f"{rule[0]}-{rule[1]}",
+            detector=rule[0],
+            action=rule[1],
+            stage=stage,
+            timeout_ms=600_000,
+        )
         for rule in rules
     ]
     return Policy(guard=GuardRules(rules=tuple(made)))
