@@ -108,7 +108,12 @@ def replay(home: Home, guard: Guard, *, limit: int, progress: Progress) -> Repla
         if trace.input is None:
             continue  # it never came to the guard
         origin = Origin(
-            trace.key_id, names.get(trace.key_id, ""), trace.model, trace.engine, trace.operation
+            trace.key_id,
+            names.get(trace.key_id, ""),
+            trace.model,
+            trace.engine,
+            trace.operation,
+            trace.team,
         )
         try:
             content = home.store.read_content(trace.trace_id)

@@ -59,14 +59,18 @@ class StoredKeys:
 
 
 def create_key(
-    home: Home, name: str, scopes: tuple[Scope, ...], expires: float | None = None
+    home: Home,
+    name: str,
+    scopes: tuple[Scope, ...],
+    expires: float | None = None,
+    team: str = "",
 ) -> tuple[str, ApiKey]:
     """Make a key, store its hash, and return the secret once.
 
     Raises:
-        UsageError: A past expiry or an unknown scope.
+        UsageError: A past expiry, an unknown scope, or a team whose name cannot be shown.
     """
-    secret, key = new_key(name, scopes, expires)
+    secret, key = new_key(name, scopes, expires, team=team)
     home.store.add_key(key)
     return secret, key
 

@@ -33,21 +33,28 @@ def command() -> None:
     type=click.FloatRange(0, 36500, min_open=True),
     help="Expires after so long.",
 )
+@click.option("--team", default="", help="Who uses it, for rules that are for some teams only.")
 @data_option
 @json_option
 def create(
-    name: str, scopes: tuple[Scope, ...], days: float | None, data: Path | None, *, as_json: bool
+    name: str,
+    scopes: tuple[Scope, ...],
+    days: float | None,
+    team: str,
+    data: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Make a key and show it once; only its hash is kept.
 
     \b
     Examples:
-      keelmark keys create billing-bot --days 90
+      keelmark keys create billing-bot --team billing --days 90
       keelmark keys create ops --scope models --scope admin
     """
     expires = time.time() + days * 86400 if days else None
     with app.Home.open(data) as home:
-        secret, key = app.create_key(home, name, scopes or ("models",), expires)
+        secret, key = app.create_key(home, name, scopes or ("models",), expires, team)
     if as_json:
         print_json({"key": secret, **_row(key)})
     else:
@@ -56,21 +63,28 @@ def create(
 
 
 @command.command("list")
+@click.option("--team", help="Only the keys of this team.")
 @data_option
 @json_option
-def list_(data: Path | None, *, as_json: bool) -> None:
+def list_(team: str | None, data: Path | None, *, as_json: bool) -> None:
     """List the keys; never the secrets, which are not kept."""
     with app.Home.open(data) as home:
-        rows = [_row(key) for key in home.store.keys()]
+        keys = home.store.keys()
+    rows = [_row(key) for key in keys if team is None or key.team == team]
     if as_json:
         print_json(rows)
         return
-    if not rows:
+    if keys and not rows:
+        known = ", ".join(sorted({key.team for key in keys} - {""})) or "none"
+        say(f"There is no key of team {team!r}; there are: {known}.")
+    if not keys:
         say("There are no keys yet: make one with `keelmark keys create NAME`.")
+    wide = max((len(row["team"]) for row in rows), default=0)
     for row in rows:
         until = row["expires"] or "never"
         scopes = ",".join(row["scopes"])
-        click.echo(f"{row['id']}  {row['state']:<8} {scopes:<13} {until:<20} {row['name']}")
+        of = f"{row['team'] or '-':<{wide}}"
+        click.echo(f"{row['id']}  {row['state']:<8} {scopes:<13} {until:<20} {of} {row['name']}")
 
 
 @command.command()
@@ -98,6 +112,7 @@ def _row(key: ApiKey) -> dict[str, Any]:
     return {
         "id": key.id,
         "name": key.name,
+        "team": key.team,
         "scopes": list(key.scopes),
         "state": state,
         "created": _time(key.created),

@@ -21,11 +21,18 @@ from keelmark.observe.show import trace_json, trace_list, trace_text
     show_default=True,
     help="The newest N.",
 )
+@click.option("--team", help="Only of the keys of this team.")
 @click.option("--content", is_flag=True, help="Also show what was said (masked), if it is kept.")
 @data_option
 @json_option
 def command(
-    trace_id: str | None, limit: int, data: Path | None, *, content: bool, as_json: bool
+    trace_id: str | None,
+    limit: int,
+    team: str | None,
+    data: Path | None,
+    *,
+    content: bool,
+    as_json: bool,
 ) -> None:
     """List the newest traces, or show one by its id (the first characters are enough).
 
@@ -36,13 +43,14 @@ def command(
     """
     with app.Home.open(data) as home:
         if trace_id is None:
-            traces = list(home.store.traces(limit=limit))
+            traces = list(home.store.traces(limit=limit, team=team))
             if as_json:
                 print_json([trace_json(t) for t in traces])
             elif traces:
                 click.echo(trace_list(traces, color=coloured()))
             else:
-                say("There are no traces yet: send a request first.")
+                of = f" of team {team!r}" if team is not None else ""
+                say(f"There are no traces{of} yet: send a request first.")
             return
         trace = home.store.trace(trace_id)
         said = home.store.read_content(trace.trace_id) if content else None

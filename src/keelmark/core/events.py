@@ -17,7 +17,7 @@ model.loaded: digest, engine, passport, load_mode, policy_digest, chat_template 
     that is used instead of the model's own, or "the model's own")
 model.refused: digest, engine, reason
 engine.started, engine.stopped: engine, digest, reason
-key.created, key.revoked: key_id, name, scopes, expires
+key.created, key.revoked: key_id, name, scopes, expires, team
 request: trace_id, trace (sha256 of the stored trace), operation, key_id, subject (pseudonym),
     model, model_digest, engine, policy_digest, status, error, outcome {input, output},
     findings {label: count}, not_examined [rule ids], coverage {input, output},
@@ -59,8 +59,8 @@ FIELDS: dict[str, frozenset[str]] = {
         MODEL_REFUSED: "digest engine reason",
         ENGINE_STARTED: "engine digest reason",
         ENGINE_STOPPED: "engine digest reason",
-        KEY_CREATED: "key_id name scopes expires",
-        KEY_REVOKED: "key_id name scopes expires",
+        KEY_CREATED: "key_id name scopes expires team",
+        KEY_REVOKED: "key_id name scopes expires team",
         REQUEST: "trace_id trace operation key_id subject model model_digest engine policy_digest"
         " status error outcome findings not_examined coverage tokens content ms",
         SUBJECT_ERASED: "subject",

@@ -20,6 +20,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
         created: Unix time, seconds.
         expires: Unix time, seconds, or None.
         revoked: Unix time, seconds, or None.
+        team: Who uses it, for rules of the policy that are for some teams only; "" for nobody in
+            particular.
     """
 
     id: str
@@ -29,3 +31,4 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     created: float
     expires: float | None = None
     revoked: float | None = None
+    team: str = ""

@@ -20,6 +20,7 @@ class Origin(NamedTuple):
         model: Name asked for.
         engine: Engine id.
         operation: chat, text_completion, embeddings, moderation.
+        team: Team of the key; where the key is known, "" says that it is of none.
     """
 
     key: str = ""
@@ -27,6 +28,7 @@ class Origin(NamedTuple):
     model: str = ""
     engine: str = ""
     operation: str = ""
+    team: str = ""
 
 
 NOWHERE = Origin()
@@ -39,12 +41,14 @@ class Scope(Strict, frozen=True):
 
     Attributes:
         keys: API keys, by id or by name.
+        teams: Teams of the keys; a key of no team is in none of them.
         models: Models, as clients ask for them.
         engines: Engines, by id.
         operations: chat, text_completion, embeddings, moderation.
     """
 
     keys: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
@@ -57,8 +61,11 @@ class Scope(Strict, frozen=True):
             unknown: What to say of a part that is not known: a rule applies then, an exception
                 does not.
         """
+        if self.teams and origin.key and not origin.team:
+            return False
         asked = (
             (self.keys, (origin.key, origin.key_name)),
+            (self.teams, (origin.team,)),
             (self.models, (origin.model,)),
             (self.engines, (origin.engine,)),
             (self.operations, (origin.operation,)),
@@ -70,7 +77,8 @@ def _covered(names: tuple[str, ...], found: tuple[str, ...], *, unknown: bool) -
     known = [one for one in found if one]
     if not known:
         return unknown
-    return any(fnmatchcase(one, name) for one in known for name in names)
+    patterns = [name.replace("[", "[[]") for name in names]  # no sets of characters
+    return any(fnmatchcase(one, pattern) for one in known for pattern in patterns)
 
 
 EVERYWHERE = Scope()

@@ -37,6 +37,7 @@ LOAD_MODE = "keelmark.model.load_mode"
 ATTESTED = "keelmark.model.attested"
 ENGINE = "keelmark.engine"
 KEY_ID = "keelmark.key.id"
+TEAM = "keelmark.key.team"
 SUBJECT = "keelmark.subject"
 
 METRIC_REQUEST_DURATION = "gen_ai.server.request.duration"

@@ -33,6 +33,7 @@ class Trace(msgspec.Struct, kw_only=True):
             guard_output, total.
         input: Verdict on the prompt, if it was judged.
         output: Verdict on the answer, if it was judged.
+        team: Team of the key, or "".
     """
 
     trace_id: str
@@ -51,6 +52,7 @@ class Trace(msgspec.Struct, kw_only=True):
     timings: dict[str, float] = {}
     input: Verdict | None = None
     output: Verdict | None = None
+    team: str = ""
 
 
 class Content(msgspec.Struct, frozen=True, kw_only=True):

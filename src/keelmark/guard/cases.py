@@ -40,6 +40,7 @@ class Given(Strict, frozen=True):
         output: What the model answers.
         tool_call: Arguments of a tool call that the model writes, JSON.
         key: Id or name of the API key.
+        team: Team of the key.
         model: Model asked for.
         engine: Engine id.
         operation: chat, text_completion, embeddings, moderation.
@@ -50,6 +51,7 @@ class Given(Strict, frozen=True):
     output: str = ""
     tool_call: str = ""
     key: str = ""
+    team: str = ""
     model: str = ""
     engine: str = ""
     operation: str = ""
@@ -171,7 +173,9 @@ def _told(value: object) -> str:
 
 async def _judge(guard: Guard, given: Given) -> tuple[list[Verdict], str]:
     """Pass what is given through the guard; return the verdicts and what gets through."""
-    request = guard.open(Origin(given.key, given.key, given.model, given.engine, given.operation))
+    request = guard.open(
+        Origin(given.key, given.key, given.model, given.engine, given.operation, given.team)
+    )
     messages = (*given.messages, *([Message(text=given.input)] if given.input else []))
     verdicts, texts = [], list[str]()
     if messages:

@@ -72,6 +72,7 @@ def trace_text(trace: Trace, *, color: bool = False) -> str:
             ("status", paint(_status_colour(trace.status), status)),
             ("streamed", "yes" if trace.stream else "no"),
             ("key", clean(trace.key_id)),
+            ("team", clean(trace.team)),
             ("subject", clean(trace.subject)),
             ("engine", clean(trace.engine)),
             ("weights", short(trace.model_digest) or (trace.engine and _UNATTESTED)),
@@ -105,6 +106,7 @@ def trace_json(trace: Trace) -> dict[str, Any]:
         semconv.POLICY_DIGEST: trace.policy_digest,
         semconv.ENGINE: trace.engine,
         semconv.KEY_ID: trace.key_id,
+        semconv.TEAM: trace.team,
         semconv.SUBJECT: trace.subject,
     }
     attributes = {k: v for k, v in {**derived, **trace.attributes}.items() if v not in ("", None)}

@@ -89,7 +89,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     def origin(self) -> Origin:
         """Where the call comes from and goes to, for rules that are for some requests only."""
         trace = self.trace
-        return Origin(trace.key_id, self.key_name, trace.model, trace.engine, trace.operation)
+        return Origin(
+            trace.key_id, self.key_name, trace.model, trace.engine, trace.operation, trace.team
+        )
 
 
 class Desk(msgspec.Struct, frozen=True):
@@ -111,6 +113,7 @@ async def authenticate(desk: Desk, call: Call) -> Call:
     key = await desk.keys.recognise(call.request.headers.get(b"authorization"))
     require(key, "models")
     call.trace.key_id = call.trace.subject = key.id
+    call.trace.team = key.team
     stamp(call.trace, "key", since)
     return _with(call, key_name=key.name)
 

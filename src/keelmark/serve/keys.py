@@ -18,6 +18,7 @@ from keelmark.serve.errors import ApiError
 
 PREFIX = "sk-km-"
 LONGEST = 512
+LONGEST_TEAM = 64
 _NO_HASH = bytes(32)
 _KNOWN_SCOPES: frozenset[Scope] = frozenset({"models", "admin"})
 
@@ -40,6 +41,7 @@ def new_key(
     expires: float | None = None,
     *,
     secret: str | None = None,
+    team: str = "",
     now: Callable[[], float] = time.time,
 ) -> tuple[str, ApiKey]:
     """Make a key.
@@ -49,13 +51,15 @@ def new_key(
         scopes: What it may do; at least one.
         expires: Unix time after which it is refused, or None.
         secret: The key itself when it is given from outside (at least 16 characters).
+        team: Who uses it, or "".
         now: Clock, Unix time in seconds.
 
     Returns:
         The key, to be shown once, and what is to be stored.
 
     Raises:
-        UsageError: A scope that does not exist, no scope, a past expiry, or a weak given key.
+        UsageError: A scope that does not exist, no scope, a past expiry, a weak given key, or a
+            team whose name cannot be shown.
     """
     wanted = tuple(dict.fromkeys(scopes))
     if not wanted or not _KNOWN_SCOPES.issuperset(wanted):
@@ -67,6 +71,11 @@ def new_key(
         raise UsageError("This key would already be expired: give a time in the future.")
     if secret is not None and not 16 <= len(secret) <= LONGEST:
         raise UsageError(f"A given key must have between 16 and {LONGEST} characters.")
+    if team != team.strip() or not team.isprintable() or len(team) > LONGEST_TEAM:
+        raise UsageError(
+            f"A team's name has at most {LONGEST_TEAM} characters that can be shown, and no space "
+            "at its ends."
+        )
     value = secret or PREFIX + secrets.token_urlsafe(32)
     key = ApiKey(
         id="key_" + secrets.token_hex(6),
@@ -75,6 +84,7 @@ def new_key(
         scopes=wanted,
         created=created,
         expires=expires,
+        team=team,
     )
     return value, key
 

@@ -208,6 +208,7 @@ class Store:
         subject: str | None = None,
         key_id: str | None = None,
         model: str | None = None,
+        team: str | None = None,
     ) -> list[Trace]:
         """Return the newest traces first; their `subject` is a pseudonym.
 
@@ -217,9 +218,10 @@ class Store:
             subject: Only of this subject (its real name).
             key_id: Only of this API key.
             model: Only of this model name.
+            team: Only of keys of this team.
         """
         hidden = None if subject is None else self._need_vault().pseudonym(subject)
-        filters = {"subject": hidden, "key_id": key_id, "model": model}
+        filters = {"subject": hidden, "key_id": key_id, "model": model, "team": team}
         with self._readers.read() as db:
             return list(list_traces(db, limit, before, filters))
 

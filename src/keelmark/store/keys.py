@@ -42,8 +42,8 @@ def add_key(transaction: Transaction, key: ApiKey) -> None:
     else:
         raise UsageError(f"There is already a key {key.id}; make another.")
     scopes = json.dumps(key.scopes)
-    row = (key.id, key.name, key.hash, scopes, key.created, key.expires, key.revoked)
-    transaction.db.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    row = (key.id, key.name, key.hash, scopes, key.created, key.expires, key.revoked, key.team)
+    transaction.db.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     transaction.append(KEY_CREATED, _body(key))
 
 
@@ -88,7 +88,7 @@ def find_key_hash(db: sqlite3.Connection, key_hash: bytes) -> ApiKey | None:
 
 
 def _key(row: tuple[Any, ...]) -> ApiKey:
-    names = ("id", "name", "hash", "scopes", "created", "expires", "revoked")
+    names = ("id", "name", "hash", "scopes", "created", "expires", "revoked", "team")
     fields = dict(zip(names, row, strict=True))
     return ApiKey(**{**fields, "scopes": tuple(json.loads(fields["scopes"]))})
 
@@ -99,6 +99,7 @@ def _body(key: ApiKey) -> dict[str, Any]:
         "name": key.name,
         "scopes": list(key.scopes),
         "expires": key.expires,
+        "team": key.team,
     }
 
 

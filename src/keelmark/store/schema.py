@@ -60,10 +60,15 @@ def _003_keys_passports_models(db: sqlite3.Connection) -> None:
     )
 
 
+def _004_teams(db: sqlite3.Connection) -> None:
+    db.execute("ALTER TABLE api_keys ADD COLUMN team TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _001_ledger,
     _002_traces,
     _003_keys_passports_models,
+    _004_teams,
 )
 
 

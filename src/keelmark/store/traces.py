@@ -18,6 +18,7 @@ from keelmark.store.content import Vault, store_content
 from keelmark.store.ledger import Transaction
 
 _TRACE = msgspec.json.Decoder(Trace)
+_TERMS = {"team": "key_id IN (SELECT id FROM api_keys WHERE team = ?)"}
 
 
 def write_request(
@@ -101,13 +102,14 @@ def list_traces(
         db: Any connection.
         limit: At most so many.
         before: Only those that started before this Unix time, seconds.
-        filters: Column (key_id, subject, model) to the value it must have; None does not filter.
+        filters: Column (key_id, subject, model), or `team`, to the value it must have; None does
+            not filter.
 
     Raises:
         IntegrityError: A stored trace cannot be read.
     """
     wanted = {column: value for column, value in filters.items() if value is not None}
-    terms = [f"{column} = ?" for column in wanted]
+    terms = [_TERMS.get(column, f"{column} = ?") for column in wanted]
     values: list[object] = list(wanted.values())
     if before is not None:
         terms.append("started < ?")

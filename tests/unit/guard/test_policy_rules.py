@@ -75,7 +75,7 @@ def test_a_role_that_is_not_known_is_read_by_every_rule():
     assert result.texts == ("write to [EMAIL]",)
 
 
-ORIGIN = Origin("key_1", "support bot", "tiny", "llama", "chat")
+ORIGIN = Origin("key_1", "support bot", "tiny", "llama", "chat", "support")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,10 @@ ORIGIN = Origin("key_1", "support bot", "tiny", "llama", "chat")
         (Scope(models=("tiny", "big"), operations=("chat",)), True),
         (Scope(models=("tiny",), operations=("embeddings",)), False),
         (Scope(engines=("ll?ma",)), True),
+        (Scope(teams=("sup*",)), True),
+        (Scope(teams=("sales",)), False),
+        (Scope(teams=("sup*",), operations=("embeddings",)), False),
+        (Scope(teams=("[s]upport",)), False),
     ],
 )
 def test_scope(scope, applies):
@@ -98,6 +102,13 @@ def test_scope(scope, applies):
     assert (channel.feed(TEXT) + channel.finish() == TEXT) is not applies
     assert [r.rule for r in request.output_verdict().rules] == ["address"] * applies
     assert judge.describe()["rules"][0]["scope"]
+
+
+def test_a_key_of_no_team_is_in_none():
+    judge = guard(rule(scope=Scope(teams=("*",))))
+    assert not judge.check(TEXT, origin=Origin(key="key_1")).findings
+    assert judge.check(TEXT, origin=Origin(model="tiny")).findings, "which key it is is not known"
+    assert judge.check(TEXT, origin=Origin(team="any")).findings
 
 
 def test_rules_of_other_requests_are_not_mixed_up():
@@ -124,6 +135,7 @@ def test_rules_of_other_requests_are_not_mixed_up():
         ({"labels": ("EMAIL",), "rule": "*"}, "bob@x.example eve@y.example"),
         ({"labels": ("EMAIL",), "scope": Scope(keys=("key_1",))}, "bob@x.example eve@y.example"),
         ({"labels": ("EMAIL",), "scope": Scope(keys=("key_2",))}, "[EMAIL] [EMAIL]"),
+        ({"labels": ("EMAIL",), "scope": Scope(teams=("support",))}, "bob@x.example eve@y.example"),
     ],
 )
 def test_exceptions(fields, text):

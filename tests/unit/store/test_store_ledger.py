@@ -202,6 +202,7 @@ def test_api_keys_and_their_records(store: Store) -> None:
         "name": "bot 2",
         "scopes": ["models", "admin"],
         "expires": 99.5,
+        "team": "",
     }
 
 

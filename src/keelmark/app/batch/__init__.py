@@ -9,6 +9,8 @@ from pathlib import Path
 import msgspec
 
 from keelmark.app.batch.journal import Journal, State
+from keelmark.app.batch.pools import Opener, processes
+from keelmark.app.batch.rays import on_ray
 from keelmark.app.batch.report import Report, as_page, as_text, labels
 from keelmark.app.batch.run import Cleaning, Progress, Scan
 from keelmark.app.batch.sources import Source, find
@@ -17,7 +19,7 @@ from keelmark.app.batch.work import Plan, Worker
 from keelmark.core.errors import UsageError
 from keelmark.passport.files import printable, write_whole
 
-__all__ = ["Cleaning", "Plan", "Report", "as_page", "as_text", "scan"]
+__all__ = ["Cleaning", "Plan", "Report", "as_page", "as_text", "on_ray", "processes", "scan"]
 
 
 def scan(
@@ -27,9 +29,9 @@ def scan(
     out: Path | None = None,
     reports: Sequence[Path] = (),
     cleaning: Cleaning | None = None,
-    workers: int = 0,
+    pool: Opener | None = None,
     resume: bool = False,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = lambda _done, _total, _note: None,
 ) -> Report:
     """Read data files through the guard, and write cleaned copies and reports where asked to.
 
@@ -39,9 +41,9 @@ def scan(
         out: Folder for copies and lists.
         reports: Files for reports; those that end in `.html` are pages, others JSON.
         cleaning: What becomes of duplicates and blocked rows.
-        workers: Processes; one for each core when 0.
+        pool: Opens what reads the batches; a process for each core when None.
         resume: Whether to go on with a run that ended early.
-        progress: Told bytes read and bytes in all.
+        progress: Told how far it is.
 
     Raises:
         UsageError: The input, the output or the policy is not usable.
@@ -55,7 +57,7 @@ def scan(
     run = Scan(sources, plan, out=out, cleaning=cleaning or Cleaning(), progress=progress)
     journal_path = _journal(out, reports)
     with Journal(journal_path, run.identity(), resume=resume) as journal:
-        state = run.run(journal, min(workers or _cores(), 256))
+        state = run.run(journal, pool or processes())
         for problem in problems:
             state.tally.wrong(problem)
         _note_nothing(state, sources)
@@ -64,10 +66,6 @@ def scan(
             _write(path, report)
         journal.close(done=True)
     return report
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _refuse_input(paths: Sequence[Path], out: Path | None) -> None:

@@ -9,48 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import multiprocessing
-import os
-import signal
-import threading
 import time
 import zlib
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from itertools import accumulate, islice
-from multiprocessing import connection
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 from keelmark import __version__
-from keelmark.app.batch.formats import Batch
 from keelmark.app.batch.journal import Draft, Journal, State, land, made_of
+from keelmark.app.batch.pools import Opener, Task, judged
 from keelmark.app.batch.sources import LISTS, Source
 from keelmark.app.batch.tally import Problem
 from keelmark.app.batch.twins import Twins
-from keelmark.app.batch.work import FORMATS, Mark, Piece, Plan, Worker
+from keelmark.app.batch.work import FORMATS, Mark, Piece, Plan
 from keelmark.core.canonical import digest
-from keelmark.core.errors import CouldNotCheckError, UnavailableError
+from keelmark.core.errors import CouldNotCheckError
 
 _CHECKPOINT = 1.0  # seconds between checkpoints, at least
-_AHEAD = 3  # batches for each process that are on the way
 _SHARE = 20  # of the time goes into work for each part that goes into checkpoints
 Choice = Literal["keep", "flag", "drop"]
-Progress = Callable[[int, int], None]
-
-
-class Task(NamedTuple):
-    """One batch of one file; without a batch, the end of the file, or why it cannot be read on."""
-
-    file: int
-    number: int
-    source: Source
-    batch: Batch | None = None
-    wrong: str = ""
+Progress = Callable[[int, int, str], None]
+"""Told bytes read, bytes in all, and what is waited for when that takes long."""
 
 
 class Cleaning(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +57,7 @@ class Scan:
         plan: What is to be done with every row; the key of its placeholders is the journal's.
         out: Folder for copies and lists; None writes none.
         cleaning: What becomes of duplicates and blocked rows.
-        progress: Told bytes read and bytes in all.
+        progress: Told how far it is.
     """
 
     def __init__(
@@ -85,11 +67,12 @@ class Scan:
         *,
         out: Path | None = None,
         cleaning: Cleaning = Cleaning(),  # noqa: B008 (frozen)
-        progress: Progress = lambda _done, _total: None,
+        progress: Progress = lambda _done, _total, _note: None,
     ) -> None:
         self._sources, self._plan, self._out = list(sources), plan, out
         self._cleaning, self._progress = cleaning, progress
         self._before = [0, *accumulate(source.size for source in sources)]
+        self._read = 0
         self._state = State()
         self._drafts: dict[str, Draft] = {}
         self._twins: Twins | None = None
@@ -106,12 +89,16 @@ class Scan:
             "the input": digest(files),
         }
 
-    def run(self, journal: Journal, workers: int) -> State:
+    def run(self, journal: Journal, opener: Opener) -> State:
         """Do it, from the last checkpoint on; return where it ended.
+
+        Args:
+            journal: Where checkpoints are written.
+            opener: Opens what reads the batches.
 
         Raises:
             UsageError: The output cannot be written.
-            UnavailableError: A process that checks rows ended unexpectedly.
+            UnavailableError: Processes that check rows end again and again.
         """
         self._state = state = journal.state()
         began = time.monotonic() - state.seconds
@@ -120,15 +107,11 @@ class Scan:
         if self._plan.compare:
             self._twins = Twins(journal.base, self._cleaning.similar)
         self._land()
-        due = time.monotonic() + _CHECKPOINT
         try:
             for name in self._lists() if not state.done else ():
                 self._draft(name)
-            with contextlib.closing(_judged(self._plan, self._tasks(), workers)) as done:
-                for task, piece in done:
-                    self._take(task, piece)
-                    if time.monotonic() >= due:
-                        due = self._checkpoint(journal, began)
+            if not state.done:
+                self._read_all(journal, opener, began)
             for name in list(self._drafts):
                 self._complete(name)
             state.done = True
@@ -137,6 +120,22 @@ class Scan:
             for draft in self._drafts.values():
                 draft.close()
         return state
+
+    def _read_all(self, journal: Journal, opener: Opener, began: float) -> None:
+        due = time.monotonic() + _CHECKPOINT
+        with (
+            opener(self._plan) as pool,
+            contextlib.closing(judged(pool, self._tasks(), self._waiting)) as pieces,
+        ):
+            for task, piece in pieces:
+                self._take(task, piece)
+                if time.monotonic() >= due:
+                    due = self._checkpoint(journal, began)
+
+    def _waiting(self, task: Task, seconds: float) -> None:
+        row = f" {task.batch.first}" if task.batch else ""
+        note = f"{seconds:.0f} s at row{row} of {task.source.shown}"
+        self._progress(self._read, self._before[-1], note)
 
     def _lists(self) -> tuple[str, ...]:
         """The lists that are written beside the copies."""
@@ -174,7 +173,8 @@ class Scan:
         if self._plan.write:
             self._draft(source.target).write(FORMATS[source.kind].kept(piece.pieces, keep))
             state.written += sum(keep) - (keep[:1] == [True] and piece.marks[0].row == 0)
-        self._progress(self._before[task.file] + task.batch.position, self._before[-1])
+        self._read = self._before[task.file] + task.batch.position
+        self._progress(self._read, self._before[-1], "")
 
     def _stays(self, file: int, mark: Mark) -> bool:
         """Decide whether a row is written to the copy."""
@@ -264,77 +264,3 @@ def _why(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return f"it cannot be read on ({error.strerror or error})"
     return "it is damaged, or not packed with gzip"
-
-
-_worker: Worker | None = None
-
-
-def _start(plan: Plan) -> None:
-    """Begin a process that checks rows; it ends with the one that started it, however that ends."""
-    global _worker  # noqa: PLW0603 (one worker for each process)
-    threading.Thread(target=_follow, daemon=True).start()
-    _worker = Worker(plan)
-
-
-def _follow() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-
-def _read(task: Task) -> Piece:
-    assert _worker is not None  # noqa: S101 (set by the pool's initialiser)
-    return _done(_worker, task)
-
-
-def _done(worker: Worker, task: Task) -> Piece:
-    assert task.batch is not None  # noqa: S101 (the end of a file is nobody's work)
-    return worker.read(task.source.kind, task.source.shown, task.batch)
-
-
-Pending = deque[tuple[Task, Future[Piece] | None]]
-
-
-def _judged(
-    plan: Plan, tasks: Generator[Task, None, None], workers: int
-) -> Generator[tuple[Task, Piece | None], None, None]:
-    """Yield every task with what came of it, in order."""
-    if workers == 1:
-        worker = Worker(plan)
-        with contextlib.closing(tasks):
-            for task in tasks:
-                yield task, _done(worker, task) if task.batch else None
-        return
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, spawn, initializer=_start, initargs=(plan,))
-    ahead: Pending = deque()
-    try:
-        for task in tasks:
-            ahead.append((task, _submitted(pool, task) if task.batch else None))
-            while len(ahead) > _AHEAD * workers:
-                yield _next(ahead)
-        while ahead:
-            yield _next(ahead)
-    except BrokenProcessPool:
-        raise UnavailableError(
-            "A process that checks rows ended unexpectedly, perhaps for want of memory: run it "
-            "again with --resume, and fewer --workers."
-        ) from None
-    finally:
-        tasks.close()
-        pool.shutdown(cancel_futures=True)
-
-
-def _submitted(pool: ProcessPoolExecutor, task: Task) -> Future[Piece]:
-    """Hand a task to the pool; processes that it starts are deaf to an interrupt, which is ours."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return pool.submit(_read, task)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _next(ahead: Pending) -> tuple[Task, Piece | None]:
-    task, future = ahead.popleft()
-    return task, future.result() if future else None
