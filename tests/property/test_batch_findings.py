@@ -34,7 +34,7 @@ def scanned(policy, data: bytes, name: str) -> tuple[list[dict], bytes, batch.Re
         path, out = Path(folder, name), Path(folder, "out")
         path.write_bytes(data)
         plan = batch.Plan(policy=policy, write="redacted", listed=True)
-        report = batch.scan([path], plan, out=out, workers=1)
+        report = batch.scan([path], plan, out=out, pool=batch.processes(1))
         listed = (out / "findings.jsonl").read_text("utf-8").splitlines()
         copy = out / name
         return [json.loads(x) for x in listed], copy.read_bytes() if copy.exists() else b"", report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from keelmark.app import batch
 from keelmark.cli._common import data_option, json_option, policy_option, print_json, progress, say
 from keelmark.core.errors import UsageError
 from keelmark.guard.engine import STAGES
+from keelmark.observe.show import clean as clean_text
 
 _Command = Callable[..., Any]
 
@@ -54,6 +56,14 @@ _SHARED = (
         type=click.IntRange(0, 256),
         help="Processes [default: one for each core].",
     ),
+    click.option(
+        "--ray",
+        is_flag=False,
+        flag_value="local",
+        metavar="[ADDRESS]",
+        help="Read on Ray: `auto` or HOST:PORT of a cluster that this machine is a node of, or "
+        "without a value a Ray of this machine that ends with the run.",
+    ),
     click.option("--resume", is_flag=True, help="Go on with a run that ended early."),
     policy_option,
     data_option,
@@ -92,6 +102,7 @@ def scan(write: str | None, **options: Any) -> int:
       keelmark guard scan chats.jsonl --report found.html
       keelmark guard scan data/ --out cleaned --write masked --consistent
       keelmark guard scan data/ --out cleaned --write masked --consistent --resume
+      keelmark guard scan corpus/ --report found.html --ray auto
     """
     if write and not options["out"]:
         raise UsageError("Copies need a place: name a folder with --out.")
@@ -150,6 +161,7 @@ def clean(write: str, duplicates: str, similar: float, blocked: str, **options: 
 
 
 def _run(write: str, cleaning: batch.Cleaning | None, **options: Any) -> int:
+    pool = _pool(options["ray"], options["workers"])
     policy = app.load_policy(options["policy"])
     app.make_guard(policy, options["policy"], data=options["data"])
     for note in app.policy_notes(policy, options["data"]):
@@ -175,12 +187,31 @@ def _run(write: str, cleaning: batch.Cleaning | None, **options: Any) -> int:
         out=options["out"],
         reports=options["reports"],
         cleaning=cleaning,
-        workers=options["workers"],
+        pool=pool,
         resume=options["resume"],
-        progress=progress("Checking"),
+        progress=_progress(),
     )
     if options["as_json"]:
         print_json(report)
     else:
         click.echo(batch.as_text(report))
     return report.exit_code
+
+
+def _pool(ray: str | None, workers: int) -> batch.Opener:
+    return batch.processes(workers) if ray is None else batch.on_ray(ray, workers)
+
+
+def _progress() -> batch.Progress:
+    """Show how far it is, and on what it waits: a text has a minute for each rule."""
+    show, width = progress("Checking"), 0
+
+    def update(done: int, total: int, note: str) -> None:
+        nonlocal width
+        show(done, total)
+        if sys.stderr.isatty() and (note or width):
+            said = f", {clean_text(note)}" if note else ""
+            click.echo(said.ljust(width), err=True, nl=False)
+            width = len(said)
+
+    return update

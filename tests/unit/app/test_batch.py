@@ -29,7 +29,7 @@ def scan(*paths: Path, out: Path | None = None, **more) -> batch.Report:
     cleaning = more.pop("cleaning", None)
     plan = {"write": "redacted" if out else "", "listed": out is not None, **more}
     made = batch.Plan(policy=shipped_policy(), **plan)
-    return batch.scan(paths, made, out=out, cleaning=cleaning, workers=1)
+    return batch.scan(paths, made, out=out, cleaning=cleaning, pool=batch.processes(1))
 
 
 def lines(path: Path) -> list:

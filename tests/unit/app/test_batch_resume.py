@@ -10,6 +10,7 @@ import pytest
 
 from keelmark.app import batch
 from keelmark.app.batch import journal as journals
+from keelmark.app.batch import pools
 from keelmark.app.batch import run as runs
 from keelmark.app.batch.formats import JsonLines, Table, Text
 from keelmark.core.errors import UsageError
@@ -50,7 +51,9 @@ def plan(**more) -> batch.Plan:
 
 
 def scan(source: Path, out: Path, *, resume: bool = False, **more) -> batch.Report:
-    return batch.scan([source], plan(**more), out=out, cleaning=CLEANING, workers=1, resume=resume)
+    return batch.scan(
+        [source], plan(**more), out=out, cleaning=CLEANING, pool=batch.processes(1), resume=resume
+    )
 
 
 def outcome(out: Path, report: batch.Report) -> dict[str, object]:
@@ -59,7 +62,7 @@ def outcome(out: Path, report: batch.Report) -> dict[str, object]:
 
 
 POINTS = {  # what is counted, and the last call at which a run ends
-    "a batch": (runs, "_done", 7),
+    "a batch": (pools, "done", 7),
     "a row": (runs.Scan, "_stays", 23),
     "before a checkpoint": (journals.Journal, "commit", 7),
     "between a checkpoint and a name": (runs, "land", 3),
@@ -131,7 +134,7 @@ def test_an_unfinished_run_is_not_lost_by_mistake(source, tmp_path, monkeypatch)
             msgspec.structs.replace(plan(), policy=shipped_policy("strict")),
             out=out,
             cleaning=CLEANING,
-            workers=1,
+            pool=batch.processes(1),
             resume=True,
         )
     (source / "c.md").write_text("Something else.")

@@ -19,7 +19,18 @@ from keelmark.app.batch.work import Plan, Worker
 from keelmark.core.errors import UsageError
 from keelmark.passport.files import printable, write_whole
 
-__all__ = ["Cleaning", "Plan", "Report", "as_page", "as_text", "on_ray", "processes", "scan"]
+__all__ = [
+    "Cleaning",
+    "Opener",
+    "Plan",
+    "Progress",
+    "Report",
+    "as_page",
+    "as_text",
+    "on_ray",
+    "processes",
+    "scan",
+]
 
 
 def scan(
