@@ -45,6 +45,9 @@ class Scope(Strict, frozen=True):
         models: Models, as clients ask for them.
         engines: Engines, by id.
         operations: chat, text_completion, embeddings, moderation.
+        languages: Languages of what is written around something found (ISO 639-1: en, de), without
+            wildcards. Where the language does not show, a rule applies and an exception does not
+            hold.
     """
 
     keys: tuple[str, ...] = ()
@@ -52,9 +55,10 @@ class Scope(Strict, frozen=True):
     models: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     operations: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
 
     def covers(self, origin: Origin, *, unknown: bool) -> bool:
-        """Say whether a request is in the scope.
+        """Say whether a request is in the scope; languages are asked for where something is found.
 
         Args:
             origin: Where the request comes from.

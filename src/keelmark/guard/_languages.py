@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from keelmark.guard._patterns import table
 from keelmark.guard._pieces import LONGEST, Pieces
+from keelmark.guard.normalise import fold
 
 ENOUGH = 5.0
 """By how much a language must lead: about so many small words, or twice as many characters."""
@@ -136,6 +137,54 @@ def evidence(word: str) -> tuple[tuple[str, float], ...]:
     if re.match(f"[{_HAN}]", first):
         return _HAN_COUNTS
     return next((counts for span, counts in _known().scripts if span.match(first)), ())
+
+
+@cache
+def _folded() -> dict[str, tuple[tuple[str, float], ...]]:
+    """The small words as they read when folded, in lower case."""
+    out: dict[str, dict[str, float]] = {}
+    for word, counts in _known().words.items():
+        for written in (word, word.capitalize()):
+            out.setdefault(fold(written).lower(), {}).update(counts)
+    return {word: tuple(counts.items()) for word, counts in out.items()}
+
+
+@lru_cache(1 << 14)
+def _folded_evidence(word: str) -> tuple[tuple[str, float], ...]:
+    counts = _folded().get(fold(word).lower().rstrip("'"))
+    if counts is not None or word.isascii():
+        return counts or ()
+    others = (evidence(char) for char in word if not char.isascii())
+    return next((counts for counts in others if counts), ())
+
+
+class Shown(NamedTuple):
+    """A word, and the languages that it speaks for."""
+
+    start: int
+    end: int
+    counts: tuple[tuple[str, float], ...]
+
+
+def shown(text: str, start: int, end: int) -> Iterator[Shown]:
+    """Yield words that tell something: begun at or after `start`, ended before `end` or the text.
+
+    The text may be folded. A word that began before `start` is left out as a whole.
+    """
+    limit = end if end < len(text) else end + 1
+    for match in _token().finditer(text, start, end):
+        first, last = match.span()
+        if last >= limit:
+            return
+        word = match[0]
+        cut = first > 0 and _goes_on(text[first - 1]) and not _ALONE.match(word)
+        if not cut and len(word) <= LONGEST and (counts := _folded_evidence(word)):
+            yield Shown(first, last, counts)
+
+
+def _goes_on(char: str) -> bool:
+    """Whether a word may go on after a character."""
+    return char in "'’\u200c" or ("a" + char).isidentifier()
 
 
 def language(text: str) -> str:

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -20,8 +20,9 @@ from keelmark.core.scope import EVERYWHERE, NOWHERE, Origin, RuleException, Scop
 from keelmark.core.verdict import RuleResult, Verdict
 from keelmark.core.yamlfile import meant
 from keelmark.guard.contract import BaseDetector, Hit, Request
-from keelmark.guard.excuses import Excuse
+from keelmark.guard.excuses import ExceptionInForce
 from keelmark.guard.run import Loss, Probe, Run
+from keelmark.guard.spoken import spoken, unknown_language
 
 ROLES = frozenset({"system", "user", "assistant", "tool", "tool_description", "retrieved", "input"})
 STAGES = {
@@ -58,6 +59,14 @@ class RuleError(UsageError):
         self.name = name
 
 
+class _Asked(NamedTuple):
+    """What rules have to share to share a probe."""
+
+    detector: bytes
+    excuses: tuple[ExceptionInForce, ...]
+    languages: tuple[str, ...]
+
+
 class Engine:
     """Rules and detectors, joined once.
 
@@ -87,7 +96,7 @@ class Engine:
             self._make(rule)
         self._rules = tuple(self._pointed(rule) for rule in rules)
         self._exceptions = tuple(exceptions)
-        self._excuses = {one.id: Excuse(one, key) for one in exceptions}
+        self._excuses = {one.id: ExceptionInForce(one, key) for one in exceptions}
         for one in exceptions:
             self._check_exception(one)
         self._plans: dict[tuple[str, str, bool], tuple[Probe, ...]] = {}
@@ -115,33 +124,27 @@ class Engine:
         return part
 
     def _check(self, rule: Rule) -> None:
-        where = f"Guard rule {rule.id!r}"
+        if said := self._mistake(rule):
+            raise RuleError("rules", rule.id, f"Guard rule {rule.id!r} {said}")
+
+    def _mistake(self, rule: Rule) -> str:
+        """What a rule asks for that does not exist, as the end of a sentence; "" for nothing."""
         kind = self._detectors.get(rule.detector)
         if kind is None:
             known = ", ".join(self._detectors) or "none"
-            raise RuleError(
-                "rules",
-                rule.id,
-                f"{where} asks for detector {rule.detector!r}, which does not exist; "
-                f"choose one of: {known}.",
-            )
-        points = kind.points
-        if isinstance(rule.threshold, str) and rule.threshold not in points:
-            known = ", ".join(points) or "none; write a number from 0 to 1"
-            raise RuleError(
-                "rules",
-                rule.id,
-                f"{where} asks for operating point {rule.threshold!r}, which detector "
-                f"{rule.detector!r} does not have; it has: {known}.",
+            wrong = f"asks for detector {rule.detector!r}, which does not exist"
+            return f"{wrong}; choose one of: {known}."
+        if isinstance(rule.threshold, str) and rule.threshold not in kind.points:
+            known = ", ".join(kind.points) or "none; write a number from 0 to 1"
+            return (
+                f"asks for operating point {rule.threshold!r}, which detector "
+                f"{rule.detector!r} does not have; it has: {known}."
             )
         for role in rule.roles:
             if role not in ROLES:
                 known = ", ".join(sorted(ROLES))
-                raise RuleError(
-                    "rules",
-                    rule.id,
-                    f"{where} names role {role!r}, which does not exist; choose from: {known}.",
-                )
+                return f"names role {role!r}, which does not exist; choose from: {known}."
+        return unknown_language(rule.scope.languages)
 
     def _make(self, rule: Rule) -> None:
         kind = self._detectors[rule.detector]
@@ -174,6 +177,8 @@ class Engine:
     def _check_exception(self, one: RuleException) -> None:
         rules = [rule for rule in self._rules if one.rule in {rule.id, "*"}]
         known = {label for rule in rules for label in self._made[_key(rule)].labels}
+        if wrong := unknown_language(one.scope.languages):
+            raise RuleError("exceptions", one.id, f"Exception {one.id!r} {wrong}")
         for label in one.labels if rules else ():
             if label not in known:
                 raise RuleError(
@@ -198,16 +203,17 @@ class Engine:
         return self._plans[key]
 
     def _planned(self, stage: str, role: str, *, every: bool) -> tuple[Probe, ...]:
-        asking: dict[tuple[bytes, tuple[Excuse, ...]], list[Rule]] = {}
+        asking: dict[_Asked, list[Rule]] = {}
         for rule in self._rules:
             if _applies(rule, stage, role):
                 excuses = tuple(
                     self._excuses[one.id] for one in self._exceptions if one.rule in {rule.id, "*"}
                 )
-                asking.setdefault((_key(rule), excuses), []).append(rule)
+                asked = _Asked(_key(rule), excuses, rule.scope.languages)
+                asking.setdefault(asked, []).append(rule)
         made = [
-            (rules[0].detector, self._made[key], rules, excuses)
-            for (key, excuses), rules in asking.items()
+            (rules[0].detector, spoken(self._made[key], languages, excuses), rules, excuses)
+            for (key, excuses, languages), rules in asking.items()
         ]
         if every:
             ids = {name for name, *_ in made}

@@ -1,4 +1,4 @@
-"""Exceptions of a policy at work: what a rule would count, and is told not to."""
+"""Excuses: why a rule does not count what it found, such as an exception of the policy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from keelmark.core.scope import RuleException
 from keelmark.guard.normalise import fold
+from keelmark.guard.spoken import Around
 
 _LONGEST = 1024  # of a value that is compared; no exception is for a longer one
 _PURPOSE = b"keelmark exception 1\n"
@@ -30,7 +31,7 @@ def _plain(value: str) -> str:
     return "".join(fold(value).lower().split())
 
 
-class Waiver(Protocol):
+class Excuse(Protocol):
     """Something because of which a rule does not count what it found.
 
     Attributes:
@@ -39,12 +40,16 @@ class Waiver(Protocol):
 
     id: str
 
-    def covers(self, label: str, value: str) -> bool:
-        """Say whether something found does not count."""
+    def covers(self, label: str, text: str, start: int, end: int) -> bool:
+        """Say whether something found in a text does not count."""
 
 
-class Excuse:
-    """One exception, ready to be asked.
+class ExceptionInForce:
+    """One exception of the policy, ready to be asked.
+
+    Attributes:
+        id: Its id.
+        languages: Languages that must be written around what it covers; none asks for none.
 
     Args:
         exception: What the policy says.
@@ -60,11 +65,13 @@ class Excuse:
         self._value = exception.value
         self._pattern = _plain(exception.pattern)
         self._key = key
+        self.languages = frozenset(exception.scope.languages)
         self._until = exception.until
         self._clock = clock
 
-    def covers(self, label: str, value: str) -> bool:
+    def covers(self, label: str, text: str, start: int, end: int) -> bool:
         """Say whether something found is excused today."""
+        value = text[start:end]
         if self._labels and label not in self._labels:
             return False
         if self._value and not self._is_it(value):
@@ -72,6 +79,8 @@ class Excuse:
         if self._pattern and not (
             len(value) <= _LONGEST and fnmatchcase(_plain(value), self._pattern)
         ):
+            return False
+        if self.languages and not Around(text).surely_is(self.languages, start, end):
             return False
         return self._clock() < self._until
 
@@ -81,6 +90,6 @@ class Excuse:
         return hmac.compare_digest(value_hash(value, self._key), self._value)
 
 
-def first(excuses: Iterable[Waiver], label: str, value: str) -> str:
-    """Return the id of the first exception that covers something found, or ""."""
-    return next((one.id for one in excuses if one.covers(label, value)), "")
+def first(excuses: Iterable[Excuse], label: str, text: str, start: int, end: int) -> str:
+    """Return the id of the first excuse that covers something found in a text, or ""."""
+    return next((one.id for one in excuses if one.covers(label, text, start, end)), "")

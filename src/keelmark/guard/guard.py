@@ -192,7 +192,7 @@ class Guard:
         return [
             rule
             for probe in self._engine.within(origin).plan(stage, role)
-            if probe.id == found.detector and not first(probe.excuses, found.label, "")
+            if probe.id == found.detector and not first(probe.excuses, found.label, "", 0, 0)
             for rule in probe.rules
             if found.score >= float(rule.threshold)
             and (not rule.labels or found.label in rule.labels)

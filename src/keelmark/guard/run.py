@@ -9,7 +9,7 @@ from keelmark.core.findings import TextFinding
 from keelmark.core.outcome import Outcome
 from keelmark.core.policy import Rule
 from keelmark.guard.contract import BaseDetector, ContractError, Hit
-from keelmark.guard.excuses import Waiver, first
+from keelmark.guard.excuses import Excuse, first
 
 
 class Probe(NamedTuple):
@@ -21,7 +21,7 @@ class Probe(NamedTuple):
         detector: The detector.
         rules: Rules that read its hits; none when only its scores are wanted.
         patience: Seconds after which the first of the rules times out.
-        excuses: Exceptions that hold for each of its rules.
+        excuses: What excuses a hit from each of its rules.
     """
 
     number: int
@@ -29,7 +29,7 @@ class Probe(NamedTuple):
     detector: BaseDetector
     rules: tuple[Rule, ...]
     patience: float
-    excuses: tuple[Waiver, ...] = ()
+    excuses: tuple[Excuse, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -130,11 +130,12 @@ class Run:
         return (self._counted(probe, answer[0], text), answer[1]) if probe.excuses else answer
 
     def _counted(self, probe: Probe, hits: list[Hit], text: str) -> list[Hit]:
-        """Leave out what is excused."""
+        """Put what is excused below every threshold; it stays a hit, so nothing is cut in it."""
         kept = []
         for hit in hits:
-            if excuse := first(probe.excuses, hit.label, text[hit.start : hit.end]):
+            if excuse := first(probe.excuses, hit.label, text, hit.start, hit.end):
                 self.excused.update((rule.id, excuse) for rule in probe.rules)
+                kept.append(hit._replace(score=-1.0))
             else:
                 kept.append(hit)
         return kept

@@ -31,7 +31,7 @@ class Vault:
 
     __slots__ = ("_by_value", "_folded", "_key", "_numbers", "_surrogates", "_texts", "_values")
 
-    id = "surrogate"  # as an exception of the answer's rules (see `covers`)
+    id = "surrogate"  # as an excuse of the answer's rules (see `covers`)
 
     def __init__(self, texts: Iterable[str] = (), key: bytes = b"") -> None:
         self._texts = list(texts)
@@ -84,8 +84,9 @@ class Vault:
         """Every surrogate, longest first."""
         return tuple(sorted(self._surrogates.values(), key=len, reverse=True))
 
-    def covers(self, label: str, value: str) -> bool:  # noqa: ARG002 (as exceptions are asked)
-        """Whether what a rule found in the answer is (most of) a surrogate."""
+    def covers(self, label: str, text: str, start: int, end: int) -> bool:  # noqa: ARG002
+        """Whether what a rule found in the answer is (most of) a surrogate (see Excuse)."""
+        value = text[start:end]
         known = self._surrogates.values()
         return any(value in one and 2 * len(value) > len(one) > 1 for one in known)
 

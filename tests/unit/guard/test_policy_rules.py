@@ -14,7 +14,7 @@ from keelmark.core.policy import GuardRules, Policy, Rule
 from keelmark.core.ports import Segment
 from keelmark.core.scope import Origin, RuleException, Scope
 from keelmark.guard import Guard
-from keelmark.guard.excuses import Excuse, value_hash
+from keelmark.guard.excuses import ExceptionInForce, value_hash
 
 ADDRESS = Rule(id="address", detector="address", action="redact")
 TEXT = "write to bob@x.example"
@@ -169,16 +169,16 @@ def test_an_exception_is_for_its_rule_only():
 def test_an_exception_ends_while_the_service_runs():
     day = datetime.now(UTC).date()
     now = [time.time()]
-    excuse = Excuse(exception(labels=("EMAIL",), expires=str(day)), clock=lambda: now[0])
-    assert excuse.covers("EMAIL", "a@b.c")
+    excuse = ExceptionInForce(exception(labels=("EMAIL",), expires=str(day)), clock=lambda: now[0])
+    assert excuse.covers("EMAIL", "a@b.c", 0, 5)
     now[0] = datetime.combine(day + timedelta(1), datetime.min.time(), UTC).timestamp()
-    assert not excuse.covers("EMAIL", "a@b.c")
+    assert not excuse.covers("EMAIL", "a@b.c", 0, 5)
 
 
 @pytest.mark.timeout(30)
 def test_a_hostile_pattern_comes_to_an_end():
-    excuse = Excuse(exception(pattern="*a" * 40 + "b"))
-    assert not excuse.covers("EMAIL", "a" * 1024)
+    excuse = ExceptionInForce(exception(pattern="*a" * 40 + "b"))
+    assert not excuse.covers("EMAIL", "a" * 1024, 0, 1024)
 
 
 def test_an_exception_for_a_label_that_nobody_gives_is_refused():
