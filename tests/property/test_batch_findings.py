@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from keelmark.app import batch
+from keelmark.app.batch.values import heading
 from keelmark.app.batch.work import softened
 from keelmark.guard import Guard, shipped_policy
 
@@ -41,8 +42,12 @@ def scanned(policy, data: bytes, name: str) -> tuple[list[dict], bytes, batch.Re
 
 
 def expected(guard: Guard, where: tuple, text: str) -> list[tuple]:
-    found = guard.check(text).findings
+    found = guard.check(text, before=heading(where[1])).findings
     return [(*where, f.label, f.rule, round(f.score, 4), f.start, f.end) for f in found]
+
+
+def cleaned_text(guard: Guard, field: str, text: str) -> str:
+    return guard.check(text, before=heading(field)).text
 
 
 def listed(found: list[dict]) -> list[tuple]:
@@ -67,7 +72,9 @@ def test_rows_of_json(number, table):
     assert listed(found) == wanted
     assert sum(place.count for place in report.places) == len(wanted)
     cleaned = [json.loads(line) for line in copy.split(b"\n")[:-1]]
-    assert cleaned == [{k: CLEANERS[number].check(v).text for k, v in r.items()} for r in table]
+    assert cleaned == [
+        {k: cleaned_text(CLEANERS[number], k, v) for k, v in r.items()} for r in table
+    ]
 
 
 @given(table=st.lists(st.tuples(texts, texts), min_size=1, max_size=6), end=st.sampled_from("\n;"))
@@ -91,7 +98,9 @@ def test_rows_of_a_table(table, end):
     ]
     assert listed(found) == wanted
     rows = list(csv.reader(io.StringIO(copy.decode(), newline=""), delimiter=data.decode()[1]))
-    assert rows[1:] == [[CLEANERS[0].check(cell).text for cell in row] for row in table]
+    assert rows[1:] == [
+        [cleaned_text(CLEANERS[0], *pair) for pair in zip("ab", row, strict=True)] for row in table
+    ]
 
 
 @given(text=texts)

@@ -126,6 +126,7 @@ class Guard:
         every: bool = False,
         origin: Origin = NOWHERE,
         mask: Mask | None = None,
+        before: str = "",
     ) -> Result:
         """Judge one whole text.
 
@@ -141,6 +142,8 @@ class Guard:
             origin: Where the request comes from, for rules that are for some requests only.
             mask: Makes what stands for a masked value from its label and the value; numbered
                 placeholders in what a model reads, and redaction in the rest, when None.
+            before: What stands before the text and is not part of it, such as the name of its
+                field and a colon: it may say what the text is, and nothing is found in it.
 
         Raises:
             UsageError: There is no such stage or role.
@@ -150,7 +153,7 @@ class Guard:
         side, role = _place(stage, role)
         run = Run(engine.plan(side, role, every=every))
         mask = mask or (Vault([text], self._key).mask if side == "input" else None)
-        out = "".join(judged(run, text, mask=mask, decoding=side == "input"))
+        out = "".join(judged(run, text, mask=mask, decoding=side == "input", before=before))
         ms = 1000 * (perf_counter() - began)
         verdict = engine.verdict(side, [run], self._digest, ms)
         if self._shadows:

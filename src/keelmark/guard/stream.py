@@ -52,6 +52,8 @@ class Filter:
         is_json: Whether the text is a JSON document.
         known: Hits in decoded runs, in the order of the text (whole texts only).
         whole: Whether to judge on to the end of the text when something blocks it.
+        before: What stands before the text and is not part of it, such as the name of its field.
+            Detectors that remember are not shown it: they know where the text begins.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Filter:
         is_json: bool = False,
         known: Sequence[Seen] = (),
         whole: bool = False,
+        before: str = "",
     ) -> None:
         self.blocked = False
         self._run = run
@@ -76,6 +79,10 @@ class Filter:
         self._left = 0  # characters that have left, as read
         # By `raw`: what detectors see of what has left.
         self._context = {probe.detector.raw: "" for probe in run.plan}
+        self._before = before != ""
+        if before:
+            shown = {raw: before if raw else fold(before) for raw in self._context}
+            self._context = {raw: said[-LOOK_BEHIND:] for raw, said in shown.items()}
 
     def feed(self, text: str) -> str:
         """Take the next piece; return what may leave now."""
@@ -178,14 +185,14 @@ class Filter:
                 for one in self._known
                 if self._left <= one.start < self._left + length
             )
-        windows: dict[bool, tuple[View, str, int]] = {}
+        windows: dict[tuple[bool, bool], tuple[View, str, int]] = {}
         for probe in self._run.live:
-            raw = probe.detector.raw
-            if raw not in windows:
+            raw, alone = probe.detector.raw, self._before and probe.detector.remembers
+            if (raw, alone) not in windows:
                 view = View(held, length) if raw else folded(held)
-                context = self._context[raw]
-                windows[raw] = view, context + view.text, len(context)
-            view, text, start = windows[raw]
+                context = "" if alone else self._context[raw]
+                windows[raw, alone] = view, context + view.text, len(context)
+            view, text, start = windows[raw, alone]
             begin = start
             if probe.detector.quiet(text, start):
                 quiet_to = last_token(text, start)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from keelmark.core.errors import CouldNotCheckError
+from keelmark.guard.contract import LOOK_BEHIND
 
 _NUMBER = 10**6  # smaller whole numbers are not read
 _INDEX = re.compile(r"\[\d+\]")
+_BETWEEN = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\W_]+")
+_GENERAL = frozenset(("id", "no", "nr", "num", "number", "nummer", "numero", "value", "code"))
 
 Change = Callable[[str, str], str]
 """From the path and a text to the text that is to stand there."""
@@ -31,6 +35,29 @@ def chosen(path: str, fields: Sequence[str]) -> bool:
 def general(path: str) -> str:
     """Return a path without the places in lists: `messages[].content`."""
     return _INDEX.sub("[]", path)
+
+
+@lru_cache(4096)
+def heading(path: str) -> str:
+    """Return what a text is judged behind: the name of its field, in words and as it is written.
+
+    `passport_no` and `passportNo` say what a bare number is; of a name that says little (`id`,
+    `number`) the one above it is said too. "" where there is no name.
+    """
+    names = [name for name in _INDEX.sub("", path).split(".") if name]
+    if not names:
+        return ""
+    name = " ".join(names[-1].split())
+    words = _words(name)
+    if words.casefold() in _GENERAL and len(names) > 1:
+        words = _words(f"{names[-2]} {name}")
+    if not any(char.isalpha() for char in name):
+        return ""
+    return (f"{words}: " if words == name else f"{words} {name}: ")[-LOOK_BEHIND:]
+
+
+def _words(name: str) -> str:
+    return " ".join(_BETWEEN.sub(" ", name).split())
 
 
 def changed(value: Any, change: Change, name: Name, path: str = "") -> Any:

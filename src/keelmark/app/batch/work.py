@@ -12,7 +12,7 @@ from keelmark.app.batch.columns import Parquet
 from keelmark.app.batch.formats import Batch, Format, JsonLines, Row, Table, Text
 from keelmark.app.batch.tally import Problem, Tally
 from keelmark.app.batch.twins import signature
-from keelmark.app.batch.values import changed, chosen, general
+from keelmark.app.batch.values import changed, chosen, general, heading
 from keelmark.app.replay import surroundings
 from keelmark.core.errors import CouldNotCheckError
 from keelmark.core.findings import TextFinding
@@ -126,17 +126,17 @@ class Worker:
         self.plan = plan
         self._guard = Guard(softened(plan.policy, plan.write), key=plan.key)
         self._blocking = {r.id for r in plan.policy.guard.enforced if r.action == "block"}
-        self._plain: set[str] = set()  # short texts in which nothing was found
+        self._plain: set[tuple[str, str]] = set()  # short texts in which nothing was found
 
-    def judge(self, text: str, mask: Mask | None = None) -> Result | None:
-        """Judge one text; None when it is short and known to be clean."""
-        if text in self._plain:
+    def judge(self, text: str, mask: Mask | None = None, before: str = "") -> Result | None:
+        """Judge one text, behind the name of its field; None when short and known to be clean."""
+        if (before, text) in self._plain:
             return None
-        result = self._guard.check(text, stage=self.plan.stage, mask=mask)
+        result = self._guard.check(text, stage=self.plan.stage, mask=mask, before=before)
         if len(text) <= _SHORT and not result.findings and not _unchecked(result):
             if len(self._plain) >= _MOST_PLAIN:
                 self._plain.clear()
-            self._plain.add(text)
+            self._plain.add((before, text))
         return result
 
     def read(self, kind: str, file: str, batch: Batch) -> Piece:
@@ -240,7 +240,8 @@ class _Reader:
             self.seen.update(one for one in fields if chosen(path, (one,)))
         self._tally.texts += 1
         self._tally.characters += len(text)
-        result = self._worker.judge(text, self._mask) if text else None
+        before = heading(path) if self.row.number else ""
+        result = self._worker.judge(text, self._mask, before) if text else None
         if result is None:
             return text
         self._note(path, text, result)
