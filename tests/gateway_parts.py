@@ -74,6 +74,8 @@ class WordChannel:
 class MemoryGuard:
     """Masks e-mails on the way in and out; stops prompts that say INJECT."""
 
+    judges_form = False
+
     def __init__(self, *, open_door=False):
         self.open_door = open_door
         self.policy_digest = "sha256:policy"

@@ -120,7 +120,8 @@ def test_reasons_do_not_quote_the_text(name: str, example: Example) -> None:
 
 def guard(name: str, example: Example) -> Guard:
     config = dict(example.config)
-    rule = Rule(id="r", detector=name, action="redact", threshold=0.0, config=config)
+    action = "flag" if KINDS[name].whole else "redact"
+    rule = Rule(id="r", detector=name, action=action, threshold=0.0, config=config)
     return Guard(Policy(guard=GuardRules(rules=(rule,))))
 
 

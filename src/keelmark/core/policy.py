@@ -59,6 +59,18 @@ class Admission(Strict, frozen=True):
     unattested: Literal["allow", "refuse"] = "allow"
 
 
+class Repair(Strict, frozen=True):
+    """What is done about an answer that does not have its form, before the rule acts.
+
+    Attributes:
+        tidy: Whether a Markdown fence or text around the JSON is taken off; nothing is asked.
+        attempts: How often the engine is asked again, with its answer and what is wrong with it.
+    """
+
+    tidy: bool = False
+    attempts: Annotated[int, msgspec.Meta(ge=0, le=5)] = 1
+
+
 class Rule(Strict, frozen=True):
     """One rule of the guard.
 
@@ -81,6 +93,7 @@ class Rule(Strict, frozen=True):
             and says so in the verdict.
         timeout_ms: Longest time for one text, milliseconds.
         config: Settings of the detector.
+        repair: What is done before the rule acts, for detectors of the form of answers.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -96,6 +109,7 @@ class Rule(Strict, frozen=True):
     on_failure: FailMode = "closed"
     timeout_ms: Annotated[int, msgspec.Meta(ge=1)] = 2000
     config: dict[str, Any] = msgspec.field(default_factory=dict)
+    repair: Repair | None = None
 
 
 class GuardRules(Strict, frozen=True):

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from keelmark.core.form import AnswerForm, Expected, Formed
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.trace import Content, Trace
 from keelmark.core.verdict import Verdict
@@ -74,9 +75,34 @@ class RequestGuard(Protocol):
     def output_verdict(self) -> Verdict:
         """The verdict over all channels so far."""
 
+    def expect(self, form: AnswerForm) -> Expected:
+        """Say which form the answer was asked for in; return what the policy makes of that.
+
+        Raises:
+            FormError: A rule that fails closed cannot check this form.
+        """
+
+    def formed(self, name: str, text: str, tool: str | None = None) -> Formed:
+        """Judge the form of one whole text of the answer, as it leaves.
+
+        Args:
+            name: Its channel.
+            text: The text, with the user's values given back.
+            tool: Name of the tool whose arguments it is; None for an answer.
+        """
+
 
 class GuardPort(Protocol):
-    """Makes one `RequestGuard` per request."""
+    """Makes one `RequestGuard` per request.
+
+    Attributes:
+        judges_form: Whether any rule is about the form of answers; when none is, nobody calls
+            `expect` and `formed`.
+    """
+
+    @property
+    def judges_form(self) -> bool:
+        """See above."""
 
     @property
     def policy_digest(self) -> str:

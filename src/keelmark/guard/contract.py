@@ -29,6 +29,7 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 
 from keelmark.core.errors import KeelmarkError
+from keelmark.core.form import Form
 from keelmark.core.ports import Segment
 
 LOOK_BEHIND = 96
@@ -50,9 +51,16 @@ class Hit(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What the model is given to read, as it is given it: masked values are placeholders."""
+    """What the model is given to read, as it is given it: masked values are placeholders.
+
+    Attributes:
+        segments: The texts.
+        form: The form that the text at hand was asked for in; only detectors of whole texts are
+            told (`whole`), because only what leaves can have it.
+    """
 
     segments: tuple[Segment, ...] = ()
+    form: Form | None = None
 
 
 class Example(NamedTuple):
@@ -94,6 +102,10 @@ class BaseDetector(ABC):
             letter-spaced ...), where a text is there as a whole.
         remembers: Whether it keeps a memory of each text (`for_text`, `passed`). `start` is then
             always where what it was told of ends.
+        whole: Whether it judges the form of complete answers: it is asked once, at the end, with
+            the text as it leaves (values given back) and as it is written (escapes in place).
+            It holds everything where a text is streamed through it, so gateways ask it beside
+            the stream (`guard.forms`). Its rules block or flag.
         Config: Its settings with defaults, a frozen msgspec struct that forbids unknown fields.
         examples: At least one that is found, one clean, one evasion, one look-alike.
     """
@@ -109,6 +121,7 @@ class BaseDetector(ABC):
     raw: ClassVar[bool] = False
     decoded: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
+    whole: ClassVar[bool] = False
     Config: ClassVar[type[msgspec.Struct]] = NoConfig
     examples: ClassVar[tuple[Example, ...]]
 
@@ -151,6 +164,10 @@ class BaseDetector(ABC):
         white space: the last unbroken token is open.
         """
         return last_token(text, start)
+
+    def explain(self, text: str) -> tuple[str, ...]:  # noqa: ARG002 (the default says nothing)
+        """Return what is wrong with a whole text, for who may see it; see `whole`."""
+        return ()
 
     def quiet(self, text: str, start: int) -> bool:  # noqa: ARG002 (the default has no opinion)
         """Say cheaply that the last unbroken token is all that is open, and nothing is found.

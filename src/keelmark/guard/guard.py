@@ -12,6 +12,7 @@ import msgspec
 
 from keelmark.core.errors import UsageError
 from keelmark.core.findings import TextFinding
+from keelmark.core.form import AnswerForm, Expected, Formed
 from keelmark.core.policy import Policy, Rule
 from keelmark.core.ports import InputResult, Segment
 from keelmark.core.scope import NOWHERE, Origin
@@ -19,6 +20,7 @@ from keelmark.core.verdict import Verdict
 from keelmark.guard.contract import Request
 from keelmark.guard.engine import ROLES, STAGES, Detectors, Engine, bound
 from keelmark.guard.excuses import first
+from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
 from keelmark.guard.run import Probe, Run
 from keelmark.guard.seams import mend
@@ -105,6 +107,13 @@ class Guard:
     def digests(self) -> tuple[str, ...]:
         """Digests of the policy in force and of what is in shadow."""
         return (self._digest, *(shadow.policy_digest for shadow in self._shadows))
+
+    @property
+    def judges_form(self) -> bool:
+        """See GuardPort."""
+        engines = (self._engine, *(shadow.engine for shadow in self._shadows))
+        plans = [one.plan("output", role) for one in engines for role in ("", "tool_call")]
+        return any(probe.detector.whole for plan in plans for probe in plan)
 
     def describe(self) -> dict[str, Any]:
         """Return what the ledger's `policy.loaded` record says of rules and detectors."""
@@ -257,6 +266,24 @@ class GuardedRequest:
         self._request = Request()
         self._plans: dict[str, tuple[Probe, ...]] = {}
         self._channels: dict[str, Channel] = {}
+        self._forms: Forms | None = None
+
+    def expect(self, form: AnswerForm) -> Expected:
+        """See RequestGuard.
+
+        Raises:
+            FormError: A rule that fails closed cannot check this form.
+        """
+        self._forms = Forms(self._engine, self._digest)
+        shadowed = [shadow.expect(form) for shadow in self._shadows]
+        expected = self._forms.expect(form)
+        return expected._replace(judged=expected.judged or any(shadowed))
+
+    def formed(self, name: str, text: str, tool: str | None = None) -> Formed:
+        """See RequestGuard."""
+        for shadow in self._shadows:
+            shadow.formed(name, text, tool)
+        return self._forms.formed(name, text, tool) if self._forms else Formed(text)
 
     async def check_input(self, segments: Sequence[Segment]) -> InputResult:
         """Judge and mask everything the model will read.
@@ -316,7 +343,7 @@ class GuardedRequest:
         if name not in self._channels:
             role = channel_role(name)
             if role not in self._plans:
-                plan = bound(self._engine.plan("output", role), self._request)
+                plan = bound(streamed(self._engine.plan("output", role)), self._request)
                 self._plans[role] = _letting_pass(self._vault, plan)
             run = Run(self._plans[role], name)
             if self._shadows:
@@ -331,7 +358,11 @@ class GuardedRequest:
         """The verdict over all channels so far."""
         channels = self._channels.values()
         ms = 1000 * sum(channel.seconds for channel in channels)
-        verdict = self._engine.verdict("output", [c.run for c in channels], self._digest, ms)
+        runs = [channel.run for channel in channels]
+        if self._forms is not None:
+            runs += self._forms.runs
+            ms += 1000 * self._forms.seconds
+        verdict = self._engine.verdict("output", runs, self._digest, ms)
         if not self._shadows:
             return verdict
         return msgspec.structs.replace(

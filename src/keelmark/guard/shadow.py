@@ -11,11 +11,13 @@ import asyncio
 from collections.abc import Sequence
 from time import perf_counter
 
+from keelmark.core.form import AnswerForm
 from keelmark.core.ports import Segment
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.verdict import Verdict
 from keelmark.guard.contract import Request
 from keelmark.guard.engine import Engine, bound
+from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.run import Run
 from keelmark.guard.stream import Channel, Filter
 from keelmark.guard.vault import Vault
@@ -36,6 +38,7 @@ class Shadow:
         self._request = Request()
         self._runs: list[Run] = []
         self._seconds = 0.0
+        self._forms: Forms | None = None
 
     def within(self, origin: Origin = NOWHERE) -> Shadow:
         """Return a shadow for one request."""
@@ -65,13 +68,30 @@ class Shadow:
 
     def channel(self, name: str, role: str, *, is_json: bool) -> ShadowFilter:
         """Return what reads one channel of the answer."""
-        run = Run(bound(self.engine.plan("output", role), self._request), name)
+        run = Run(bound(streamed(self.engine.plan("output", role)), self._request), name)
         self._runs.append(run)
         return ShadowFilter(self, run, is_json=is_json)
 
+    def expect(self, form: AnswerForm) -> bool:
+        """Take note of the form that the answer was asked for in; say whether it is judged.
+
+        What cannot be checked stops nothing here: the verdict says it.
+        """
+        self._forms = Forms(self.engine, self.policy_digest)
+        return self._forms.expect(form, strict=False).judged
+
+    def formed(self, name: str, text: str, tool: str | None = None) -> None:
+        """Judge the form of one whole text of the answer."""
+        if self._forms is not None:
+            self._forms.formed(name, text, tool)
+
     def output_verdict(self) -> Verdict:
         """The verdict over all channels so far."""
-        return self._verdict("output", self._runs, self._seconds)
+        runs, seconds = list(self._runs), self._seconds
+        if self._forms is not None:
+            runs += self._forms.runs
+            seconds += self._forms.seconds
+        return self._verdict("output", runs, seconds)
 
     def spend(self, seconds: float) -> None:
         """Note the time that a channel took."""

@@ -72,6 +72,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         engine: Who answers.
         forced: Functions of which one must be called, when the engine needs help with that.
         prompt: The body as the engine gets it.
+        own: The body as the client sent it, where an answer may have to be asked for again.
     """
 
     request: Request
@@ -84,6 +85,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     engine: Engine | None = None
     forced: tuple[dict[str, Any], ...] = ()
     prompt: bytes = b""
+    own: bytes = b""
 
     @property
     def origin(self) -> Origin:

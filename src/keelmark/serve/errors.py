@@ -17,6 +17,7 @@ from keelmark.core.errors import (
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
+    422: "answer_error",
     429: "rate_limit_error",
 }
 

@@ -29,6 +29,7 @@ from keelmark.serve.http import (
 from keelmark.serve.keys import KeyRing, require
 from keelmark.serve.listing import Listing
 from keelmark.serve.moderation import MODERATION, Moderating
+from keelmark.serve.repair import FormedServing
 from keelmark.serve.serving import Serving
 from keelmark.serve.traces import new_trace
 from keelmark.serve.wire import Wire, keelmark_headers
@@ -58,6 +59,7 @@ class Gateway:
         self.active = 0
         self.note = ""
         self._desk = Desk(config, self.keys)
+        self._serving = _serving(config.guard)
         self._listing = Listing(config.transport)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,6 +83,7 @@ class Gateway:
         """
         self.config = msgspec.structs.replace(self.config, guard=guard, policy=policy)
         self._desk = Desk(self.config, self.keys)
+        self._serving = _serving(guard)
 
     def trace(self) -> Trace:
         """Return a trace for an answer that is no model call; it is not recorded."""
@@ -105,6 +108,8 @@ class Gateway:
                 hook(trace)
             message = f"{limit} requests are at work already: try again in a moment."
             raise ApiError(503, "overloaded", message, retry_after=1)
+        if serving is Serving and kind.streams:
+            serving = self._serving
         self.active += 1
         try:
             await serving(self._desk, request, kind).run()
@@ -119,6 +124,11 @@ class Gateway:
 def build_app(config: GatewayConfig) -> Gateway:
     """Return the gateway as an ASGI application."""
     return Gateway(config)
+
+
+def _serving(guard: GuardPort) -> type[Serving]:
+    """How calls are served whose answers may have a form: as all others when nobody asks for it."""
+    return FormedServing if guard.judges_form else Serving
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

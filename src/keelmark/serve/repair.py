@@ -1,0 +1,284 @@
+"""Answers that have to have a form: judged when they are whole, and asked for again.
+
+Only for policies with a rule about the form of answers; no other call comes here. The engine's
+answer passes the guard as always. What is about to leave is judged then; if it has not the form
+that was asked for, the engine gets its own answer back with what is wrong with it, through the
+guard like any other prompt. A stream that may be repaired or refused is held until it is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from time import perf_counter
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+
+from keelmark.core import semconv
+from keelmark.core.errors import KeelmarkError, UnavailableError
+from keelmark.core.form import AnswerForm, Expected, Fault, Formed, FormError
+from keelmark.core.verdict import Verdict
+from keelmark.serve.answers import Answer
+from keelmark.serve.calls import (
+    CHAT,
+    Call,
+    Desk,
+    Kind,
+    Stage,
+    adapt,
+    authenticate,
+    check,
+    choose,
+    judge,
+    read,
+)
+from keelmark.serve.choice import FILTERED
+from keelmark.serve.errors import ApiError, as_api_error
+from keelmark.serve.forms import (
+    Said,
+    asked_form,
+    chunks_in,
+    gathered,
+    question,
+    said_in,
+    tidy,
+)
+from keelmark.serve.http import Request
+from keelmark.serve.serving import Serving
+from keelmark.serve.sse import DONE, event
+from keelmark.serve.traces import stamp
+from keelmark.serve.wire import Wire
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+_LONGEST_DETAIL = 500
+
+
+async def keep(_desk: Desk, call: Call) -> Call:
+    """Keep what the client sent: later stages write into it."""
+    return msgspec.structs.replace(call, own=_encode(call.body))
+
+
+class _Copied(Wire):
+    """Keeps the events of a stream; sends them on, or holds them.
+
+    Attributes:
+        kept: The events.
+    """
+
+    def __init__(self, wire: Wire, *, held: bool) -> None:
+        self.kept: list[bytes] = []
+        self.started = wire.started
+        self._wire = wire
+        self._held = held
+
+    async def events(self, data: bytes) -> None:
+        """See Wire."""
+        self.started = True
+        self.kept.append(data)
+        if not self._held:
+            await self._wire.events(data)
+
+
+class _Attempt(NamedTuple):
+    """One answer of the engine.
+
+    Attributes:
+        call: What was asked.
+        answer: How it passed the guard.
+        last: Its last bytes as they would leave.
+        body: The whole answer, or the chunks of the stream.
+        said: Its choices.
+        formed: Path of a text to what is said of its form.
+    """
+
+    call: Call
+    answer: Answer
+    last: bytes
+    body: list[dict[str, Any]]
+    said: list[Said]
+    formed: Mapping[str, Formed]
+
+    @property
+    def faults(self) -> list[Fault]:
+        """What is wrong with it."""
+        return [fault for formed in self.formed.values() for fault in formed.faults]
+
+    @property
+    def repeats(self) -> int:
+        """How often to ask again for what is wrong with it."""
+        if len(self.said) != 1:
+            return 0
+        return max((fault.attempts for fault in self.faults), default=0)
+
+    @property
+    def verdict(self) -> str:
+        """What is wrong with it, in words of the detectors; "valid" when nothing is."""
+        return " ".join(sorted({fault.label for fault in self.faults})) or "valid"
+
+    def refuse(self) -> None:
+        """Raise when a rule does not let it leave.
+
+        Raises:
+            ApiError: 422, with what is wrong with it.
+        """
+        stops = next((one.stops for one in self.formed.values() if one.stops), "")
+        if not stops:
+            return
+        said = "; ".join(dict.fromkeys(line for fault in self.faults for line in fault.said))
+        code = "invalid_answer" if said else "could_not_check"
+        detail = f" ({said[:_LONGEST_DETAIL]})" if said else ""
+        raise ApiError(422, code, f"{stops.removesuffix('.')}{detail}.")
+
+
+class FormedServing(Serving):
+    """A call whose answer has to have a form."""
+
+    stages: ClassVar[tuple[Stage, ...]] = (authenticate, read, check, keep, choose, adapt, judge)
+
+    def __init__(self, desk: Desk, request: Request, kind: Kind) -> None:
+        super().__init__(desk, request, kind)
+        self._form = AnswerForm()
+        self._notes: list[str] = []
+        self._rules: set[str] = set()
+
+    async def ask(self) -> bytes:
+        """Forward the call, judge the form of its answer, and ask again where the policy says so.
+
+        Raises:
+            ApiError: 400, the form cannot be checked; 422, no answer has it and a rule blocks.
+        """
+        self._form = asked_form(_decode(self.call.own))
+        expected = self._expect(self.call)
+        if not expected.judged:
+            return await super().ask()
+        began = perf_counter()
+        wire, held = self.wire, expected.held or not self.trace.stream
+        attempt = await self._attempt(wire, held=held)
+        answers, usage = [attempt.verdict], attempt.answer.usage
+        while attempt.repeats >= len(answers) and self.call.kind is CHAT:
+            again = await self._again(attempt, wire)
+            if isinstance(again, str):
+                answers.append(again)
+                break
+            attempt = again
+            answers.append(attempt.verdict)
+            usage = _summed(usage, attempt.answer.usage)
+        self.call, self.answer = attempt.call, attempt.answer
+        self.answer.usage = usage
+        self._note(attempt, answers)
+        attempt.refuse()
+        if not held:
+            return attempt.last
+        return await self._let_go(attempt, began, usage if len(answers) > 1 else None)
+
+    def _expect(self, call: Call) -> Expected:
+        if call.guard is None:
+            raise UnavailableError("The prompt was not judged: this is a defect, please report it.")
+        try:
+            return call.guard.expect(self._form)
+        except FormError as error:
+            field = "tools" if error.tool else "response_format"
+            raise ApiError(400, "invalid_schema", error.message, param=field) from None
+
+    async def _attempt(self, wire: Wire, *, held: bool) -> _Attempt:
+        """Ask the engine, and judge what it answers."""
+        self.wire = copied = _Copied(wire, held=held)
+        try:
+            last = await super().ask()
+        finally:
+            self.wire = wire
+        if self.answer is None or self.call.guard is None:
+            raise UnavailableError("Nothing was answered: this is a defect, please report it.")
+        since = perf_counter()
+        if self.trace.stream:
+            body = chunks_in(b"".join([*copied.kept, last]))
+            said = said_in(gathered(body, chat=self.call.kind is CHAT))
+        else:
+            body = [_decode(last)]
+            said = said_in(body[0])
+        formed: dict[str, Formed] = {}
+        for choice in said:
+            if choice.finish == FILTERED:
+                continue
+            if choice.text is not None:
+                formed[choice.path] = self.call.guard.formed(choice.path, choice.text)
+            for call in choice.calls:
+                formed[call.path] = self.call.guard.formed(call.path, call.arguments, call.name)
+        spent = self.trace.timings.get("guard_output", 0.0) + 1000 * (perf_counter() - since)
+        self.trace.timings["guard_output"] = round(spent, 3)
+        return _Attempt(self.call, self.answer, last, body, said, formed)
+
+    async def _again(self, attempt: _Attempt, wire: Wire) -> _Attempt | str:
+        """Ask again; return the code of the error when that did not work."""
+        body = _decode(self.call.own)
+        faults = {path: formed.faults for path, formed in attempt.formed.items()}
+        body["messages"] += question(attempt.said[0], faults)
+        judged = self.trace.input
+        try:
+            call = msgspec.structs.replace(self.call, body=body, guard=None, prompt=b"")
+            for stage in (choose, adapt, judge):
+                call = await stage(self.desk, call)
+            self.call = call
+            self._expect(call)
+            return await self._attempt(wire, held=True)
+        except KeelmarkError as error:
+            self.trace.input = judged
+            return as_api_error(error).code
+
+    def _note(self, attempt: _Attempt, answers: list[str]) -> None:
+        """Write down what was done, where traces and verdicts show it."""
+        attributes = self.trace.attributes
+        formed = attempt.formed.values()
+        self._rules = {rule for one in formed for rule in one.rules}
+        if len(answers) > 1:
+            attributes[semconv.REPAIR_ATTEMPTS] = len(answers) - 1
+            attributes[semconv.REPAIR_ANSWERS] = answers
+            self._notes.append(f"asked again ({len(answers) - 1}): {', then '.join(answers)}")
+        if off := sorted({one.tidied for one in formed if one.tidied}):
+            attributes[semconv.REPAIR_TIDIED] = off
+            self._notes.append(f"taken off: {', '.join(off)}")
+
+    async def _let_go(
+        self, attempt: _Attempt, began: float, usage: Mapping[str, Any] | None
+    ) -> bytes:
+        """Send what was held."""
+        tidy(attempt.body, attempt.formed)
+        for part in attempt.body:
+            if usage is not None and part.get("usage"):
+                part["usage"] = usage
+        if not self.trace.stream:
+            return _encode(attempt.body[0])
+        stamp(self.trace, "first_token", began)
+        await self.wire.events(b"".join(event(_encode(part)) for part in attempt.body))
+        return DONE
+
+    def _close(self, error: ApiError | None) -> None:
+        super()._close(error)
+        if self._notes and self.trace.output is not None:
+            self.trace.output = _noted(self.trace.output, self._rules, "; ".join(self._notes))
+
+
+def _noted(verdict: Verdict, rules: Collection[str], note: str) -> Verdict:
+    """A verdict whose rules about the form say what was done."""
+    results = tuple(
+        msgspec.structs.replace(one, reason="; ".join(filter(None, (one.reason, note))))
+        if one.rule in rules
+        else one
+        for one in verdict.rules
+    )
+    return msgspec.structs.replace(verdict, rules=results)
+
+
+def _summed(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Token counts of two answers together."""
+    out = dict(one)
+    for name, value in other.items():
+        before = out.get(name)
+        if isinstance(value, dict):
+            out[name] = _summed(before if isinstance(before, dict) else {}, value)
+        elif isinstance(value, int) and isinstance(before, int):
+            out[name] = before + value
+        elif value is not None:
+            out[name] = value
+    return out
