@@ -203,7 +203,7 @@ class Table(Format):
             names: list[str] = []
             for first, rows in _table_rows(text, style[0]):
                 if not names and rows and rows[0]:
-                    names = _unlike(rows[0])
+                    names = unlike(rows[0])
                 yield Batch(first, (style, names, rows), raw.tell())
 
     def rows(self, batch: Batch) -> Iterator[Row]:
@@ -260,8 +260,8 @@ def _is_unicode(text: str) -> bool:
         return False
 
 
-def _unlike(names: list[str]) -> list[str]:
-    """Names of columns, made unlike each other."""
+def unlike(names: list[str]) -> list[str]:
+    """Return names of columns, made unlike each other."""
     out: list[str] = []
     for number, name in enumerate(names, 1):
         out.append(name if name and name not in out else f"{name} column {number}".strip())

@@ -32,6 +32,7 @@ _PAUSE = 0.5  # seconds before a batch is tried again, more each time
 _NOBODY = 60.0  # seconds that a cluster may be without a core
 _CONNECT = 5.0  # seconds
 _STORE = 256 << 20  # bytes; what is on the way is far less
+_LONGEST_PATH = 24
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 _LOOPBACK = {  # what a Ray of our own starts with
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # no cluster: it listens on 127.0.0.1 only
@@ -80,7 +81,7 @@ def _cluster(address: str, workers: int) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         more: dict[str, Any] = {}
         if address == LOCAL:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keelmark-")))
+            folder = Path(stack.enter_context(_folder()))
             token = {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
             stack.enter_context(_environment(_QUIET | _LOOPBACK | token))
             more = {
@@ -102,6 +103,13 @@ def _cluster(address: str, workers: int) -> Iterator[Any]:
                 raise UsageError(f"Ray at {address} cannot be used: {_first(error)}.") from None
             stack.callback(ray.shutdown)
         yield ray
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder of our own, with a path short enough for the names of sockets."""
+    usual = tempfile.gettempdir()
+    place = usual if len(usual) <= _LONGEST_PATH else "/tmp"  # noqa: S108 (a folder in it)
+    return tempfile.TemporaryDirectory(prefix="keelmark-", dir=place, ignore_cleanup_errors=True)
 
 
 def _reach(address: str) -> None:

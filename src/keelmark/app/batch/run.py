@@ -214,15 +214,23 @@ class Scan:
                 for name in set(self._plan.fields) - self._state.seen:
                     tally.wrong(Problem(file=source.shown, why=f"no row has a field {name!r}"))
         if self._plan.write:
-            draft = self._draft(source.target)
-            if wrong or (source.kind == "text" and source.size and not draft.sync()):
-                draft.drop()
-                del self._drafts[source.target]
-                self._state.lengths.pop(source.target, None)
+            self._end_copy(source, wrong)
+
+    def _end_copy(self, source: Source, wrong: str) -> None:
+        draft = self._draft(source.target)
+        length = draft.sync()
+        if not wrong and (length or source.kind != "text" or not source.size):
+            try:
+                FORMATS[source.kind].finish(draft.draft, made_of(draft.draft))
+            except CouldNotCheckError as error:
+                made_of(draft.draft).unlink(missing_ok=True)
+                self._state.tally.wrong(Problem(file=source.shown, why=error.message))
             else:
-                draft.sync()
-                form.finish(draft.draft, made_of(draft.draft))
                 self._complete(source.target)
+                return
+        draft.drop()
+        del self._drafts[source.target]
+        self._state.lengths.pop(source.target, None)
 
     def _complete(self, name: str) -> None:
         """A draft is complete; it gets its name with the next checkpoint."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 from keelmark.core.errors import CouldNotCheckError
 from keelmark.guard.contract import LOOK_BEHIND
 
 _NUMBER = 10**6  # smaller whole numbers are not read
+_EXACT = 10**20  # what is called whole beyond that is a rounded quantity
 _INDEX = re.compile(r"\[\d+\]")
 _BETWEEN = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[\W_]+")
 _GENERAL = frozenset(("id", "no", "nr", "num", "number", "nummer", "numero", "value", "code"))
@@ -61,12 +65,12 @@ def _words(name: str) -> str:
 
 
 def changed(value: Any, change: Change, name: Name, path: str = "") -> Any:
-    """Return a value with every text and every long whole number in it changed.
+    """Return a value with every text, every long whole number and every date in it changed.
 
     The value itself comes back where nothing in it changes.
 
     Args:
-        value: What JSON has, or a tuple.
+        value: What JSON has, a tuple, a decimal number or a date.
         change: Changes a text.
         name: Changes the names of fields.
         path: Where the value stands.
@@ -76,9 +80,8 @@ def changed(value: Any, change: Change, name: Name, path: str = "") -> Any:
     """
     if isinstance(value, str):
         return change(path, value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        text = str(value) if abs(value) >= _NUMBER else ""
-        out = change(path, text) if text else text
+    if text := _told(value):
+        out = change(path, text)
         return value if out == text else out
     if isinstance(value, list | tuple):
         items = [changed(one, change, name, f"{path}[{n}]") for n, one in enumerate(value)]
@@ -87,6 +90,19 @@ def changed(value: Any, change: Change, name: Name, path: str = "") -> Any:
     if isinstance(value, dict):
         return _object(value, change, name, path)
     return value
+
+
+def _told(value: Any) -> str:
+    """A long whole number or a date as it is written; "" for all else."""
+    if isinstance(value, datetime):
+        return str(value).removesuffix(" 00:00:00")
+    if isinstance(value, date):
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return ""
+    if not isfinite(value) or abs(value) < _NUMBER or value != int(value):
+        return ""
+    return str(int(value)) if isinstance(value, int) or abs(value) < _EXACT else ""
 
 
 def _object(value: dict[Any, Any], change: Change, name: Name, path: str) -> Any:

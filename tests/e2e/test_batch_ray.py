@@ -1,0 +1,134 @@
+"""The same work over Ray: the same result as without, whatever ends in between.
+
+Ray runs for itself here, on this machine: nothing is simulated.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keelmark.app import batch
+from keelmark.app.batch import rays
+from keelmark.app.batch.formats import Batch
+from keelmark.app.batch.pools import Pool, Task, judged
+from keelmark.app.batch.sources import Source
+from keelmark.cli.main import run
+from keelmark.guard import shipped_policy
+
+from .conftest import KEELMARK, free_port, keelmark
+from .test_batch import contents, corpus
+
+
+def report(path: Path) -> dict:
+    return {**json.loads(path.read_text("utf-8")), "seconds": 0}
+
+
+def test_kill_and_resume(tmp_path):
+    corpus(tmp_path / "in", 3000)
+    words = ["guard", "clean", "in", "--report"]
+    whole = keelmark(*words, "whole.json", "--out", "whole", data=tmp_path / "data", cwd=tmp_path)
+    assert whole.returncode == 1, whole.stderr
+    words += ["ray.json", "--out", "out", "--workers", "2", "--ray=local"]
+    process = subprocess.Popen(
+        [KEELMARK, *words],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "KEELMARK_DATA": str(tmp_path / "data")},
+        start_new_session=True,
+    )
+    draft = tmp_path / "out" / ".a.jsonl.part"
+    while process.poll() is None and not (draft.exists() and draft.stat().st_size):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it was faster: the corpus is too small"
+    last = keelmark(*words, "--resume", data=tmp_path / "data", cwd=tmp_path)
+    assert last.returncode == 1, last.stderr
+    assert last.stdout.splitlines()[1:] == whole.stdout.splitlines()[1:]
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert report(tmp_path / "ray.json") == report(tmp_path / "whole.json")
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[object]:
+    with rays._cluster("local", 1) as started:
+        yield started
+
+
+def task(tmp_path: Path, name: str, number: int) -> Task:
+    source = Source(tmp_path / name, name, name, "jsonl", 1, 1)
+    return Task(number, 0, source, Batch(1, b'{"a": "ada@example.org"}\n', 1))
+
+
+def test_a_batch_is_tried_again_and_at_last_could_not_be_checked(ray, tmp_path, monkeypatch):
+    real, marks = rays._read, tmp_path
+
+    def mortal(key, plan, kind, file, rows):
+        if file == "poison" or (file == "once" and not (marks / "died").exists()):
+            (marks / "died").touch()
+            os._exit(9)
+        return real(key, plan, kind, file, rows)
+
+    monkeypatch.setattr(rays, "_read", mortal)
+    monkeypatch.setattr(rays, "_PAUSE", 0.0)
+    monkeypatch.setattr(rays, "_TRIES", 2)
+    hand = rays._Hand(ray, batch.Plan(policy=shipped_policy()))
+    names = ["fine", "once", "poison", "fine"]
+    tasks = (task(tmp_path, name, number) for number, name in enumerate(names))
+    got = [piece for _, piece in judged(Pool(2, hand.submit), tasks, lambda *_: None)]
+    assert [sum(p.count for p in one.tally.places.values()) for one in got] == [1, 1, 0, 1]
+    assert [one.tally.unchecked for one in got] == [0, 0, 1, 0]
+    assert got[2].tally.problems[0].file == "poison"
+
+
+def test_only_this_machine_can_reach_it(ray):
+    folder = next(iter(Path("/tmp").glob("keelmark-*/ray")), None)
+    assert folder is not None
+    assert folder.parent.stat().st_mode & 0o077 == 0, "what it writes is nobody else's to read"
+    own = {path.resolve() for path in Path("/proc").glob("[0-9]*/fd/*") if _is_rays(path)}
+    assert own
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            cells = line.split()
+            if cells[3] == "0A" and f"socket:[{cells[9]}]" in {path.name for path in own}:
+                assert cells[1].partition(":")[0].endswith("0100007F"), line
+
+
+def _is_rays(path: Path) -> bool:
+    try:
+        said = (path.parents[1] / "cmdline").read_bytes()
+        return b"keelmark-" in said and str(path.readlink()).startswith("socket:")
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--ray in", "--ray takes local, auto or HOST:PORT, not 'in'"),
+        ("in --ray ray://127.0.0.1:10001", "not 'ray://127.0.0.1:10001'"),
+        ("in --ray auto --workers 2", "leave out --workers"),
+        ("in --ray 127.0.0.1:{port}", "Nothing answers at 127.0.0.1:"),
+    ],
+)
+def test_bad_addresses(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    Path("in/a.jsonl").write_text("{}\n")
+    words = words.format(port=free_port())
+    assert run(["guard", "scan", *words.split(), *(["in"] if words == "--ray in" else [])]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_ray_the_command_to_get_it_is_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert run(["guard", "scan", str(tmp_path), "--ray"]) == 2
+    assert 'pip install "keelmark[ray]"' in capsys.readouterr().err
