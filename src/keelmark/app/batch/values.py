@@ -98,11 +98,12 @@ def _told(value: Any) -> str:
         return str(value).removesuffix(" 00:00:00")
     if isinstance(value, date):
         return str(value)
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return ""
-    if not isfinite(value) or abs(value) < _NUMBER or value != int(value):
-        return ""
-    return str(int(value)) if isinstance(value, int) or abs(value) < _EXACT else ""
+    whole = 0
+    if isinstance(value, int):
+        whole = int(value)
+    elif isinstance(value, float | Decimal) and isfinite(value) and abs(value) < _EXACT:
+        whole = int(value) if value == int(value) else 0
+    return str(whole) if abs(whole) >= _NUMBER else ""
 
 
 def _object(value: dict[Any, Any], change: Change, name: Name, path: str) -> Any:
