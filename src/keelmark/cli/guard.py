@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from keelmark import app
-from keelmark.cli import _corpus, _scan
+from keelmark.cli import _corpus, _pairs, _scan
 from keelmark.cli._common import (
     coloured,
     data_option,
@@ -60,6 +60,7 @@ def command() -> None:
 command.add_command(_scan.scan)
 command.add_command(_scan.clean)
 command.add_command(_corpus.corpus)
+command.add_command(_pairs.pairs)
 
 
 @command.command()
