@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
-from math import isfinite
 from typing import Any
 
 from keelmark.core.errors import CouldNotCheckError
@@ -101,7 +100,9 @@ def _told(value: Any) -> str:
     whole = 0
     if isinstance(value, int):
         whole = int(value)
-    elif isinstance(value, float | Decimal) and isfinite(value) and abs(value) < _EXACT:
+    elif isinstance(value, float):
+        whole = int(value) if abs(value) < _EXACT and value.is_integer() else 0
+    elif isinstance(value, Decimal) and value.is_finite() and abs(value) < _EXACT:
         whole = int(value) if value == int(value) else 0
     return str(whole) if abs(whole) >= _NUMBER else ""
 
