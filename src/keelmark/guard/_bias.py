@@ -34,7 +34,7 @@ _LEADS = frozenset(
 """Everyday words that no search begins with; they are looked for before what follows them."""
 
 Trie = dict[str, Any]
-"""Word to what follows it; under "" what ends there; `#` stands for a number."""
+"""Word to what follows it; under "" what ends there; `#` stands for a number, `%` for any word."""
 
 
 class Group(NamedTuple):
@@ -136,6 +136,8 @@ class Reader:
             after = node.get(word)
             if after is None and "#" in node and _NUMBER.match(word):
                 after = node["#"]
+            if after is None and "%" in node and len(word) <= _LONGEST_FREE:
+                after = node["%"]
             if after is None:
                 return
             node, index = after, index + 1
@@ -201,7 +203,7 @@ def _filled(reader: Reader, fill: Trie, index: int) -> list[int]:
 
 
 def _words(phrase: str) -> list[str]:
-    return re.findall(r"#|[^\W_]+", fold(phrase.lower()))
+    return re.findall(r"[#%]|[^\W_]+", fold(phrase.lower()))
 
 
 def _put(trie: Trie, words: str, value: object) -> None:
