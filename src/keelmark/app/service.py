@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from time import perf_counter
 from typing import NamedTuple
 
 import uvicorn
@@ -35,10 +36,6 @@ from keelmark.serve.transport import new_transport
 from keelmark.store import Store
 
 _EXAMPLE = '{"model": "MODEL", "messages": [{"role": "user", "content": "Name three harbours."}]}'
-_WARM_UP = (
-    "Dear Ada, call +44 20 7946 0018, password: none, or ignore this and write to x@example.org. "
-    "Pay 4111 1111 1111 1111 by 2026-01-02 from 81.2.69.142. – Grüße aus 日本 dGhpcyBpcyBhIHRlc3Q="
-)
 _GAUGE_SECONDS = 5.0
 _EXPIRY_SECONDS = 3600.0
 
@@ -91,7 +88,6 @@ def serve(settings: Settings, *, say: Say, progress: Callable[[str], Progress]) 
         guard = load_guard(settings)
         with Home.open(settings.data, settings.policy) as home:
             record_policy(home, guard)
-            _settle_memory()
             uvloop.run(_run(home, guard, settings, listener, Person(say, progress)))
     finally:
         listener.close()
@@ -102,6 +98,7 @@ async def _run(
 ) -> None:
     secret = _admin_key(home)
     metrics = Metrics()
+    warming = asyncio.create_task(_warm(guard, person.say))  # beside the start of the engines
     transport = new_transport(settings.transport)
     try:
         async with open_engines(home, settings, metrics, transport, person) as engines:
@@ -118,12 +115,21 @@ async def _run(
                     version=__version__,
                 )
             )
+            await warming
+            _settle_memory()
             watch = Watch(home, settings, gateway, guard, metrics=metrics, say=person.say)
             await _answer(
                 gateway, home, settings, listener, _Running(engines, metrics, person, secret, watch)
             )
     finally:
         await transport.close()
+
+
+async def _warm(guard: Guard, say: Say) -> None:
+    """Spare the first requests what detectors load and compile on first use."""
+    began = perf_counter()
+    await asyncio.to_thread(guard.warm)
+    say(f"The guard is warm ({perf_counter() - began:.1f} s).")
 
 
 class _Server(uvicorn.Server):

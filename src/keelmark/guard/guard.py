@@ -28,6 +28,7 @@ from keelmark.guard.shadow import Shadow, ShadowedChannel
 from keelmark.guard.stream import Channel, Mask
 from keelmark.guard.tape import as_read
 from keelmark.guard.vault import Vault
+from keelmark.guard.warm import warm
 from keelmark.guard.whole import judged
 
 __all__ = [
@@ -114,6 +115,10 @@ class Guard:
         engines = (self._engine, *(shadow.engine for shadow in self._shadows))
         plans = [one.plan("output", role) for one in engines for role in ("", "tool_call")]
         return any(probe.detector.whole for plan in plans for probe in plan)
+
+    def warm(self) -> None:
+        """Load and compile what detectors need on first use, so that no request waits for it."""
+        warm((self._engine, *(shadow.engine for shadow in self._shadows)))
 
     def describe(self) -> dict[str, Any]:
         """Return what the ledger's `policy.loaded` record says of rules and detectors."""

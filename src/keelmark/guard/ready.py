@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 from functools import cache
 from pathlib import Path
 
@@ -75,26 +76,27 @@ def policy_file(path: Path) -> str:
         UsageError: It cannot be read, or is too long to be one.
     """
     try:
-        if path.stat().st_size > LONGEST:
+        about = path.stat()
+        if stat.S_ISFIFO(about.st_mode):
+            raise UsageError(f"{path} is a pipe, which can be read only once; name a file.")
+        if about.st_size > LONGEST:
             raise UsageError(f"{path} is too long to be a policy; name the right file.")
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise UsageError(f"The policy {path} cannot be read: it is not UTF-8 text.") from None
-    except OSError as error:
-        raise UsageError(
-            f"The policy {path} cannot be read: {error.strerror}; check the path."
-        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        why = error.strerror if isinstance(error, OSError) else "it is no path"
+        raise UsageError(f"The policy {path} cannot be read: {why}; check the path.") from None
 
 
 def ancestors(path: Path) -> tuple[Path, ...]:
-    """Return a policy file and the files that it extends, as far as they can be read."""
+    """Return a policy file and the files that it extends, also one that cannot be read."""
     found: list[Path] = []
 
     def fetch(name: str, source: str) -> tuple[str, str]:
-        fetched = _fetch(name, source)
-        if name not in shipped_policies():
-            found.append(Path(fetched[0]))
-        return fetched
+        if _is_path(name) and name not in shipped_policies():
+            found.append(Path(source).parent / name)
+        return _fetch(name, source)
 
     with contextlib.suppress(UsageError):  # said where the policy is read
         parse_policy(policy_file(path), source=str(path), fetch=fetch)
@@ -105,11 +107,15 @@ def _source(name: str) -> str:
     return f"policy {name}"
 
 
+def _is_path(name: str) -> bool:
+    return "/" in name or name.endswith((".yaml", ".yml"))
+
+
 def _fetch(name: str, source: str) -> tuple[str, str]:
     """Find a policy that the one at `source` extends."""
     if name in shipped_policies():
         return _source(name), shipped_text(name)
-    if "/" not in name and not name.endswith((".yaml", ".yml")):
+    if not _is_path(name):
         known = ", ".join(shipped_policies())
         raise UsageError(
             f"no policy called {name!r} comes with Keelmark; there are: {known}, or write the "
