@@ -1,11 +1,12 @@
 """A run that ends anywhere goes on from its last checkpoint, and nothing shows that it ended."""
 
 import gzip
-import importlib.util
 import json
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from keelmark.app import batch
@@ -35,13 +36,9 @@ def source(tmp_path, monkeypatch) -> Path:
     table = "".join(f"{n},to user{n}@example.org or so\n" for n in range(15))
     (folder / "b.csv.gz").write_bytes(gzip.compress(f"id,text\n{table}".encode()))
     (folder / "c.md").write_text("\n\n".join(f"Paragraph {n}, {n}@example.org." for n in range(9)))
-    if importlib.util.find_spec("pyarrow"):
-        import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.parquet as pq  # noqa: PLC0415
-
-        monkeypatch.setattr("keelmark.app.batch.columns._ROWS", 4)
-        texts = [f"to user{n}@example.org, please" for n in range(12)]
-        pq.write_table(pa.table({"text": texts}), folder / "d.parquet")
+    monkeypatch.setattr("keelmark.app.batch.columns._ROWS", 4)
+    texts = [f"to user{n}@example.org, please" for n in range(12)]
+    pq.write_table(pa.table({"text": texts}), folder / "d.parquet")
     return folder
 
 

@@ -14,6 +14,11 @@ from keelmark.app.batch.tally import Place, Problem
 from keelmark.observe.show import clean
 
 _MOST_SHOWN = 20  # places and problems in a terminal
+_LEGEND = (
+    "What was found is not on this page: in the samples its name stands in its place, such as "
+    "[EMAIL]. A line of the table is one kind of thing, in one field of one file; the rule is the "
+    "one of the policy that asked for it."
+)
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
 body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
@@ -23,6 +28,9 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8885;
 td { vertical-align: top; overflow-wrap: anywhere; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 code { font-size: .9em; }
+.verdict { font-size: 1.15rem; padding: .6rem 1rem; border-left: .4rem solid; }
+.clean { border-color: #2a7; background: #2a72; } .found { border-color: #d80; background: #d802; }
+.unknown { border-color: #c22; background: #c222; }
 """
 
 
@@ -112,7 +120,10 @@ def _summary(report: Report) -> Iterator[str]:
     if report.rows_by:
         yield f"Rows: {', '.join(f'{count:,} {what}' for what, count in report.rows_by.items())}."
     if report.copies:
-        yield f"Written {_number(report.written, 'row')}, {report.copies}."
+        yield (
+            f"Written {_number(report.written, 'row')} of {report.rows:,}, {report.copies}; what "
+            "could not be checked is not among them."
+        )
     if report.unchecked:
         things = _number(report.unchecked, "thing")
         yield f"Could not check {things}: what was not checked is not known to be clean."
@@ -151,7 +162,7 @@ def as_page(report: Report) -> str:
     say = "".join(f"<p>{escape(line)}</p>" for line in _summary(report))
     places = _table(
         "What was found where",
-        ("-Count", "-Rows", "Label", "Rule", "File", "Field", "Row, and what stands around"),
+        ("-Count", "-Rows", "What", "Rule", "File", "Field", "Row: what stands around"),
         (
             (f"{p.count:,}", f"{p.rows:,}", p.label, p.rule, p.file, p.field, _samples(p))
             for p in sorted(report.places, key=lambda one: -one.count)
@@ -162,15 +173,34 @@ def as_page(report: Report) -> str:
         ("File", "-Row", "Field", "Why"),
         ((p.file, str(p.row or ""), p.field, p.why) for p in report.problems),
     )
+    more = report.unchecked - len(report.problems)
+    problems += f"<p>… and {more:,} more.</p>" if more else ""
+    kind, verdict = _verdict(report)
     return (
         '<!doctype html>\n<html lang="en"><meta charset="utf-8">'
+        '<meta http-equiv="Content-Security-Policy" '
+        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width">'
         f"<title>What was found in the data</title><style>{_STYLE}</style>"
-        f"<h1>What was found in the data</h1>{say}{places}{problems}"
+        f"<h1>What was found in the data</h1>"
+        f'<p class="verdict {kind}">{escape(verdict)}</p>{say}'
+        f"<p>{_LEGEND}</p>{problems if report.problems else ''}{places}"
         f"<p><small>Keelmark {escape(report.keelmark)}, policy "
-        f"<code>{escape(report.policy_digest)}</code>, judged as {escape(report.stage)}. What was "
-        "found is not on this page: samples show its label in its place.</small></p></html>\n"
+        f"<code>{escape(report.policy_digest)}</code>, judged as {escape(report.stage)}.</small>"
+        "</p></html>\n"
     )
+
+
+def _verdict(report: Report) -> tuple[str, str]:
+    """What matters most, in a sentence, and what colour it has."""
+    found = sum(report.found.values())
+    files = len({place.file for place in report.places})
+    what = f"{_number(found, 'thing')} found, in {files:,} of {_number(report.files, 'file')}"
+    said = what if found else "Nothing found"
+    if report.unchecked:
+        left = f"{_number(report.unchecked, 'thing')} could not be checked: see below"
+        return "unknown", f"{said}. {left}."
+    return "found" if found else "clean", f"{said}. Everything was checked."
 
 
 def _samples(place: Place) -> str:
