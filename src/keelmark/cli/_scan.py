@@ -140,8 +140,15 @@ def scan(write: str | None, **options: Any) -> int:
     show_default=True,
     help="Rows that a rule of the policy blocks.",
 )
+@click.option(
+    "--flagged",
+    type=click.Choice(["drop", "flag", "keep"]),
+    default="flag",
+    show_default=True,
+    help="Rows that a rule of the policy flags, whatever its detector.",
+)
 @_options
-def clean(write: str, duplicates: str, similar: float, blocked: str, **options: Any) -> int:
+def clean(write: str, duplicates: str, similar: float, **options: Any) -> int:
     """Clean a training set: personal data and secrets out, duplicates and blocked rows too.
 
     Rows that are dropped or flagged are listed in rows.jsonl, findings in findings.jsonl, both
@@ -154,7 +161,8 @@ def clean(write: str, duplicates: str, similar: float, blocked: str, **options: 
     """
     cleaning = batch.Cleaning(
         duplicates=duplicates,  # type: ignore[arg-type]
-        blocked=blocked,  # type: ignore[arg-type]
+        blocked=options.pop("blocked"),
+        flagged=options.pop("flagged"),
         similar=similar,
     )
     return _run(write, cleaning, **options)

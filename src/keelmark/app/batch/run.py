@@ -41,11 +41,13 @@ class Cleaning(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         duplicates: What becomes of a row that says the same as an earlier one.
         blocked: What becomes of a row that a rule blocks.
+        flagged: What becomes of a row that a rule flags.
         similar: Likeness from which rows are near duplicates, 0 to 1.
     """
 
     duplicates: Choice = "keep"
     blocked: Choice = "keep"
+    flagged: Choice = "keep"
     similar: float = 0.8
 
 
@@ -181,9 +183,13 @@ class Scan:
         if not mark.clear:
             return False
         does: Choice = "keep"
-        if mark.blocked and self._cleaning.blocked != "keep":
-            does = self._cleaning.blocked
-            self._mark(file, mark, "blocked", {"rules": mark.blocked, "done": does})
+        for what, rules, choice in (
+            ("blocked", mark.blocked, self._cleaning.blocked),
+            ("flagged", mark.flagged, self._cleaning.flagged),
+        ):
+            if rules and choice != "keep" and does != "drop":
+                does = choice
+                self._mark(file, mark, what, {"rules": rules, "done": does})
         if does != "drop" and mark.signature and self._twins is not None:
             twin = self._twins.meet(file, mark.row, mark.signature)
             if twin is not None:

@@ -68,12 +68,14 @@ class Mark(NamedTuple):
         row: Its number.
         clear: Whether all of it was checked.
         blocked: The rules that block it.
+        flagged: The rules that flag it.
         signature: What it is compared by; b"" when it is not.
     """
 
     row: int
     clear: bool
     blocked: tuple[str, ...] = ()
+    flagged: tuple[str, ...] = ()
     signature: bytes = b""
 
 
@@ -125,7 +127,7 @@ class Worker:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._guard = Guard(softened(plan.policy, plan.write), key=plan.key)
-        self._blocking = {r.id for r in plan.policy.guard.enforced if r.action == "block"}
+        self._acts = {rule.id: rule.action for rule in plan.policy.guard.enforced}
         self._plain: set[tuple[str, str]] = set()  # short texts in which nothing was found
 
     def judge(self, text: str, mask: Mask | None = None, before: str = "") -> Result | None:
@@ -180,13 +182,15 @@ class Worker:
         )
 
     def _mark(self, reader: _Reader, value: Any) -> Mark:
-        blocked = sorted({f.rule for _, f, _ in reader.found if f.rule in self._blocking})
+        rules = sorted({found.rule for _, found, _ in reader.found})
+        blocked = tuple(rule for rule in rules if self._acts[rule] == "block")
+        flagged = tuple(rule for rule in rules if self._acts[rule] == "flag")
         row, compared = reader.row, b""
         if self.plan.compare and row.number > 0:
             texts: list[str] = []
             changed(value, lambda path, text: _kept(texts, path, text, self.plan), _same)
             compared = signature("\n".join(texts))
-        return Mark(row.number, reader.clear, tuple(blocked), compared)
+        return Mark(row.number, reader.clear, blocked, flagged, compared)
 
     def mask(self, texts: list[str]) -> Mask | None:
         """Return what makes the placeholders and surrogates of one row."""
