@@ -305,7 +305,8 @@ def _numbered(phrases: list[Iterable[str]]) -> Trie:
     trie: Trie = {}
     for number, some in enumerate(phrases):
         for one in some:
-            _put(trie, one, number)
+            for spelt in {one, re.sub(r"n t\b", "nt", one)}:  # don't, dont
+                _put(trie, spelt, number)
     return _frozen(trie)
 
 

@@ -13,6 +13,7 @@ from gateway_parts import listening
 from keelmark.app import pairs as paired
 from keelmark.app.pairs.ask import judged
 from keelmark.app.pairs.compare import fewest
+from keelmark.app.pairs.exact import sign_test
 from keelmark.cli.main import run
 from keelmark.core.errors import UsageError
 from keelmark.guard import Guard
@@ -273,3 +274,20 @@ def test_show_asks_nobody(capsys):
     rows = [msgspec.json.decode(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["comparison"] for row in rows] == ["age", "age"]
     assert "63-year-old" in rows[0]["a"]
+
+
+def test_the_numbers_of_the_page_are_those_of_the_set():
+    page = (Path(__file__).parents[3] / "docs/how-to/check-for-bias.md").read_text("utf-8")
+    asked = list(paired.pairs_of(SHIPPED))
+    prompts = {prompt for pair in asked for prompt in (pair.a, pair.b)}
+    tests = len(SHIPPED.comparisons) * len(paired.MEASURES)
+    certain = next(n for n in range(1, 99) if tests * sign_test(n, 0) < 0.05)
+    for said in (
+        f"{len(SHIPPED.templates)} templates",
+        f"{len(SHIPPED.comparisons)} comparisons",
+        f"{len(prompts):,} prompts",
+        f"{fewest(0.1)} scored pairs",
+        f"all {tests} tests",
+        f"at least {certain} pairs",
+    ):
+        assert said in page
