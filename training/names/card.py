@@ -10,7 +10,8 @@ from pathlib import Path
 import corpora
 from text import Marked
 
-from keelmark.guard._names import KINDS, tokens
+from keelmark.guard._name_words import tokens
+from keelmark.guard._names_file import LABELS
 from keelmark.guard.contract import Hit
 from keelmark.guard.detectors.names import Detector
 
@@ -82,7 +83,7 @@ def written(data: bytes, folder: Path, valid: list[Marked]) -> str:
         f'sha256 = "{hashlib.sha256(data).hexdigest()}"',
         f"bytes = {len(data)}",
         'kind = "linear model over hashed features, averaged perceptron, one byte per weight"',
-        f"labels = {[k for k in KINDS if k not in {'', 'OTHER'}]}".replace("'", '"'),
+        f"labels = {[k for k in LABELS if k not in {'', 'OTHER'}]}".replace("'", '"'),
         f"seed = {corpora.SEED}",
         "",
         "[data]",

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import card
 import corpora
 
-from keelmark.guard._names import tokens
+from keelmark.guard._name_words import tokens
 from keelmark.guard.contract import BaseDetector
 from keelmark.guard.detectors import names, personal_data
 from keelmark.guard.normalise import fold

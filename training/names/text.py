@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from keelmark.guard._patterns import table
+
 HERE = Path(__file__).parent
 LABEL = {
     "person": "PERSON",
@@ -20,74 +22,26 @@ LABEL = {
 _SLOT = re.compile(r"\{([a-z_]+)\}")
 _SMALL_WORDS = {"of", "the", "and", "de", "la", "el", "&"}
 _DAYS = (
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-    "tomorrow",
-    "today",
+    *("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday", "tomorrow"),
+    *("today",),
 )
 _MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
+    *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
+    *("October", "November"),
 )
+# Of which words of programs are made.
+_PARTS = (
+    *("get", "set", "load", "base", "node", "sub", "net", "str", "buf", "arg", "init", "ctx", "db"),
+    *("tmp", "dir", "path", "fetch", "parse", "proc", "sys", "log", "cfg", "env", "req", "resp"),
+    *("tk", "kube", "cloud", "stream", "batch", "queue", "hash", "enc", "dec", "coder", "loader"),
+    *("py", "js", "sql", "http", "ssl", "vm", "gpu", "idx", "ptr", "map", "dict", "iter", "func"),
+)
+_UNITS = ("Hz", "kHz", "MHz", "GB", "MB", "kB", "Pa", "hPa", "kWh", "dB", "Mbit", "ms", "vol", "Nm")
 _SYLLABLES = (
-    "ka",
-    "lo",
-    "mi",
-    "ra",
-    "ven",
-    "dor",
-    "til",
-    "ber",
-    "sha",
-    "nor",
-    "win",
-    "mar",
-    "del",
-    "fo",
-    "gri",
-    "ta",
-    "pel",
-    "ux",
-    "ny",
-    "zan",
-    "hol",
-    "wick",
-    "ster",
-    "mon",
-    "bel",
-    "ha",
-    "ro",
-    "ke",
-    "li",
-    "sten",
-    "brook",
-    "ford",
-    "field",
-    "ton",
-    "burg",
-    "heim",
-    "ville",
-    "dale",
-    "wood",
-    "gar",
-    "vik",
-    "sund",
-    "by",
-    "stad",
+    *("ka", "lo", "mi", "ra", "ven", "dor", "til", "ber", "sha", "nor", "win", "mar", "del"),
+    *("fo", "gri", "ta", "pel", "ux", "ny", "zan", "hol", "wick", "ster", "mon", "bel", "ha"),
+    *("ro", "ke", "li", "sten", "brook", "ford", "field", "ton", "burg", "heim", "ville"),
+    *("dale", "wood", "gar", "vik", "sund", "by", "stad"),
 )
 
 
@@ -107,10 +61,9 @@ class Marked(NamedTuple):
 
 def lexicon() -> dict[str, list[str]]:
     """Read the word lists; an underscore is a space."""
-    table = tomllib.loads((HERE / "lexicon.toml").read_text(encoding="utf-8"))
     return {
         kind: [word.replace("_", " ") for word in dict.fromkeys(words.split())]
-        for kind, words in table.items()
+        for kind, words in table("names")["kinds"].items()
     }
 
 
@@ -134,11 +87,11 @@ class Writer:
         self.random = random
         self.words = lexicon()
         self.names = names or {}
-        table = tomllib.loads((HERE / "templates.toml").read_text(encoding="utf-8"))
-        self.roles = table.pop("role").split("|")
+        written = tomllib.loads((HERE / "templates.toml").read_text(encoding="utf-8"))
+        self.roles = written.pop("role").split("|")
         self.templates = [
             (f"own-{language}-{number}", template)
-            for language, templates in table.items()
+            for language, templates in written.items()
             for number, template in enumerate(templates)
         ]
 
@@ -344,6 +297,31 @@ class Writer:
             (f"{day}/{month}/{year}", f"{day} {name} {year}", f"{day}.{month}.{year}")
         )
 
+    def tool(self) -> str:
+        """A word that names no person in small letters: of programs, or made up."""
+        chance = self.random.random()
+        if chance < 0.25:
+            return self.made_up().lower()
+        if chance < 0.4:
+            return "".join(self.random.choices("bcdfghklmnprstvwx", k=self.random.randint(2, 4)))
+        return "".join(self.random.choices(_PARTS, k=self.random.choice((1, 2, 2))))
+
+    def camel(self) -> str:
+        """A name of a class or a service."""
+        parts = self.random.choices(_PARTS, k=self.random.choice((1, 2, 2, 3)))
+        return "".join(p.capitalize() for p in parts)
+
+    def ident(self) -> str:
+        """A name of a function or a variable."""
+        camel = self.camel()
+        joined = "_".join(self.random.choices(_PARTS, k=2))
+        return self.random.choice((joined, camel[0].lower() + camel[1:]))
+
+    def acronym(self) -> str:
+        """Two to five capitals."""
+        letters = "ABCDEFGHIJKLMNOPRSTUVWX"
+        return "".join(self.random.choices(letters, k=self.random.choice((2, 3, 3, 4, 5))))
+
     def value(self, slot: str) -> str:
         """What stands for a slot."""
         random = self.random
@@ -362,6 +340,11 @@ class Writer:
             "time": lambda: f"{random.randint(0, 23)}:{random.randint(10, 59)}",
             "day": lambda: random.choice(_DAYS),
             "date": self.date,
+            "unit": lambda: random.choice(_UNITS),
+            "tool": self.tool,
+            "camel": self.camel,
+            "ident": self.ident,
+            "acronym": self.acronym,
         }
         return fillers[slot]()
 

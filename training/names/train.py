@@ -9,11 +9,11 @@ rounding differs between machines.
 from __future__ import annotations
 
 import argparse
-import struct
 import sys
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from random import Random
@@ -22,77 +22,49 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import card
 import corpora
-from text import Marked, lexicon
+from text import Marked
 
+from keelmark.guard import _name_words as words
 from keelmark.guard import _names as names
+from keelmark.guard import _names_file as file
 from keelmark.guard.normalise import fold
 
-EPOCHS = 4
+EPOCHS = 7
 MARGIN = 40
 HIDDEN = 0.12  # how often the word itself is hidden, so that its surroundings must do
 SCALE = 25  # units of the margin that multiply the odds by e, chosen on the held-out texts
-SIZE = 1 << names.BITS
+SIZE = 1 << file.BITS
 
 Sample = tuple["array[int]", int]
 
 
-def pack(model: names.Model) -> bytes:
-    """Write a model as `names.unpack` reads it."""
-    words = sorted(model.lexicon)
-    common, never = sorted(model.common), sorted(model.never)
-    head = struct.pack("<4s4I", names.MAGIC, model.scale, len(words), len(common), len(never))
-    return b"".join(
-        (
-            head,
-            struct.pack(f"<{len(words)}I", *words),
-            struct.pack(f"<{len(words)}H", *(model.lexicon[w] for w in words)),
-            struct.pack(f"<{len(common)}I", *common),
-            struct.pack(f"<{len(never)}I", *never),
-            *model.lanes,
-        )
-    )
-
-
-def kinds_of_words() -> dict[int, int]:
-    """The lexicon as the model has it."""
-    table: dict[int, int] = {}
-    for kind, entries in lexicon().items():
-        for entry in entries:
-            for part in entry.replace("-", " ").split():
-                if len(part) > 2 or " " not in entry:
-                    key = names.hashed(part)
-                    table[key] = table.get(key, 0) | 1 << names.LEXICON.index(kind)
-    return table
-
-
-def everyday(
-    texts: list[Marked], prose: Iterable[str], kinds: dict[int, int]
-) -> tuple[frozenset[int], frozenset[int]]:
+def everyday(texts: list[Marked], prose: Iterable[str]) -> tuple[frozenset[int], frozenset[int]]:
     """Hashes of words that are no names in small letters, and of those that never are."""
     small, capital, inside, outside = (Counter[str]() for _ in range(4))
     for text in prose:
-        for token in names.tokens(text):
+        for token in words.tokens(text):
             (small if token.text.islower() else capital)[token.text.lower()] += 1
     for marked in texts:
         if marked.source.startswith("own-"):
             continue  # there, names are as frequent as we made them
         taken = [span for span in marked.spans if span[2] != "OTHER"]
-        for token in names.tokens(marked.text):
+        for token in words.tokens(marked.text):
             held = any(a <= token.start < b for a, b, _ in taken)
             if token.text[0].isupper():
                 (inside if held else outside)[token.text.lower()] += 1
             elif not held and token.text.isalpha():
                 small[token.text] += 1
+    kinds = words.kinds()
     naming = bits("given", "city", "region")
     common = set()
     for word, count in small.items():
-        known = kinds.get(names.hashed(word), 0)
+        known = kinds.get(words.hashed(word), 0)
         share = 4 if known & naming else 1
         enough = 200 if known & bits("unit") else 3
         if count >= max(enough, share * (capital[word] + inside[word])):
-            common.add(names.hashed(word))
+            common.add(words.hashed(word))
     dull = {
-        names.hashed(word)
+        words.hashed(word)
         for word, count in outside.items()
         if count >= 4 and 100 * inside[word] <= count
     }
@@ -101,7 +73,7 @@ def everyday(
 
 def bits(*kinds: str) -> int:
     """The bits of kinds of the lexicon."""
-    return sum(1 << names.LEXICON.index(kind) for kind in kinds)
+    return sum(1 << words.LEXICON.index(kind) for kind in kinds)
 
 
 def prose(folder: Path) -> Iterator[str]:
@@ -112,29 +84,34 @@ def prose(folder: Path) -> Iterator[str]:
                 yield fold(str(row.get("text", "")))
 
 
-def samples(texts: Iterable[Marked], knows: names.Model, random: Random) -> list[Sample]:
+def samples(texts: Iterable[Marked], knows: file.Model, random: Random) -> list[Sample]:
     """What the model learns from: the features of each word that may be a name, and its kind."""
     out: list[Sample] = []
+    seen: dict[str, words.Word] = {}
     for text in texts:
-        row = list(names.tokens(text.text))
-        seen = [names.describe(token.text, knows) for token in row]
-        for index, token in enumerate(row):
-            around = names.near(row, seen, index)
-            if not names.may_be_name(text.text, token, around):
+        tokens = list(words.tokens(text.text))
+        for token in tokens:
+            if token.text not in seen:
+                seen[token.text] = words.describe(token.text, knows.common, knows.never)
+        row = words.row(text.text, 0, [seen[token.text] for token in tokens])
+        for index in row.judged():
+            around = row.around(index)
+            sits = words.sits(around, row.borders(index))
+            if not words.may_be_name(around, sits):
                 continue
             if random.random() < HIDDEN:
-                hidden = around[3]._replace(key=names.hashed("?"))
+                hidden = replace(around[3], key=words.hashed("?"))
                 around = (*around[:3], hidden, *around[4:])
-            label = next((k for a, b, k in text.spans if a <= token.start < b), "")
-            spaced = names.spaces(text.text, token)
-            out.append((array("I", names.features(around, *spaced)), names.KINDS.index(label)))
+            start = row.start(index)
+            label = next((k for a, b, k in text.spans if a <= start < b), "")
+            out.append((array("I", names.features(around, sits)), file.LABELS.index(label)))
     return out
 
 
 def learn(data: list[Sample], random: Random) -> list[list[int]]:
     """Return the averaged weights of each lane, times the number of steps."""
-    lanes = [[0] * SIZE for _ in names.KINDS]
-    totals = [[0] * SIZE for _ in names.KINDS]
+    lanes = [[0] * SIZE for _ in file.LABELS]
+    totals = [[0] * SIZE for _ in file.LABELS]
     step = 1
     order = list(range(len(data)))
     for epoch in range(EPOCHS):
@@ -174,12 +151,11 @@ def small_weights(lanes: list[list[int]]) -> tuple[int, list[bytes]]:
     return unit, rounded
 
 
-def trained(folder: Path) -> tuple[names.Model, list[Marked]]:
+def trained(folder: Path) -> tuple[file.Model, list[Marked]]:
     """Return the model, and the texts that were held out."""
     train, valid = corpora.divided(folder)
-    kinds = kinds_of_words()
-    common, never = everyday(train, prose(folder), kinds)
-    empty = names.Model(1, kinds, common, never, ())
+    common, never = everyday(train, prose(folder))
+    empty = file.Model(1, common, never, ())
     random = Random(corpora.SEED)
     data = samples(train, empty, random)
     unit, lanes = small_weights(learn(data, random))
@@ -195,11 +171,12 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=Path("src/keelmark/guard/models"))
     given = arguments.parse_args()
     model, valid = trained(given.data)
-    data = pack(model)
+    data = file.pack(model)
     given.out.mkdir(exist_ok=True)
     (given.out / "names.bin").write_bytes(data)
-    names.model.cache_clear()
-    names.word.cache_clear()
+    file.model.cache_clear()
+    words.word.cache_clear()
+    names.judge.cache_clear()
     text = card.written(data, given.data, valid)
     (given.out / "names.toml").write_text(text, encoding="utf-8")
     print(text)

@@ -1,4 +1,4 @@
-"""Names of people, places and organisations, and postal addresses, found by a small model."""
+"""Names of people, places and organisations; postal addresses: by a small model and by rules."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
-from keelmark.guard import _names
-from keelmark.guard._names import REACH, Token, judge, may_be_name, near, word
+from keelmark.guard._name_words import (
+    CAPITAL,
+    CAPITALS,
+    LONGEST,
+    NUMBER,
+    REACH,
+    SMALL,
+    STREET,
+    UNIT,
+    Row,
+    Word,
+    codes_of,
+    may_be_name,
+    read,
+    sits,
+)
+from keelmark.guard._names import LEAST, judge
 from keelmark.guard._patterns import AllowConfig, Allowed, chosen
 from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Example, Hit
-
-LEAST = 0.5
-"""How sure the model must be of a word, at least; what a rule asks for if it does not say."""
 
 _LINK = 24  # how far apart two words of one name may begin
 _SPAN = 44  # how far from a name's begin its last word may begin; longer runs fall apart
@@ -21,9 +33,12 @@ _SMALL = "de|la|le|el|del|der|den|des|di|da|do|dos|du|van|of"
 _BETWEEN = re.compile(rf"[ ]{{0,2}}(?:[.'&/-][ ]{{0,2}})?(?:(?:{_SMALL}|von|zu|the|y|e)[ ]){{0,2}}")
 _BETWEEN_PARTS = re.compile(rf"[\s,.;>|#º°/'&-]{{0,6}}(?:(?:{_SMALL}|bis|and)[ ]){{0,2}}")
 _POSTAL = {"ADDRESS", "LOCATION"}
-_WORD, _ANCHOR = 1, 2
+_WORD, _ANCHOR, _FIRM = 1, 2, 4
+_WHOLE = _WORD | _ANCHOR | _FIRM
 _DIGIT = re.compile(r"\d")
-_LETTERS = re.compile(r"[^\W\d_]{2}")
+_LETTER = re.compile(r"[^\W\d_]")
+_BY_MODEL = "words that read like a name of this kind"
+_BY_RULE = "words that the rules for names of this kind know"
 
 
 class Settings(AllowConfig, frozen=True, forbid_unknown_fields=True):
@@ -31,9 +46,12 @@ class Settings(AllowConfig, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         labels: Labels to look for; empty means all.
+        model: Whether the model is asked; without it rules and lists of words decide alone, which
+            finds less and explains itself.
     """
 
     labels: tuple[str, ...] = ()
+    model: bool = True
 
 
 class Judged(NamedTuple):
@@ -44,7 +62,7 @@ class Judged(NamedTuple):
         end: Where it ends.
         label: What it is.
         score: How sure the model is of the surest word.
-        proof: What is there of what makes a name whole: _WORD, _ANCHOR.
+        proof: What is there of what makes a name whole: _WORD, _ANCHOR, _FIRM.
     """
 
     start: int
@@ -62,7 +80,7 @@ class Detector(BaseDetector):
     """
 
     title = "Names of people, places and organisations; postal addresses"
-    version = "1"
+    version = "2"
     labels: ClassVar[tuple[str, ...]] = ("PERSON", "LOCATION", "ORGANISATION", "ADDRESS")
     tags = ("owasp:llm02",)
     languages = ("en", "de", "fr", "es", "it", "nl")
@@ -84,6 +102,10 @@ class Detector(BaseDetector):
         Example(
             "Hij woont aan de Prinsengracht 263, 1016 GV Amsterdam.", ("ADDRESS",), "Dutch form"
         ),
+        Example("Dr. Brzezinska is in.", ("PERSON",), "by rule alone", config={"model": False}),
+        Example("P.O. Box 101, Suite 242", ("ADDRESS",), "by rule alone", config={"model": False}),
+        Example("She lives in Upper Wexcombe.", ("LOCATION",), "by rule", config={"model": False}),
+        Example("Run printf and SwiftUI on S3.", (), "look-alike: code", config={"model": False}),
         Example("The quick brown fox jumps over the lazy dog.", (), "clean"),
         Example("Press the start button and wait for 3 minutes.", (), "clean: a number"),
         Example("Will you mark the page in may?", (), "look-alike: words that are also names"),
@@ -100,68 +122,70 @@ class Detector(BaseDetector):
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""
+        if not _LETTER.search(text, max(0, start - LOOK_BEHIND)):
+            return []
+        row = read(text, max(0, start - LOOK_BEHIND))
+        reason = _BY_MODEL if self.config.model else _BY_RULE
         hits = [
-            Hit(label, score, begin, end, "words that read like a name of this kind")
-            for begin, end, label, score, proof in _spans(text, _judged(text, start))
-            if begin >= start and label in self._wanted and proof == _WORD | _ANCHOR
+            Hit(label, score, begin, end, reason)
+            for begin, end, label, score, proof in _spans(text, self._judged(row, start))
+            if begin >= start and label in self._wanted and proof == _WHOLE
         ]
         return self._allowed.drop(hits, text)
 
     def quiet(self, text: str, start: int) -> bool:
         """See BaseDetector: everyday words in small letters, and no number near."""
-        seen = [word(token.text) for token in _names.tokens(text, start)]
-        if any(one.able == 1 for one in seen):
+        codes = codes_of(text[start:])
+        if "w" in codes or "n" in codes:
             return False
-        return not any(one.able == 2 for one in seen) or not _DIGIT.search(
-            text, max(0, start - 2 * REACH)
-        )
+        return "c" not in codes or not _DIGIT.search(text, max(0, start - 2 * REACH))
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the last name begins that may go on, or the last word that may be one."""
-        row = list(_names.tokens(text, max(0, start - LOOK_BEHIND)))
-        seen = [word(token.text) for token in row]
-        edge = len(text)
-        first = len(row)  # the first token of which the surroundings are not all there
-        whole = len(row) - (bool(row) and row[-1].end == edge)
-        while first and not (
-            first + 2 < whole or edge - row[first - 1].end > REACH + _names.LONGEST
-        ):
+        row = read(text, max(0, start - LOOK_BEHIND))
+        ends, edge = row.ends, len(text)
+        first = len(ends)  # the first token of which the surroundings are not all there
+        whole = first - (first > 0 and ends[-1] == edge)
+        while first and not (first + 2 < whole or edge - ends[first - 1] > REACH + LONGEST):
             first -= 1
         opened = edge
-        for index in range(first, len(row)):
-            growing = row[index].end == edge
-            if row[index].start >= start and (
-                growing or may_be_name(text, row[index], near(row, seen, index))
-            ):
-                opened = row[index].start
+        for index in range(first, len(ends)):
+            if row.start(index) >= start and _may_become(row, index, edge):
+                opened = row.start(index)
                 break
-        spans = _spans(text, _judge_all(text, row, seen, start, first))
+        spans = _spans(text, self._judged(row, start, first))
         if spans and opened - spans[-1].end <= _GAP:
             opened = min(opened, max(start, spans[-1].start))
         return opened
 
+    def _judged(self, row: Row, start: int, stop: int | None = None) -> list[Judged]:
+        """Judge the words from `start` on, and those before it that a name may have begun with."""
+        least, by_model = start - _SPAN - _LINK - 2, self.config.model
+        if not row.ends or row.ends[-1] <= start:
+            return []
+        out: list[Judged] = []
+        for index in row.judged():
+            begin = row.start(index)
+            if begin < least:
+                continue
+            if stop is not None and index >= stop:
+                break
+            label, score = judge(row.around(index), row.borders(index), by_model)
+            if label:
+                proof = _proof(row.word(index), label)
+                out.append(Judged(begin, row.ends[index], label, score, proof))
+        return out
 
-def _judged(text: str, start: int) -> list[Judged]:
-    """Judge the words from `start` on, and those before it that a name may have begun with."""
-    row = list(_names.tokens(text, max(0, start - LOOK_BEHIND)))
-    seen = [word(token.text) for token in row]
-    return _judge_all(text, row, seen, start, len(row))
 
-
-def _judge_all(
-    text: str, row: list[Token], seen: list[_names.Word], start: int, stop: int
-) -> list[Judged]:
-    least = start - _SPAN - _LINK - 2
-    if not any(one.able and token.start >= start for token, one in zip(row, seen, strict=True)):
-        return []
-    out: list[Judged] = []
-    for index in range(stop):
-        if seen[index].able and row[index].start >= least:
-            label, score = judge(text, row, seen, index)
-            if label and score >= LEAST:
-                begin, end, found = row[index]
-                out.append(Judged(begin, end, label, score, _proof(found, label)))
-    return out
+def _may_become(row: Row, index: int, edge: int) -> bool:
+    """Whether a token is part of a name, or is once more has come."""
+    code = row.codes[index]
+    if row.ends[index] == edge:
+        return True
+    if code in ". ":
+        return False
+    around = row.around(index)
+    return code != "c" or may_be_name(around, sits(around, row.borders(index)))
 
 
 def _spans(text: str, parts: Iterable[Judged]) -> list[Judged]:
@@ -186,18 +210,27 @@ def _spans(text: str, parts: Iterable[Judged]) -> list[Judged]:
                 proof=before.proof | part.proof,
             )
         else:
-            spans.append(part._replace(proof=_WORD | _ANCHOR) if joined else part)
+            spans.append(part._replace(proof=_WHOLE) if joined else part)
         last = part
     return spans
 
 
-def _proof(found: str, label: str) -> int:
+def _proof(word: Word, label: str) -> int:
     """What a word has of what makes a name whole.
 
-    No name is only a number or a letter, and no address is without a number or a word for a street.
+    No name is only a number or a letter, and no address is without a number or a word for a street,
+    or a number with an abbreviation (`DIN 5008`, `60 Hz`).
     """
-    anchor = label != "ADDRESS" or found.isdigit() or word(found).kinds & _names.STREET
-    return (_WORD if _LETTERS.search(found) else 0) | (_ANCHOR if anchor else 0)
+    if word.kinds & NUMBER:
+        return _ANCHOR
+    size = len(word.low)
+    proof = _WORD if size > 1 else 0
+    if label != "ADDRESS" or word.kinds & STREET:
+        return proof | _ANCHOR | _FIRM
+    firm = size > 3 and word.shape != SMALL if word.kinds & UNIT else size > 2
+    return proof | (
+        _FIRM if (firm and word.shape != CAPITALS) or (word.shape == CAPITAL and size > 2) else 0
+    )
 
 
 def _belong(text: str, last: Judged, part: Judged) -> bool:

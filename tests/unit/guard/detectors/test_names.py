@@ -7,7 +7,7 @@ from importlib import resources
 import pytest
 
 from keelmark.core.errors import UsageError
-from keelmark.guard import _names
+from keelmark.guard import _names_file
 from keelmark.guard.contract import Hit
 from keelmark.guard.detectors.names import Detector, Settings
 from keelmark.guard.normalise import fold
@@ -38,7 +38,7 @@ def test_figures_of_the_card_reach_the_goal() -> None:
 
 def test_a_file_that_is_no_model_is_refused() -> None:
     with pytest.raises(ValueError, match="no names model"):
-        _names.unpack(b"\0" * 64)
+        _names_file.unpack(b"\0" * 64)
 
 
 def test_names_join_over_small_words_and_signs() -> None:
