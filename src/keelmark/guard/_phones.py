@@ -24,7 +24,7 @@ _NATIONAL = re.compile(
 )
 _END = re.compile(r"(?<=[0-9])(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))")
 _WELL_GROUPED = re.compile(
-    r"\+[1-9][0-9]{0,2}(?=[ .(/-])(?=(?:[^0-9]{0,2}[0-9]){8})(?:[ .\-/()]{1,2}[0-9]{2,5}){2,5}"
+    r"\+[1-9][0-9]{0,2}(?=[ .(/-])(?=(?:[^0-9]{0,2}[0-9]){8})(?:[ .\-/()]{1,2}[0-9]{2,7}){2,5}"
 )
 _GOES_ON = re.compile(r"[ ,(-]{0,3}[A-Za-z]")  # what an extension or a noun may be behind a number
 _EXTENSION = re.compile(r"(?i)(?:,?[ ]?ext(?:ension)?\.?[ ]?|[ ]?x)[0-9]{1,6}(?![0-9A-Za-z])")
@@ -41,7 +41,15 @@ _RIGHT_BEFORE = re.compile(
     r"|handy|telefon|teléfono|téléphone|telefono|telefone)(?: number)?(?: is)?[.\"']{0,2}[ :]{1,4}"
     r"|(?<![a-z])(?:answer|answering|reach|reached|reachable|contact)"
     r"(?: (?:me|us|him|her|them|you))? (?:at|on|under)[ :]{1,2})(?=[(]?[0-9])"
+    r"|(?<![a-z0-9.])(?-i:[TMF]|Ph)[.:]?[ ]{1,2}(?=[(]?0[0-9])"
 )
+_VERBS: tuple[str, ...] = both_views(table("personal")["phone"]["verbs"])
+_ASKED = re.compile(
+    rf"(?i)(?<![a-z-])(?:{'|'.join(_VERBS)})(?= )[^0-9\n]{{0,28}}?"
+    rf" (?:{'|'.join(both_views(table('personal')['phone']['small']))})[ :]{{1,3}}"
+    r"(?=[(]|0[0-9]|[0-9]{2,5}[ ./-][0-9])"
+)
+_LABEL = re.compile(r"(?<![A-Za-z0-9.])(?:[TMF]|Ph)[.:]?[ ]{1,2}[(]?0[0-9]")
 _SAID_BEFORE = (
     "call", "dial", "ring", "phone", "tel", "fax", "mobile", "cell", "whatsapp", "sms", "handy",
     "tél", "answer", "reach", "contact",
@@ -57,6 +65,10 @@ _TYPES = (
 )  # fmt: skip
 _WORDS: tuple[str, ...] = both_views(table("personal")["phone"]["context"])
 _CONTEXT = any_word(_WORDS)
+_FORMS = tuple(
+    (region, re.compile("|".join(forms)))
+    for region, forms in table("personal")["phone"]["forms"].items()
+)
 DEFAULT_REGIONS: tuple[str, ...] = tuple(table("personal")["phone"]["regions"])
 
 
@@ -78,7 +90,7 @@ def find_international(text: str, start: int) -> Iterator[Hit]:
                 yield Hit("PHONE", 0.9, match.start(), _with_extension(text, end), reason)
                 break
         else:
-            if ends and _WELL_GROUPED.fullmatch(text, match.start(), ends[-1]):
+            if ends and _well_grouped(text, match.start(), ends[-1]):
                 end = _with_extension(text, ends[-1])
                 yield Hit("PHONE", 0.6, match.start(), end, "number with a plus, in groups")
 
@@ -112,16 +124,18 @@ def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[H
 def _spoken_of(text: str, start: int) -> tuple[list[tuple[int, int]], set[int]]:
     """Where context words stand, and where numbers begin that a verb or label stands right before.
 
-    Both from 48 characters before `start`.
+    Both from 64 characters before `start`.
     """
-    low, begin = lower(text), max(0, start - 48)
+    low, begin = lower(text), max(0, start - 64)
     if any(word in low for word in _WORDS):
         named = [m.span() for m in every(_CONTEXT, text, begin)]
     else:
         named = []
     close: set[int] = set()
-    if any(word in low for word in _SAID_BEFORE):
+    if any(word in low for word in _SAID_BEFORE) or _LABEL.search(text, begin):
         close = {m.end() for m in _RIGHT_BEFORE.finditer(text, begin)}
+    if any(word in low for word in _VERBS):
+        close.update(m.end() for m in every(_ASKED, text, begin))
     return named, close
 
 
@@ -144,10 +158,23 @@ def _national(
             return 0.7, "number after its name"
     if _NORTH_AMERICAN.fullmatch(found):
         return 0.65, "number in North American groups"
+    if grouped or not found.isdigit():
+        for region, form in _FORMS:
+            if form.fullmatch(found) and _plan(re.sub("[^0-9]", "", found), (region,)):
+                return 0.65, f"number in groups of {region}"
     if not (regions and grouped):
         return None
     region = _plan(re.sub("[^0-9]", "", found), regions)
     return (0.7, f"national number in groups, plan of {region}") if region else None
+
+
+def _well_grouped(text: str, start: int, end: int) -> bool:
+    """Whether a number has a plus, the code of a country and groups as people write them."""
+    return bool(_WELL_GROUPED.fullmatch(text, start, end)) and any(
+        int(text[start + 1 : start + 1 + size]) in COUNTRY_CODE_TO_REGION_CODE
+        for size in (1, 2, 3)
+        if text[start + 1 : start + 1 + size].isdigit()
+    )
 
 
 def _with_extension(text: str, end: int) -> int:

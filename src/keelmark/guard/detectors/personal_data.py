@@ -98,7 +98,7 @@ class Detector(BaseDetector):
     """E-mail, phone, payment, national and medical numbers, IP, MAC and dates of birth."""
 
     title = "Personal data: addresses, numbers, dates of birth"
-    version = "2"
+    version = "3"
     labels: ClassVar[tuple[str, ...]] = (
         "EMAIL",
         "PHONE",
