@@ -1,32 +1,47 @@
-"""Signs of prompt injection from a table, and how they add up."""
+"""Signs of prompt injection in a text, and how they add up.
+
+Every place at which a sign may begin is known before any sign is read: the words of a text are
+looked up by their first letters, once for all patterns and languages. The places are then gone
+through from left to right, and a sign is read only where it may still change something.
+"""
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import NamedTuple
 
-from keelmark.guard._patterns import CONTEXT, both_views, compiled, every, lower, table
-from keelmark.guard._slots import BLANK, Phrase, Places, Slots, phrase, piece, words
+from keelmark.guard._patterns import CONTEXT, lower
+from keelmark.guard._signs import Sign, Wanted, gate, holds, language, signs, turning
+from keelmark.guard._slots import KEY, LATIN, Places, Reading
 from keelmark.guard.contract import Hit
 from keelmark.guard.normalise import fold
 
 LONGEST = 480
-"""Longest match with its look-ahead, characters."""
+"""Longest match with its look-ahead, and longest hit, characters."""
 
-_IN_SENTENCE = r"(?:[^.!?。！？]|[.!?](?=\S))"
 END = re.compile(r"[.!?](?=\s)|。")
 """End of a sentence: no sign matches across it."""
 
-_LATIN = re.compile("[a-z]+")
-_BLANKED = {code: " " for code in range(128) if not _LATIN.match(chr(code))}
-_TALK = re.compile(
-    r"(?:what (?:is|does|are)|explain|meaning of|phrase|such as|words|examples? of|called|attack"
-    r"|known as|defin|sentence|term|e\.g\.|z\. ?b\.)[^\n]{0,24}[\"'“‘«(`]{1,2}\Z"
-)
+_PIECE = 96  # characters that are looked at together, at least
 
-_IN_QUOTES = re.compile(r"(?:\A|[\s(])[\"'“‘«„`「『]{1,2}\s?[^\"'”’»“`」』\n.!?。]{0,48}\Z|[「『]")
+CERTAIN = 0.99
+"""The highest score."""
+
+_SATED = 1.000001 * (1 - CERTAIN)  # with so little doubt the score is the highest
+
+_NAMES = re.compile(
+    r"what (?:is|does|are)|explain|meaning of|phrase|such as|words|examples? of|called|attack"
+    r"|known as|defin|sentence|term|e\.g\.|z\. ?b\."
+)
+_OPENING = frozenset("\"'“‘«(`")
+_MARKS = _OPENING | frozenset("„「『")
+_IN_QUOTES = re.compile(
+    r"[\"'“‘«„`「『](?:(?<=\A.)|(?<=[\s(].))[\"'“‘«„`「『]?\s?[^\"'”’»“`」』\n.!?。]{0,48}\Z|[「『]"
+)
 _ABOUT = re.compile(
     r"attack|injection|jailbreak|(?:such|known) as|for example|e\.g\.|phrases?\b|detector"
     r"|angriff|beispiel|sätze|attaque|exemple|ataque|ejemplo|exemplo|attacc|esempio|frasi|frases"
@@ -37,249 +52,267 @@ _ABOUT = re.compile(f"{_ABOUT.pattern}|{fold(_ABOUT.pattern)}")
 _AFTER = re.compile(r"[^.!?。\n]{0,48}")
 
 
-class Sign(NamedTuple):
-    """One row of the table."""
-
-    label: str
-    weight: float
-    why: str
-    keyed: dict[str, list[str]]
-    others: tuple[str, ...]
-    patterns: tuple[str, ...]
-    phrases: tuple[Phrase, ...] = ()
-    language: str = ""
-    unless: tuple[str, ...] = ()
-
-
 class Seen(NamedTuple):
-    """A sign that was found."""
+    """A sign that begins at a place: where it ends, and its number."""
 
-    start: int
     end: int
     sign: int
 
 
-@cache
-def signs() -> tuple[Sign, ...]:
-    """Every sign of the tables: those written out, and every phrase in every language."""
-    plain, languages = table("injection"), dict(table("injection_words"))
-    told = [_sign(row, row["any"], _views(row["like"])) for row in plain["sign"]]
-    common = languages.pop("common")
-    keep = both_views(word for slots in (common, *languages.values()) for word in slots["keep"])
-    for code, slots in languages.items():
-        spoken = _language(code)
-        for row in plain["phrase"]:
-            phrases = [phrase(like) for like in row["like"]]
-            kept = tuple(one for one in phrases if all(slot in spoken for slot in one.slots))
-            gate = [piece(word) for word in (slots | common).get(row["first"], ())]
-            sign = _sign(row, gate, ())
-            told.append(
-                sign._replace(
-                    why=f"{sign.why} ({code})",
-                    phrases=kept,
-                    language=code,
-                )
-            )
-    return tuple(
-        sign._replace(unless=keep) if sign.label == "INSTRUCTION_OVERRIDE" else sign
-        for sign in told
-        if sign.patterns or sign.phrases
-    )
-
-
-@cache
-def _language(code: str) -> Slots:
-    """The words of a language, by slot."""
-    languages = table("injection_words")
-    return {
-        slot: words(of, joins="joins" in whose)
-        for whose in (languages["common"], languages[code])
-        for slot, of in whose.items()
-        if slot != "joins"
-    }
-
-
-def _sign(row: dict[str, Any], gate: list[str], patterns: tuple[str, ...]) -> Sign:
-    return Sign(
-        row["label"],
-        row["weight"],
-        row["why"],
-        _keyed(gate),
-        tuple(word for word in both_views(gate) if not _LATIN.match(word)),
-        patterns,
-    )
-
-
-def _keys(low: str) -> set[str]:
-    """First four letters of every Latin word: one pass that tells which signs are worth a look."""
-    words = low.translate(_BLANKED).split() if low.isascii() else _LATIN.findall(low)
-    return {word[:4] for word in set(words)}
-
-
-def _keyed(literals: list[str]) -> dict[str, list[str]]:
-    """Literals that begin with a Latin letter, under the key of their longest word."""
-    keyed: dict[str, list[str]] = {}
-    for literal in both_views(literals):
-        if _LATIN.match(literal):
-            longest = max(_LATIN.findall(literal), key=len)
-            keyed.setdefault(longest[:4], []).append(literal)
-    return keyed
-
-
-def _views(sources: list[str]) -> tuple[str, ...]:
-    """Regular expressions for the text as written and, in other scripts, for the folded view."""
-    written = [_expand(source) for source in sources]
-    foreign = [fold(w) for w in written if any(c > "\x7f" and c.isalpha() for c in w)]
-    return tuple(dict.fromkeys([*written, *foreign]))
-
-
-def _expand(source: str) -> str:
-    """Turn the table's shorthand into a regular expression."""
-    out, in_class, index = [], False, 0
-    while index < len(source):
-        char = source[index]
-        if char == "\\":
-            out.append(source[index : index + 2])
-            index += 2
-            continue
-        if char in "[]":
-            in_class = char == "["
-        if in_class or char not in " ~^.":
-            out.append(char)
-        elif source.startswith(" ?", index):
-            out.append(r"[\s*_]{0,3}")
-            index += 1
-        else:
-            out.append(
-                {
-                    ".": r"[^\s。]",
-                    " ": BLANK,
-                    "~": _IN_SENTENCE + "{0,40}?",
-                    "^": _IN_SENTENCE + "{0,100}?",
-                }[char]
-            )
-        index += 1
-    return "".join(out)
-
-
 def find_signs(text: str, start: int, least: float) -> Iterator[Hit]:
-    """Yield signs whose score, with those shortly before them, is `least` or more."""
-    low = lower(text)
-    seen = sorted(_seen(low, max(0, start - CONTEXT)))
-    first = 0
-    for number, item in enumerate(seen):
-        while seen[first].start < item.start - CONTEXT:
-            first += 1
-        if item.start < start:
+    """Return the hits whose score, with the signs shortly before them, is `least` or more.
+
+    In order and without overlaps: the earlier one stays, and a later one with a higher score cuts
+    it short. Where signs add up to the highest score, the hit goes on to the end of the sentence,
+    LONGEST characters at most, unless there are signs of another label.
+    """
+    found = _Search(lower(text), max(0, start - CONTEXT))
+    hit: Hit | None = None
+    firm = 0  # where its sign ends
+    for at in found.places(start):
+        over = hit is not None and at < hit.end
+        if hit and over and (hit.score >= CERTAIN if at < firm else not found.may(at, hit.label)):
             continue
-        sign = signs()[item.sign]
-        others = {s.sign for s in seen[first:number] if s.end <= item.start and s.sign != item.sign}
-        doubt = 1 - sign.weight
-        for other in others:
-            doubt *= 1 - signs()[other].weight
-        score = min(1 - doubt, 0.99)
-        score = round(score / 2 if _talked_about(low, item) else score, 3)
-        if score >= least:
-            reason = sign.why + (f" and {len(others)} more signs" if others else "")
-            yield Hit(sign.label, score, item.start, item.end, reason)
+        best = found.best(at, least)
+        if not best:
+            continue
+        if hit and over:
+            if best[0].score <= hit.score if at < firm else best[0].label == hit.label:
+                continue
+            hit = hit._replace(end=at)
+        if hit:
+            yield hit
+        hit, firm = best
+    if hit:
+        yield hit
 
 
-def _talked_about(low: str, item: Seen) -> bool:
-    """Whether a sign is quoted in a text about attacks, or in a question about words."""
-    before = low[max(0, item.start - 64) : item.start]
-    if _TALK.search(before):
+class Begin(NamedTuple):
+    """What may begin at a place: a sign of one pattern, or phrases that share their first word.
+
+    Attributes:
+        labels: Labels that it may give.
+        pattern: The pattern, if it is one.
+        phrases: The phrases.
+        places: Where the words of their language stand.
+    """
+
+    labels: frozenset[str]
+    pattern: Wanted | None
+    phrases: tuple[Wanted, ...] = ()
+    places: Places | None = None
+
+
+class _Search:
+    """The places of one text at which signs may begin, and what begins there."""
+
+    def __init__(self, low: str, start: int) -> None:
+        self._low = low
+        self._start = start
+        self._signs = signs()
+        self._gate = gate()
+        self._quoted: tuple[int, bool | None] = (-1, False)
+        self._order: list[int] = []
+        self._begins: dict[int, list[tuple[Begin, int]]] = {}
+        self._read: dict[int, list[Seen]] = {}
+
+    def places(self, start: int) -> Iterator[int]:
+        """Yield the places from one on, in order; the text is gone through piece by piece."""
+        literals = self._gate.literals(self._low)
+        for begin, end in _pieces(self._low, self._start):
+            reading, wanted = self._wanted(begin, end, literals)
+            if wanted:
+                before = len(self._begins)
+                self._gather(reading, wanted)
+                fresh = sorted(islice(self._begins, before, None))
+                self._order += fresh
+                yield from fresh[bisect_left(fresh, start) :]
+
+    def _wanted(
+        self, start: int, end: int, literals: list[tuple[str, int]]
+    ) -> tuple[Reading, list[Wanted]]:
+        """Take a piece of the text apart; return what may be in it."""
+        reading, held = Reading(self._low, start, end), self._low[start:end]
+        passed = self._gate.passed(held, reading.keys, literals)
+        signs = self._signs
+        return reading, [
+            one for one in passed if one.phrase or holds(signs[one.sign], held, reading.keys)
+        ]
+
+    def _gather(self, reading: Reading, all_wanted: list[Wanted]) -> None:
+        """Find all places; with each, its number among those of the phrase, or a match's end."""
+        spoken: dict[str, list[Wanted]] = {}
+        for wanted in all_wanted:
+            if not wanted.pattern:
+                spoken.setdefault(wanted.language, []).append(wanted)
+                continue
+            begin = Begin(_only(self._signs[wanted.sign].label), wanted)
+            if not wanted.pattern.heads:
+                for at, end in _matches(wanted.pattern.regex, reading):
+                    self._begins.setdefault(at, []).append((begin, end))
+            for key in sorted(reading.keys & wanted.pattern.heads):
+                for at in reading.places.get(key, ()):
+                    self._begins.setdefault(at, []).append((begin, 0))
+        for code, phrases in spoken.items():
+            self._gather_phrases(Places(reading, language(code)), phrases)
+
+    def _gather_phrases(self, places: Places, phrases: list[Wanted]) -> None:
+        """Find the places of the first words of phrases that may be there."""
+        firsts: dict[str, list[Wanted]] = {}
+        for one in phrases:
+            if one.phrase and places.all_there(one.phrase):
+                firsts.setdefault(one.phrase.slots[0], []).append(one)
+        for slot, some in firsts.items():
+            labels = frozenset(self._signs[one.sign].label for one in some)
+            begin = Begin(labels, None, tuple(some), places)
+            for number, at in enumerate(places.of(slot).starts):
+                self._begins.setdefault(at, []).append((begin, number))
+
+    def may(self, at: int, but: str) -> bool:
+        """Whether a sign of another label than one may begin at a place."""
+        return any(len(b.labels) > 1 or but not in b.labels for b, _ in self._begins[at])
+
+    def _signs_at(self, at: int) -> Iterator[Seen]:
+        """Yield the signs that begin at a place."""
+        if at in self._read:
+            yield from self._read[at]
+            return
+        seen: list[Seen] = []
+        for begin, number in self._begins[at]:
+            for one in self._ends(begin, number, at):
+                if not (self._signs[one.sign].turns and self._turned(at, one.end)):
+                    seen.append(one)
+                    yield one
+        self._read[at] = seen
+
+    def _ends(self, begin: Begin, number: int, at: int) -> Iterator[Seen]:
+        if begin.places:
+            for one in begin.phrases:
+                if one.phrase and (end := begin.places.end(one.phrase, number)):
+                    yield Seen(end, one.sign)
+        elif begin.pattern and begin.pattern.pattern:
+            match = None if number else begin.pattern.pattern.regex.match(self._low, at)
+            end = match.end() if match else number
+            if end and _holds(self._low, at, end, self._signs[begin.pattern.sign]):
+                yield Seen(end, begin.pattern.sign)
+
+    def _turned(self, start: int, end: int) -> bool:
+        """Whether words in a match, or right before it, turn its meaning around."""
+        return turning().search(self._low, max(0, start - 8), end) is not None
+
+    def best(self, at: int, least: float) -> tuple[Hit, int] | None:
+        """Return the hit that begins at a place, if there is one, and where its sign ends."""
+        found: list[Hit] = []
+        before: dict[int, float] | None = None
+        for end, number in self._signs_at(at):
+            if before is None:
+                before = self._before(at)
+            score, others = self._score(number, before)
+            if score >= least and self._talked_about(at, end):
+                score = round(score / 2, 3)
+            if score >= least:
+                sign = self._signs[number]
+                reason = sign.why + (f" and {others} more signs" if others else "")
+                found.append(Hit(sign.label, score, at, end, reason))
+                if score >= CERTAIN:
+                    break
+        if not found:
+            return None
+        hit = min(found, key=lambda h: (-h.score, -h.end, h.label))
+        if hit.score < CERTAIN:
+            return hit, hit.end
+        stop = END.search(self._low, hit.end, at + LONGEST + 1)
+        end = min(stop.end() if stop else len(self._low), at + LONGEST)
+        return hit._replace(end=max(hit.end, end)), hit.end
+
+    def _score(self, number: int, before: dict[int, float]) -> tuple[float, int]:
+        """Return the score of a sign with those before it, and how many these are."""
+        doubt = 1 - self._signs[number].weight
+        for other, its in before.items():
+            if other != number:
+                doubt *= its
+        return round(min(1 - doubt, CERTAIN), 3), len(before) - (number in before)
+
+    def _before(self, at: int) -> dict[int, float]:
+        """Return the signs that end shortly before a place, each with the doubt that it leaves.
+
+        The nearest ones, if they are enough for the highest score.
+        """
+        found: dict[int, float] = {}
+        doubt = 1.0
+        number = bisect_left(self._order, at)
+        while number and doubt > _SATED and self._order[number - 1] >= at - CONTEXT:
+            number -= 1
+            for end, sign in self._signs_at(self._order[number]):
+                if end <= at and sign not in found:
+                    found[sign] = 1 - self._signs[sign].weight
+                    doubt *= found[sign]
+        return dict(sorted(found.items()))
+
+    def _talked_about(self, start: int, end: int) -> bool:
+        """Whether a sign is quoted in a text about attacks, or in a question about words."""
+        if self._quoted[0] != start:
+            self._quoted = (start, _quoted(self._low[max(0, start - 64) : start]))
+        quoted = self._quoted[1]
+        if quoted is not None:
+            return quoted
+        after = _AFTER.match(self._low, end)
+        return after is not None and _ABOUT.search(after[0]) is not None
+
+
+def _quoted(before: str) -> bool | None:
+    """Whether what follows is quoted in a text about attacks; None when the rest must say it."""
+    if _MARKS.isdisjoint(before):
+        return False
+    if _named(before):
         return True
     if not _IN_QUOTES.search(before):
         return False
-    after = _AFTER.match(low, item.end)
-    return bool(_ABOUT.search(before) or (after and _ABOUT.search(after[0])))
+    return True if _ABOUT.search(before) else None
 
 
-def _seen(low: str, start: int) -> Iterator[Seen]:
-    places: dict[str, Places] = {}
-    for index in sorted(_promising(low)):
-        sign = signs()[index]
-        for first, last in _places(low, start, sign, places):
-            if not _turned(low, first, last, sign):
-                yield Seen(first, last, index)
+def _named(before: str) -> bool:
+    """Whether a text ends with a word for words, and a mark that opens a quotation behind it."""
+    if before[-1] not in _OPENING:
+        return False
+    line = before[before.rfind("\n") + 1 :]
+    far = 25 + (line[-2:-1] in _OPENING)
+    return any(len(line) - far <= match.end() < len(line) for match in _NAMES.finditer(line))
 
 
-def _places(
-    low: str, start: int, sign: Sign, places: dict[str, Places]
-) -> Iterator[tuple[int, int]]:
-    for pattern in sign.patterns:
-        for match in every(compiled(pattern), low, start):
-            if _holds(low, match, sign):
-                yield match.span()
-    if sign.phrases:
-        if sign.language not in places:
-            places[sign.language] = Places(low, start, _language(sign.language))
-        for wanted in sign.phrases:
-            yield from places[sign.language].matches(wanted)
+def _pieces(low: str, start: int) -> Iterator[tuple[int, int]]:
+    """Yield the sentences of a text, short ones together."""
+    end = END.search(low, start + _PIECE)
+    while end:
+        yield start, end.end()
+        start = end.end()
+        end = END.search(low, start + _PIECE)
+    yield start, len(low)
 
 
-def _turned(low: str, start: int, end: int, sign: Sign) -> bool:
-    """Whether words in a match, or right before it, turn its meaning around."""
-    near = low[max(0, start - 8) : end]
-    return any(word in near for word in sign.unless)
-
-
-Gates = dict[str, dict[str, tuple[int, ...]]]
-"""Key, or first character, to the literals under it and the signs that each belongs to."""
+def _matches(regex: re.Pattern[str], reading: Reading) -> Iterator[tuple[int, int]]:
+    """Yield the spans of the matches that begin in a piece of a text, also inside others."""
+    stop = reading.end + LONGEST
+    match = regex.search(reading.text, reading.start, stop)
+    while match and match.start() < reading.end:
+        yield match.span()
+        match = regex.search(reading.text, match.start() + 1, stop)
 
 
 @cache
-def _index() -> tuple[Gates, Gates]:
-    """Literals of all signs: under their key, and others under their first character."""
-    keyed: dict[str, dict[str, tuple[int, ...]]] = {}
-    first: dict[str, dict[str, tuple[int, ...]]] = {}
-    for number, sign in enumerate(signs()):
-        for key, literals in sign.keyed.items():
-            for literal in literals:
-                under = keyed.setdefault(key, {})
-                under[literal] = (*under.get(literal, ()), number)
-        for other in sign.others:
-            under = first.setdefault(other[0], {})
-            under[other] = (*under.get(other, ()), number)
-    return keyed, first
+def _only(label: str) -> frozenset[str]:
+    return frozenset([label])
 
 
-@cache
-def _plain_first() -> tuple[str, ...]:
-    """First characters that an ASCII text may have."""
-    return tuple(char for char in _index()[1] if char.isascii())
-
-
-def _promising(low: str) -> set[int]:
-    """Signs that are worth a look: those with a literal that the text contains."""
-    keyed, first = _index()
-    near = [keyed[key] for key in keyed.keys() & _keys(low)]
-    near += [first[char] for char in (_plain_first() if low.isascii() else first) if char in low]
-    return {
-        sign
-        for literals in near
-        for literal, some in literals.items()
-        if literal in low
-        for sign in some
-    }
-
-
-def _holds(low: str, match: re.Match[str], sign: Sign) -> bool:
+def _holds(low: str, start: int, end: int, sign: Sign) -> bool:
     """Whether a match begins a word and contains what its sign was looked at for.
 
     The latter keeps the first look from deciding by what stands elsewhere in the text.
     """
-    start, end = match.span()
-    if (start and _LATIN.match(low[start - 1])) or low[start - 1 : start].isdigit():
+    before = low[start - 1 : start]
+    if before.isdigit() or LATIN.match(before):
         return False
     while end < len(low) and "a" <= low[end] <= "z":
         end += 1
     found = low[start:end]
-    return _worth_a_look(sign, found, _keys(found))
-
-
-def _worth_a_look(sign: Sign, low: str, keys: set[str]) -> bool:
-    near = sign.keyed.keys() & keys
-    if near and any(literal in low for key in near for literal in sign.keyed[key]):
-        return True
-    return any(other in low for other in sign.others)
+    return holds(sign, found, {word[:KEY] for word in LATIN.findall(found)})

@@ -1,7 +1,8 @@
 """Phrases of several slots, each filled by one of many words: `<drop>~<prior>~<rules>`.
 
-The words of a slot are looked up as they stand, so a text that has none of them costs next to
-nothing, and slots are joined by their places: the cost is linear whatever the text repeats.
+A text is taken apart once, into its Latin words by their first letters; the words of a slot are
+looked up there, words of other scripts as they stand. Slots are joined by their places: the cost
+is linear whatever the text repeats.
 """
 
 from __future__ import annotations
@@ -9,11 +10,17 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from keelmark.guard._patterns import both_views
 
 BLANK = r"[\s*_]{1,3}"
+KEY = 4
+"""Letters of a Latin word that tell it from others at the first look."""
+
+LATIN = re.compile("[a-z]+")
+_APART = bytes(code if LATIN.match(chr(code)) else 32 for code in range(256))
 _GAPS = {"%": 16, "~": 40, "^": 100}
 _FULL_STOP = re.compile(r"[.!?](?!\S)|[。！？]")
 _ANY_WORDS = r"(?:[^\s.!?。]{1,14} ){0,3}"
@@ -23,11 +30,27 @@ _WIDEST = 96  # characters of a word with its ending
 
 
 class Word(NamedTuple):
-    """A word of a slot: how it begins, what a text must hold, and what must stand there."""
+    """A word of a slot.
 
+    Attributes:
+        key: Of the Latin word that it begins with; "" when it has to be searched for.
+        found_by: How it begins.
+        holds: Its longest piece without a blank.
+        whole: What must stand there.
+    """
+
+    key: str
     found_by: str
-    needs: str
+    holds: str
     whole: re.Pattern[str]
+
+
+class Slot(NamedTuple):
+    """The words that may fill a slot, and those that are looked up, by their keys."""
+
+    words: tuple[Word, ...]
+    keyed: dict[str, tuple[Word, ...]]
+    searched: tuple[Word, ...]
 
 
 class Phrase(NamedTuple):
@@ -42,9 +65,6 @@ class Phrase(NamedTuple):
         return sum(self.gaps) + _WIDEST * len(self.slots)
 
 
-Slots = dict[str, tuple[Word, ...]]
-
-
 def phrase(source: str) -> Phrase:
     """Read a phrase: `<slot>` in turn with `%`, `~` or `^`, the gaps between."""
     return Phrase(
@@ -53,17 +73,34 @@ def phrase(source: str) -> Phrase:
     )
 
 
-def words(written: list[str], *, joins: bool) -> tuple[Word, ...]:
-    """Return the words of a slot in both views.
+def slots(language: dict[str, Any]) -> dict[str, Slot]:
+    """Read the slots of a language.
 
     Args:
-        written: In small letters; `*` behind a word: it may go on, ` * ` up to three other words.
-        joins: Whether words stand together with others, without blanks between.
+        language: Words in small letters by slot. `*` behind a word: it may go on; ` * `: up to
+            three other words. `joins`: words stand together with others, without blanks.
     """
-    return tuple(
-        Word(re.split("[ *]", word)[0], piece(word), re.compile(_whole(word, joins=joins)))
-        for word in both_views(written)
-    )
+    joins = "joins" in language
+    return {name: _slot(of, joins=joins) for name, of in language.items() if name != "joins"}
+
+
+def _slot(written: list[str], *, joins: bool) -> Slot:
+    words = tuple(_word(word, joins=joins) for word in both_views(written))
+    keyed: dict[str, tuple[Word, ...]] = {}
+    for word in words:
+        if word.key:
+            keyed[word.key] = (*keyed.get(word.key, ()), word)
+    return Slot(words, keyed, tuple(word for word in words if not word.key))
+
+
+def _word(written: str, *, joins: bool) -> Word:
+    begins = LATIN.match(written)
+    key = begins[0] if begins else ""
+    if len(key) < KEY and written[len(key) : len(key) + 1] == "*":
+        key = ""  # the word in the text may be longer than what is known of it
+    found_by = re.split("[ *]", written)[0]
+    holds = max(re.split("[ *]+", written), key=len)
+    return Word(key[:KEY], found_by, holds, re.compile(_whole(written, joins=joins)))
 
 
 def _whole(word: str, *, joins: bool) -> str:
@@ -82,78 +119,114 @@ def _whole(word: str, *, joins: bool) -> str:
     )
 
 
-def piece(word: str) -> str:
-    """What a text must contain to hold a word: its longest piece without a blank."""
-    return max(re.split("[ *]+", word), key=len)
+class Reading:
+    """A piece of a text in small letters, taken apart once.
+
+    Attributes:
+        text: The whole text.
+        start: Where the piece begins.
+        end: Where it ends.
+        keys: Keys of all its Latin words.
+    """
+
+    def __init__(self, text: str, start: int, end: int) -> None:
+        self.text = text
+        self.start = start
+        self.end = end
+        plain = text[start:end].encode("ascii", "replace").translate(_APART).decode("ascii")
+        self._words = plain.split(" ")
+        self.keys = {word[:KEY] for word in self._words}
+
+    @cached_property
+    def places(self) -> dict[str, list[int]]:
+        """Where the Latin words stand in the text, by their keys."""
+        places: dict[str, list[int]] = {}
+        at = self.start
+        for word in self._words:
+            if word:
+                key = word[:KEY]
+                if key in places:
+                    places[key].append(at)
+                else:
+                    places[key] = [at]
+            at += len(word) + 1
+        return places
+
+    @cached_property
+    def stops(self) -> list[int]:
+        """Where sentences end."""
+        found = _FULL_STOP.finditer(self.text, self.start, min(self.end + 1, len(self.text)))
+        return [match.start() for match in found]
+
+
+class Spots(NamedTuple):
+    """Where the words of a slot stand: beginnings, ends, and the sentences of both."""
+
+    starts: list[int]
+    ends: list[int]
+    begun_in: list[int]
+    ended_in: list[int]
 
 
 class Places:
-    """Where the words of a language stand in a text; looked up when asked for, once.
+    """Where the words of a language stand in a text; looked up when asked for, once."""
 
-    Args:
-        text: In small letters.
-        start: Where to begin.
-        slots: The words of the language.
-    """
+    def __init__(self, reading: Reading, language: dict[str, Slot]) -> None:
+        self._reading = reading
+        self._language = language
+        self._found: dict[str, Spots] = {}
 
-    def __init__(self, text: str, start: int, slots: Slots) -> None:
-        self._text = text
-        self._start = start
-        self._slots = slots
-        self._found: dict[str, tuple[list[int], list[int]]] = {}
-        self._seen: dict[str, bool] = {}
-        self._stops: list[int] | None = None
+    def all_there(self, wanted: Phrase) -> bool:
+        """Whether each slot of a phrase has a word in the text."""
+        return all(self.of(slot).starts for slot in wanted.slots)
 
-    def matches(self, wanted: Phrase) -> Iterator[tuple[int, int]]:
-        """Yield the spans of a phrase, one at most for every place of its first word."""
-        if all(map(self._begun, wanted.slots)) and all(self._of(slot)[0] for slot in wanted.slots):
-            for start, end in zip(*self._of(wanted.slots[0]), strict=True):
-                last = self._rest(wanted, 1, end)
-                if last:
-                    yield start, last
-
-    def _rest(self, wanted: Phrase, number: int, end: int) -> int:
-        """Return where the rest of a phrase ends that begins near `end`; 0 when it does not."""
-        if number == len(wanted.slots):
-            return end
-        starts, ends = self._of(wanted.slots[number])
-        first = bisect_left(starts, end)
-        for at in range(first, min(first + _TRIES, len(starts))):
-            if starts[at] - end > wanted.gaps[number] or self._stopped(end, starts[at]):
-                return 0
-            if last := self._rest(wanted, number + 1, ends[at]):
-                return last
-        return 0
-
-    def _begun(self, slot: str) -> bool:
-        """Say cheaply whether a word of the slot may be there at all."""
-        seen = self._seen.get(slot)
-        if seen is None:
-            text, seen = self._text, False
-            for word in self._slots[slot]:
-                if word.needs in text:
-                    seen = True
-                    break
-            self._seen[slot] = seen
-        return seen
-
-    def _of(self, slot: str) -> tuple[list[int], list[int]]:
+    def of(self, slot: str) -> Spots:
+        """Return where the words of a slot stand."""
         if slot not in self._found:
             longest: dict[int, int] = {}
-            for word in self._slots[slot]:
-                at = self._text.find(word.found_by, self._start)
-                while at >= 0:
-                    if match := word.whole.match(self._text, at):
-                        longest[at] = max(match.end(), longest.get(at, 0))
-                    at = self._text.find(word.found_by, at + 1)
+            for at, end in self._matches(self._language[slot]):
+                if end > longest.get(at, 0):
+                    longest[at] = end
             starts = sorted(longest)
-            self._found[slot] = starts, [longest[start] for start in starts]
+            ends = [longest[start] for start in starts]
+            stops = self._reading.stops
+            self._found[slot] = Spots(
+                starts,
+                ends,
+                [bisect_left(stops, start) for start in starts],
+                [bisect_left(stops, end) for end in ends],
+            )
         return self._found[slot]
 
-    def _stopped(self, start: int, end: int) -> bool:
-        """Whether a sentence ends between."""
-        if self._stops is None:
-            stops = _FULL_STOP.finditer(self._text, self._start)
-            self._stops = [match.start() for match in stops]
-        at = bisect_left(self._stops, start)
-        return at < len(self._stops) and self._stops[at] < end
+    def _matches(self, slot: Slot) -> Iterator[tuple[int, int]]:
+        text, start, end = self._reading.text, self._reading.start, self._reading.end
+        for key in slot.keyed.keys() & self._reading.keys:
+            for word in slot.keyed[key]:
+                if word.holds != word.found_by and text.find(word.holds, start, end) < 0:
+                    continue
+                for at in self._reading.places.get(key, ()):
+                    if match := word.whole.match(text, at):
+                        yield match.span()
+        for word in slot.searched:
+            at = text.find(word.found_by, start, end)
+            while at >= 0:
+                if match := word.whole.match(text, at):
+                    yield match.span()
+                at = text.find(word.found_by, at + 1, end)
+
+    def end(self, wanted: Phrase, at: int) -> int:
+        """Return where a phrase ends that begins with the word of this number; 0 if none does."""
+        first = self.of(wanted.slots[0])
+        return self._rest(wanted, 1, first.ends[at], first.ended_in[at])
+
+    def _rest(self, wanted: Phrase, number: int, end: int, sentence: int) -> int:
+        if number == len(wanted.slots):
+            return end
+        starts, ends, begun_in, ended_in = self.of(wanted.slots[number])
+        first, farthest = bisect_left(starts, end), end + wanted.gaps[number]
+        for at in range(first, min(first + _TRIES, len(starts))):
+            if starts[at] > farthest or begun_in[at] != sentence:
+                return 0
+            if last := self._rest(wanted, number + 1, ends[at], ended_in[at]):
+                return last
+        return 0

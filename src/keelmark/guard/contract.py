@@ -106,6 +106,9 @@ class BaseDetector(ABC):
             the text as it leaves (values given back) and as it is written (escapes in place).
             It holds everything where a text is streamed through it, so gateways ask it beside
             the stream (`guard.forms`). Its rules block or flag.
+        enough: Hits in one text after which more say nothing new, so that no more are looked for
+            where all its rules block or flag; 0 when every one is wanted. `find` may then do its
+            work while it is asked for one hit after the other.
         Config: Its settings with defaults, a frozen msgspec struct that forbids unknown fields.
         examples: At least one that is found, one clean, one evasion, one look-alike.
     """
@@ -122,6 +125,7 @@ class BaseDetector(ABC):
     decoded: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
     whole: ClassVar[bool] = False
+    enough: ClassVar[int] = 0
     Config: ClassVar[type[msgspec.Struct]] = NoConfig
     examples: ClassVar[tuple[Example, ...]]
 

@@ -306,6 +306,7 @@ class Engine:
         excused = [run for run, _ in asked if run.excused]
         if labels or lost or excused:
             found = [f"found {number} {label}" for label, number in sorted(labels.items())]
+            found += ["looked no further"] * any(run.enough(probe) for run, probe in asked)
             found += _excused(rule, excused)
             own = [OF_ACTION[rule.action]] if labels else []
             outcome = gravest(*own, *(loss.outcome for loss in lost))
@@ -374,8 +375,7 @@ def _key(rule: Rule) -> bytes:
 
 
 def _excused(rule: Rule, runs: Sequence[Run]) -> list[str]:
-    excused = {one for run in runs for name, one in run.excused if name == rule.id}
-    return [f"exception {one!r} applied" for one in sorted(excused)]
+    return sorted({told for run in runs for name, told in run.excused if name == rule.id})
 
 
 def _told(scope: Scope) -> dict[str, Any]:

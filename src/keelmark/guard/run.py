@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 from typing import NamedTuple
 
@@ -30,6 +31,21 @@ class Probe(NamedTuple):
     rules: tuple[Rule, ...]
     patience: float
     excuses: tuple[Excuse, ...] = ()
+
+    def counts(self, hit: Hit) -> bool:
+        """Whether a hit counts for each of the rules."""
+        return all(
+            hit.score >= float(rule.threshold) and (not rule.labels or hit.label in rule.labels)
+            for rule in self.rules
+        )
+
+    @property
+    def enough(self) -> int:
+        """Hits that count for each rule after which no more are looked for; 0: never."""
+        if not self.detector.enough or self.excuses or not self.rules:
+            return 0
+        idle = all(rule.action in {"block", "flag"} for rule in self.rules)
+        return self.detector.enough if idle else 0
 
 
 class Seen(NamedTuple):
@@ -86,6 +102,7 @@ class Run:
         read: Code points that came in.
         decided: Code points that every live probe has decided.
         unread: Code points of encoded runs that could not be decoded for limits.
+        sated: Probes that have found enough, by number, and how many hits of each counted.
         closed: Whether the text has ended or was stopped, so that no more of it is to be decided.
         stopped: Whether a rule that fails closed could not examine the text.
     """
@@ -97,6 +114,7 @@ class Run:
         self.scores: dict[str, float] = {}
         self.lost: dict[str, Loss] = {}
         self.excused: set[tuple[str, str]] = set()
+        self.sated: dict[int, int] = {}
         self.read = self.decided = self.unread = 0
         self.stopped = self.closed = False
         self._spent = [0.0] * len(plan)
@@ -122,7 +140,7 @@ class Run:
         """
         began = perf_counter()
         try:
-            answer = _ask(probe.detector, text, start, final=final)
+            answer = _ask(probe, self.sated, text, start, final=final)
         except Exception as error:  # boundary: a detector's failure is a verdict, not a crash
             self._fail(probe, error)
             return [], len(text)
@@ -195,6 +213,14 @@ class Run:
             )
             for rule in rules
         )
+        if probe.detector.enough and probe.enough and len(rules) == len(probe.rules):
+            self.sated[probe.number] = self.sated.get(probe.number, 0) + 1
+            if self.sated[probe.number] >= probe.enough:
+                self._retire(probe)
+
+    def enough(self, probe: Probe) -> bool:
+        """Whether a probe has found so much that it looked no further."""
+        return 0 < probe.enough <= self.sated.get(probe.number, 0)
 
     def spent(self, probe: Probe) -> float:
         """Seconds that a probe took."""
@@ -208,18 +234,33 @@ class Run:
         return self.read - open_end - (self.unread if probe.detector.decoded else 0)
 
 
-def _ask(detector: BaseDetector, text: str, start: int, *, final: bool) -> tuple[list[Hit], int]:
+def _ask(
+    probe: Probe, sated: dict[int, int], text: str, start: int, *, final: bool
+) -> tuple[list[Hit], int]:
     """Return what a detector has decided about a window, and up to where.
 
     Raises:
         ContractError: A hit or the border lies outside the window.
     """
+    detector = probe.detector
     stop = len(text) if final else detector.open_from(text, start)
     if not start <= stop <= len(text):
         raise ContractError("A detector answered with a border outside the text.")
     if stop == start:
         return [], stop
-    hits = [hit for hit in detector.find(text, start) if hit.start < stop]
+    found: Iterable[Hit] = detector.find(text, start)
+    if detector.enough and (enough := probe.enough):
+        found = _first(probe, found, enough - sated.get(probe.number, 0))
+    hits = [hit for hit in found if hit.start < stop]
     if hits and not all(start <= hit.start < hit.end <= len(text) for hit in hits):
         raise ContractError("A detector answered with a place outside the text.")
     return hits, stop
+
+
+def _first(probe: Probe, found: Iterable[Hit], most: int) -> Iterator[Hit]:
+    """Yield hits until so many count for each rule."""
+    for hit in found:
+        yield hit
+        most -= probe.counts(hit)
+        if most <= 0:
+            return

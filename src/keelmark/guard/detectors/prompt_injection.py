@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from keelmark.guard._attacks import END, LONGEST, find_signs, signs
-from keelmark.guard._patterns import AllowConfig, Allowed, settle
+from keelmark.guard._attacks import END, LONGEST, find_signs
+from keelmark.guard._patterns import AllowConfig, Allowed
+from keelmark.guard._signs import signs
 from keelmark.guard.contract import BaseDetector, Example, Hit
 
 
@@ -26,7 +27,7 @@ class Detector(BaseDetector):
     """Override, jailbreak, prompt extraction, fake roles, exfiltration, hidden orders."""
 
     title = "Prompt injection and jailbreaks (rules)"
-    version = "2"
+    version = "3"
     labels: ClassVar[tuple[str, ...]] = tuple(dict.fromkeys(sign.label for sign in signs()))
     tags = ("owasp:llm01", "owasp:llm07")
     languages = (
@@ -39,6 +40,7 @@ class Detector(BaseDetector):
     # 0.9 %, 2 to 77 %.
     points: ClassVar[Mapping[str, float]] = {"balanced": 0.5, "precise": 0.7, "certain": 0.9}
     decoded = True
+    enough = 100
     Config = Settings
     config: Settings
 
@@ -113,8 +115,9 @@ class Detector(BaseDetector):
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""
-        hits = settle(find_signs(text, start, self.config.least), start)
-        return self._allowed.drop(hits, text)
+        hits = find_signs(text, start, self.config.least)
+        allows = self.config.allow or self.config.allow_patterns
+        return self._allowed.drop(list(hits), text) if allows else hits
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the sentence that is still being written begins, within bounds."""
