@@ -43,6 +43,8 @@ class Rules(NamedTuple):
     threes: frozenset[tuple[str, ...]]
     streets: frozenset[str]
     companies: frozenset[str]
+    things: frozenset[str]
+    laws: frozenset[str]
 
 
 @cache
@@ -80,6 +82,8 @@ def rules() -> Rules:
         threes=frozenset(tuple(w) for w in several if len(w) == 3),
         streets=_words(kinds["street"]),
         companies=_single(kinds["organisation"]) - doubtful,
+        things=_words(given["things"]),
+        laws=_words(given["laws"]),
     )
 
 

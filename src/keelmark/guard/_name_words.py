@@ -59,6 +59,7 @@ _TOKEN = re.compile(r"([^\W\d_]+|\d+|_|[^\w \t\r\f\v])")
 _JUDGED = re.compile(
     r"w|(?:(?<=n)|(?<=n.)|(?<=n..))c|n(?=.{0,2}[wc])|(?:(?<=[wc])|(?<=[wc].)|(?<=[wc]..))n"
 )
+_PART = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 _TIES = frozenset("@_\\")
 _CODE_BEFORE = frozenset("$%`~")
 _PAIRS = frozenset({("<", ">"), ("{", "}"), ("`", "`")})
@@ -77,6 +78,7 @@ class Word:
         able: 0 cannot be part of a name, 1 can, 2 can after a number (`12 main street`).
         code: The same in a letter: `w` can, `c` can after a number, `n` a number that can; `.` and
             a blank, which is white space, cannot.
+        made: Whether it is made of everyday words (`ViewWindow`).
     """
 
     low: str
@@ -86,6 +88,7 @@ class Word:
     ends: tuple[int, int, int, int]
     able: int
     code: str
+    made: bool = False
 
 
 NOTHING = Word("", 0, 0, 0, (0, 0, 0, 0), 0, ".")
@@ -244,7 +247,9 @@ def describe(text: str, common: frozenset[int], never: frozenset[int]) -> Word:
         able = (2 if len(low) > 1 else 0) if everyday else 1
         return Word(low, key, SMALL, bits, ends, able, ".wc"[able])
     able = int(key not in never)
-    return Word(low, key, _shape(text), bits, ends, able, ".w"[able])
+    shape = _shape(text)
+    made = shape == MIXED and all(hashed(part) in common for part in _PART.findall(text))
+    return Word(low, key, shape, bits, ends, able, ".w"[able], made)
 
 
 def _shape(text: str) -> int:

@@ -12,12 +12,14 @@ from functools import lru_cache
 from operator import itemgetter
 
 from keelmark.guard._name_rules import ruled
+from keelmark.guard._name_table import rules
 from keelmark.guard._name_words import (
     A_X,
     AFTER,
     BEFORE,
     CAPITALS,
     LEXICON,
+    MIXED,
     NUMBER,
     SMALL,
     STREET,
@@ -143,18 +145,25 @@ def needed(around: Around, how: int, label: str) -> float:
     _, _, a, x, y, z, _ = around
     if label == "ADDRESS" or x.kinds & NUMBER:
         return LEAST
+    known, knows = x.kinds & _KNOWN, rules()
+    if x.low in knows.things:
+        return NEVER
+    if label == "ORGANISATION" and {y.low, z.low} & knows.laws:
+        return NEVER
     if x.kinds & _CALENDAR and not x.kinds & _GIVEN:
         return 0.9
-    known = x.kinds & _KNOWN
     if x.shape == SMALL:
-        return _small(a, y, z, how, known)
-    if x.shape == CAPITALS and not known and not _shouted(a, y):
-        return 0.8
-    return LEAST
+        return _small(around, how, known)
+    if known or x.shape not in (CAPITALS, MIXED):
+        return LEAST
+    if x.shape == MIXED:
+        return 0.95 if x.made else LEAST
+    return LEAST if _shouted(a, y) else 0.8
 
 
-def _small(a: Word, y: Word, z: Word, how: int, known: int) -> float:
-    if how & X_Y and y.low == "-" and z.shape == SMALL and not z.kinds & _KNOWN:
+def _small(around: Around, how: int, known: int) -> float:
+    _, _, a, _, y, z, w = around
+    if how & X_Y and y.low == "-" and z.shape == SMALL and not (z.kinds & _KNOWN and w.low != "-"):
         return NEVER  # a compound, as machines and packages have them
     if how & A_X and a.low == "-":
         return NEVER if not known else 0.8
