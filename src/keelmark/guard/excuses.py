@@ -35,10 +35,10 @@ class Excuse(Protocol):
     """Something because of which a rule does not count what it found.
 
     Attributes:
-        id: What the verdict calls it.
+        told: What the verdict says when it covers something.
     """
 
-    id: str
+    told: str
 
     def covers(self, label: str, text: str, start: int, end: int) -> bool:
         """Say whether something found in a text does not count."""
@@ -48,7 +48,7 @@ class ExceptionInForce:
     """One exception of the policy, ready to be asked.
 
     Attributes:
-        id: Its id.
+        told: What the verdict says when it covers something.
         languages: Languages that must be written around what it covers; none asks for none.
 
     Args:
@@ -60,7 +60,7 @@ class ExceptionInForce:
     def __init__(
         self, exception: RuleException, key: bytes = b"", clock: Callable[[], float] = time.time
     ) -> None:
-        self.id = exception.id
+        self.told = f"exception {exception.id!r} applied"
         self._labels = frozenset(exception.labels)
         self._value = exception.value
         self._pattern = _plain(exception.pattern)
@@ -91,5 +91,28 @@ class ExceptionInForce:
 
 
 def first(excuses: Iterable[Excuse], label: str, text: str, start: int, end: int) -> str:
-    """Return the id of the first excuse that covers something found in a text, or ""."""
-    return next((one.id for one in excuses if one.covers(label, text, start, end)), "")
+    """Return what the first excuse that covers something found in a text says; "" if none does."""
+    return next((one.told for one in excuses if one.covers(label, text, start, end)), "")
+
+
+class Values:
+    """Values that a rule may find and does not count.
+
+    Args:
+        values: The values.
+        told: What the verdict says when one is found.
+    """
+
+    def __init__(self, values: Iterable[str], told: str) -> None:
+        self.told = told
+        self._values = {one for value in values for one in (value, fold(value)) if len(one) > 1}
+
+    def __bool__(self) -> bool:
+        return bool(self._values)
+
+    def covers(self, label: str, text: str, start: int, end: int) -> bool:  # noqa: ARG002
+        """Say whether what was found is one of them, or most of one."""
+        value = text[start:end]
+        return value in self._values or any(
+            value in one and 2 * len(value) > len(one) for one in self._values
+        )

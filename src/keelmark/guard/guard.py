@@ -23,7 +23,7 @@ from keelmark.guard.excuses import first
 from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
 from keelmark.guard.run import Probe, Run
-from keelmark.guard.seams import mend
+from keelmark.guard.seams import mended
 from keelmark.guard.shadow import Shadow, ShadowedChannel
 from keelmark.guard.stream import Channel, Mask
 from keelmark.guard.tape import as_read
@@ -91,7 +91,7 @@ class Guard:
         shadows: list[Shadow] = []
         if rules.shadowed:
             engine = Engine(rules.shadowed, detectors, exceptions=rules.exceptions, key=key)
-            shadows.append(Shadow(engine, self._digest))
+            shadows.append(Shadow(engine, self._digest, beside=True))
         if shadow is not None:
             second = policy_at(shadow)
             excused = second.guard.exceptions
@@ -303,7 +303,7 @@ class GuardedRequest:
         began = perf_counter()
         texts: list[str] = []
         given = segments
-        segments, runs = await self._mended(segments)
+        segments, runs = await mended(self._engine, segments, vault.mask)
         for segment in segments:
             run = Run(self._engine.plan("input", segment.role), segment.path)
             pieces = []
@@ -326,23 +326,6 @@ class GuardedRequest:
         self._request = Request(tuple(msgspec.structs.replace(s, text=text) for s, text in pairs))
         return InputResult(texts=tuple(texts), verdict=verdict)
 
-    async def _mended(self, segments: Sequence[Segment]) -> tuple[list[Segment], list[Run]]:
-        """Take care of what crosses from one part of a message to the next."""
-        out, runs = list(segments), list[Run]()
-        wholes: dict[str, list[int]] = {}
-        for number, segment in enumerate(segments):
-            if segment.part_of:
-                wholes.setdefault(segment.part_of, []).append(number)
-        for path, numbers in wholes.items():
-            if len(numbers) > 1:
-                plan = self._engine.plan("input", out[numbers[0]].role)
-                parts = [out[number].text for number in numbers]
-                mended, looked = await mend(plan, path, parts, self._vault.mask)
-                runs += looked
-                for number, text in zip(numbers, mended, strict=True):
-                    out[number] = msgspec.structs.replace(out[number], text=text)
-        return out, runs
-
     def channel(self, name: str, *, is_json: bool = False) -> Channel:
         """Return the stream for one channel of the answer, made on first use."""
         if name not in self._channels:
@@ -352,8 +335,9 @@ class GuardedRequest:
                 self._plans[role] = _letting_pass(self._vault, plan)
             run = Run(self._plans[role], name)
             if self._shadows:
-                filters = [one.channel(name, role, is_json=is_json) for one in self._shadows]
-                shadowed = ShadowedChannel(run, self._vault, is_json=is_json, filters=filters)
+                vault = self._vault
+                filters = [one.channel(name, role, vault, is_json=is_json) for one in self._shadows]
+                shadowed = ShadowedChannel(run, vault, is_json=is_json, filters=filters)
                 self._channels[name] = shadowed
             else:
                 self._channels[name] = Channel(run, self._vault, is_json=is_json)

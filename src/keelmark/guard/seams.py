@@ -14,7 +14,11 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+import msgspec
+
+from keelmark.core.ports import Segment
 from keelmark.guard import decode
+from keelmark.guard.engine import Engine
 from keelmark.guard.normalise import View, folded
 from keelmark.guard.run import Probe, Run, Seen
 from keelmark.guard.stream import Mask, joined, substitute
@@ -34,6 +38,34 @@ class _Window(NamedTuple):
     start: int
     end: int
     seams: list[tuple[int, int]]
+
+
+async def mended(
+    engine: Engine, segments: Sequence[Segment], mask: Mask
+) -> tuple[list[Segment], list[Run]]:
+    """Take care of what crosses from one part of a message to the next.
+
+    Args:
+        engine: The rules and detectors.
+        segments: Everything that a model reads.
+        mask: Makes placeholders.
+
+    Returns:
+        The segments, and what became of the probes on each window that was read.
+    """
+    out, runs = list(segments), list[Run]()
+    wholes: dict[str, list[int]] = {}
+    for number, segment in enumerate(segments):
+        if segment.part_of:
+            wholes.setdefault(segment.part_of, []).append(number)
+    for path, numbers in wholes.items():
+        if len(numbers) > 1:
+            plan = engine.plan("input", out[numbers[0]].role)
+            parts, looked = await mend(plan, path, [out[number].text for number in numbers], mask)
+            runs += looked
+            for number, text in zip(numbers, parts, strict=True):
+                out[number] = msgspec.structs.replace(out[number], text=text)
+    return out, runs
 
 
 async def mend(

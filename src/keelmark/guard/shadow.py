@@ -3,24 +3,32 @@
 A shadow has its own runs and filters. It shares nothing with the guard but the detectors, which
 are stateless, so it cannot change what leaves, when it leaves, or the verdict. It costs its own
 time. What it would have written is thrown away; its verdict is kept.
+
+It sees what it would see if it were in force. What the model is given to read was changed by the
+policy that is: where a placeholder or a surrogate stands for a value, the shadow reads the value,
+as the model would have written it. And a value that the shadow would have taken out of the prompt
+does not count in the answer: the model would not have known it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from time import perf_counter
 
 from keelmark.core.form import AnswerForm
+from keelmark.core.policy import Replacement
 from keelmark.core.ports import Segment
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.verdict import Verdict
 from keelmark.guard.contract import Request
 from keelmark.guard.engine import Engine, bound
+from keelmark.guard.excuses import Values
 from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.run import Run
+from keelmark.guard.seams import mended
 from keelmark.guard.stream import Channel, Filter
-from keelmark.guard.vault import Vault
+from keelmark.guard.vault import Unmasker, Vault
 from keelmark.guard.whole import judged
 
 
@@ -30,11 +38,14 @@ class Shadow:
     Args:
         engine: The rules and detectors.
         policy_digest: Digest of the policy that they come from.
+        beside: Whether they would be in force beside the ones that are, not instead of them.
     """
 
-    def __init__(self, engine: Engine, policy_digest: str) -> None:
+    def __init__(self, engine: Engine, policy_digest: str, *, beside: bool = False) -> None:
         self.engine = engine
         self.policy_digest = policy_digest
+        self._beside = beside
+        self._taken: set[str] = set()
         self._request = Request()
         self._runs: list[Run] = []
         self._seconds = 0.0
@@ -42,7 +53,7 @@ class Shadow:
 
     def within(self, origin: Origin = NOWHERE) -> Shadow:
         """Return a shadow for one request."""
-        return Shadow(self.engine.within(origin), self.policy_digest)
+        return Shadow(self.engine.within(origin), self.policy_digest, beside=self._beside)
 
     def on_text(self, text: str, side: str, role: str) -> Verdict:
         """Judge one whole text of `input` or `output`."""
@@ -55,22 +66,34 @@ class Shadow:
     async def on_input(self, segments: Sequence[Segment]) -> Verdict:
         """Judge everything that a model reads."""
         self._request = Request(tuple(segments))
-        spent, runs = 0.0, []
+        began, waited = perf_counter(), 0.0
+        segments, runs = await mended(self.engine, segments, _label)
         for segment in segments:
-            began = perf_counter()
             run = Run(self.engine.plan("input", segment.role), segment.path)
             for _ in judged(run, segment.text, mask=None, is_json=segment.is_json):
-                spent += perf_counter() - began
+                paused = perf_counter()
                 await asyncio.sleep(0)
-                began = perf_counter()
+                waited += perf_counter() - paused
             runs.append(run)
-        return self._verdict("input", runs, spent)
+            self._taken.update(_taken_out(run, segment.text))
+        return self._verdict("input", runs, perf_counter() - began - waited)
 
-    def channel(self, name: str, role: str, *, is_json: bool) -> ShadowFilter:
-        """Return what reads one channel of the answer."""
-        run = Run(bound(streamed(self.engine.plan("output", role)), self._request), name)
+    def channel(self, name: str, role: str, vault: Vault, *, is_json: bool) -> ShadowFilter:
+        """Return what reads one channel of the answer.
+
+        Args:
+            name: The channel.
+            role: Role of what is written there.
+            vault: What stands for values in the answer, by the policy in force.
+            is_json: Whether it is a JSON document.
+        """
+        plan = bound(streamed(self.engine.plan("output", role)), self._request)
+        unread = Values((*self._taken, *(vault.values if self._beside else ())), _UNREAD)
+        if unread:
+            plan = tuple(probe._replace(excuses=(*probe.excuses, unread)) for probe in plan)
+        run = Run(plan, name)
         self._runs.append(run)
-        return ShadowFilter(self, run, is_json=is_json)
+        return ShadowFilter(self, run, vault, is_json=is_json)
 
     def expect(self, form: AnswerForm) -> bool:
         """Take note of the form that the answer was asked for in; say whether it is judged.
@@ -102,20 +125,38 @@ class Shadow:
 
 
 class ShadowFilter:
-    """Reads one channel for a shadow."""
+    """Reads one channel for a shadow, with the user's values in place."""
 
-    def __init__(self, shadow: Shadow, run: Run, *, is_json: bool) -> None:
+    def __init__(self, shadow: Shadow, run: Run, vault: Vault, *, is_json: bool) -> None:
         self._shadow = shadow
         self._filter = Filter(run, is_json=is_json)
+        self._unmasker = Unmasker(vault, is_json=is_json) if vault else None
 
     def feed(self, text: str, *, final: bool = False) -> None:
         """Take the next piece, or the end."""
         began = perf_counter()
+        if self._unmasker:
+            text = self._unmasker.feed(text, final=final)
         if final:
             self._filter.finish(text)
         else:
             self._filter.feed(text)
         self._shadow.spend(perf_counter() - began)
+
+
+_UNREAD = "a value passed that the model would not have read"
+
+
+def _label(label: str, _value: str, _replacement: Replacement) -> str:
+    return f"<{label}>"
+
+
+def _taken_out(run: Run, text: str) -> Iterator[str]:
+    """The values of a text that its rules would have masked or redacted."""
+    acting = {
+        rule.id for probe in run.plan for rule in probe.rules if rule.action in {"mask", "redact"}
+    }
+    return (text[one.start : one.end] for one in run.findings if one.rule in acting)
 
 
 class ShadowedChannel(Channel):

@@ -31,7 +31,7 @@ class Vault:
 
     __slots__ = ("_by_value", "_folded", "_key", "_numbers", "_surrogates", "_texts", "_values")
 
-    id = "surrogate"  # as an excuse of the answer's rules (see `covers`)
+    told = "a surrogate of the request passed"  # as an excuse of the answer's rules
 
     def __init__(self, texts: Iterable[str] = (), key: bytes = b"") -> None:
         self._texts = list(texts)
@@ -78,6 +78,11 @@ class Vault:
 
     def _is_new(self, made: str) -> bool:
         return made not in self._values and not any(made in text for text in self._texts)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Every value that something stands for."""
+        return tuple(self._values.values())
 
     @property
     def surrogates(self) -> tuple[str, ...]:
