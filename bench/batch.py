@@ -1,11 +1,12 @@
 """How fast data files go through the guard: rows and megabytes per second, and memory.
 
-    python bench/batch.py [--mb 20] [--workers 2] [--json]
+    python bench/batch.py [--mb 20] [--workers 2] [--ray] [--json]
 
 Makes a JSONL file of conversations (of 30 to 160 words, personal data in every tenth, an attack in
 every 77th, a duplicate in every 50th), and runs `guard scan` and `guard clean` on it as a user
-does, with one process and with several. CPU is that of all processes with their start; memory is
-the most that any one process held, read from /proc twenty times a second.
+does, with one process and with several, and over a Ray of its own when asked to. CPU is that of
+all processes with their start; memory is the most that any one process held, and that all of them
+held together, read from /proc twenty times a second.
 """
 
 from __future__ import annotations
@@ -49,28 +50,42 @@ def corpus(path: Path, megabytes: float) -> int:
 def measure(words: list[str], folder: Path) -> dict[str, float]:
     environment = {**os.environ, "KEELMARK_DATA": str(folder / "data")}
     command = [Path(sys.executable).parent / "keelmark", "guard", *words, "--json"]
-    began, before, most = time.perf_counter(), os.times(), 0
+    began, most, together, spent = time.perf_counter(), 0, 0, dict[int, float]()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command, cwd=folder, stdout=said, env=environment, start_new_session=True
         )
         while process.poll() is None:
-            most = max(most, *(resident(pid) for pid in family(process.pid)))
+            held = {pid: resident(pid) for pid in family(process.pid)}
+            most, together = max(most, *held.values()), max(together, sum(held.values()))
+            spent |= {pid: used for pid in held if (used := cpu(pid))}
             time.sleep(0.05)
-        took, after = time.perf_counter() - began, os.times()
+        took = time.perf_counter() - began
         said.seek(0)
         report = json.load(said)
     assert process.returncode == 1, "the corpus has findings, and nothing that cannot be checked"
-    cpu = after.children_user + after.children_system
-    cpu -= before.children_user + before.children_system
-    return {"seconds": took, "cpu": cpu, "memory_mb": most / 1e6, "rows": report["rows"]}
+    return {
+        "seconds": took,
+        "cpu": sum(spent.values()),
+        "memory_mb": most / 1e6,
+        "together_mb": together / 1e6,
+        "rows": report["rows"],
+    }
 
 
-def family(group: int) -> list[int]:
-    found = [group]
+def cpu(pid: int) -> float:
+    try:
+        cells = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ProcessLookupError):
+        return 0.0
+    return (int(cells[11]) + int(cells[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def family(session: int) -> list[int]:
+    found = [session]
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and os.getpgid(int(entry.name)) == group:
+            if entry.name.isdigit() and os.getsid(int(entry.name)) == session:
                 found.append(int(entry.name))
         except ProcessLookupError:
             continue
@@ -85,10 +100,22 @@ def resident(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def row(found: dict[str, float], size: float) -> dict[str, float]:
+    return {
+        "rows_per_s": round(found["rows"] / found["seconds"]),
+        "mb_per_s": round(size / found["seconds"], 2),
+        "cpu_us_per_row": round(1e6 * found["cpu"] / found["rows"]),
+        "memory_mb": round(found["memory_mb"]),
+        "together_mb": round(found["together_mb"]),
+        "seconds": round(found["seconds"], 1),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--mb", type=float, default=20)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--ray", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     results = {}
@@ -108,12 +135,12 @@ def main() -> None:
             }.items():
                 found = measure(words, folder)
                 assert found["rows"] == rows
-                results[f"{title}, {workers} process{'es' * (workers > 1)}"] = {
-                    "rows_per_s": round(rows / found["seconds"]),
-                    "mb_per_s": round(size / found["seconds"], 2),
-                    "cpu_us_per_row": round(1e6 * found["cpu"] / rows),
-                    "memory_mb": round(found["memory_mb"]),
-                }
+                results[f"{title}, {workers} process{'es' * (workers > 1)}"] = row(found, size)
+        if given.ray:
+            more = ["a.jsonl", "--workers", str(given.workers), "--ray=local", "--out"]
+            found = measure(["scan", *more, "ray"], folder)
+            assert found["rows"] == rows
+            results[f"scan, Ray of {given.workers} cores"] = row(found, size)
     if given.json:
         print(json.dumps(results))
         return
@@ -121,8 +148,8 @@ def main() -> None:
     for title, one in results.items():
         print(
             f"{title:36} {one['rows_per_s']:7,} rows/s {one['mb_per_s']:6.2f} MB/s "
-            f"{one['cpu_us_per_row']:6,} us CPU for a row, "
-            f"{one['memory_mb']:4,} MB for the largest process"
+            f"{one['cpu_us_per_row']:6,} us CPU for a row, {one['memory_mb']:4,} MB for the "
+            f"largest process, {one['together_mb']:5,} MB for all, {one['seconds']:.1f} s"
         )
 
 

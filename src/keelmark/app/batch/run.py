@@ -24,11 +24,12 @@ from keelmark.app.batch.pools import Opener, Task, judged
 from keelmark.app.batch.sources import LISTS, Source
 from keelmark.app.batch.tally import Problem
 from keelmark.app.batch.twins import Twins
-from keelmark.app.batch.work import FORMATS, Mark, Piece, Plan
+from keelmark.app.batch.work import FORMATS, PATIENCE_MS, Mark, Piece, Plan
 from keelmark.core.canonical import digest
 from keelmark.core.errors import CouldNotCheckError
 
 _CHECKPOINT = 1.0  # seconds between checkpoints, at least
+_LONG = 10.0  # seconds after which the patience of rules is said
 _SHARE = 20  # of the time goes into work for each part that goes into checkpoints
 Choice = Literal["keep", "flag", "drop"]
 Progress = Callable[[int, int, str], None]
@@ -137,6 +138,8 @@ class Scan:
     def _waiting(self, task: Task, seconds: float) -> None:
         row = f" {task.batch.first}" if task.batch else ""
         note = f"{seconds:.0f} s at row{row} of {task.source.shown}"
+        if seconds >= _LONG:
+            note += f": a rule gives up on a text after {PATIENCE_MS // 1000} s"
         self._progress(self._read, self._before[-1], note)
 
     def _lists(self) -> tuple[str, ...]:

@@ -28,7 +28,8 @@ FORMATS: dict[str, Format] = {
     "parquet": Parquet(),
     "text": Text(),
 }
-_PATIENCE_MS = 60_000  # nobody waits for one text of a batch
+PATIENCE_MS = 60_000
+"""Milliseconds that each rule has for a text, at least: nobody waits for a batch."""
 _SHORT, _MOST_PLAIN = 64, 20_000
 _LETTERS = str.maketrans("0123456789abcdef", "BCDFGHJKLMNPQRST")
 _PURPOSE = b"keelmark pseudonym 1\n"
@@ -105,7 +106,7 @@ def softened(policy: Policy, write: str = "") -> Policy:
         return msgspec.structs.replace(
             rule,
             action="flag" if rule.action == "flag" else action,
-            timeout_ms=max(rule.timeout_ms, _PATIENCE_MS),
+            timeout_ms=max(rule.timeout_ms, PATIENCE_MS),
         )
 
     rules = tuple(soft(rule) for rule in policy.guard.enforced)
