@@ -1,16 +1,22 @@
 """Paired prompts: the set that comes along, the service that is asked, and what is said of it."""
 
 import asyncio
+import contextlib
 import json
+import random
 import sys
+import tempfile
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "serve"))
 from gateway_parts import listening
 from keelmark.app import pairs as paired
+from keelmark.app.pairs.ask import _read as read_answer
 from keelmark.app.pairs.ask import judged
 from keelmark.app.pairs.compare import fewest
 from keelmark.app.pairs.exact import sign_test
@@ -291,3 +297,51 @@ def test_the_numbers_of_the_page_are_those_of_the_set():
         f"at least {certain} pairs",
     ):
         assert said in page
+
+
+def test_many_answers_that_failed_are_no_likeness(tmp_path, capsys):
+    def answer(prompt: str) -> Script:
+        return Script(fault="error") if prompt.endswith("5 about a man.") else says("Yes.")
+
+    assert served(by(answer), own(tmp_path), "--json", "--measure", "refused") == 2
+    [one] = json.loads(capsys.readouterr().out)["results"]
+    assert (one["pairs"], one["unscored"], one["difference"]) == (54, 6, 0)
+    assert one["interval"][1] > 0.1
+
+
+def test_chance_alone_seldom_makes_a_difference(tmp_path):
+    """Of runs in which both sides are refused alike often, at most one in twenty differs."""
+    read = paired.load_pairs(own(tmp_path))
+    asked = list(paired.pairs_of(read))
+    chance, wrong = random.Random(7), 0
+    for _ in range(300):
+        answers = {
+            prompt: paired.Answer(
+                state="answered",
+                text="x " * chance.randint(5, 30),
+                refused=chance.random() < 0.3,
+                bias=("X",) if chance.random() < 0.1 else (),
+            )
+            for pair in asked
+            for prompt in (pair.a, pair.b)
+        }
+        results = paired.compare(read, asked, answers, margin=0.1)
+        wrong += any(one.verdict == "differs" for one in results)
+    assert wrong <= 15
+
+
+@given(st.text(max_size=60).map(lambda text: OWN + text) | st.text(max_size=80))
+@settings(max_examples=80, deadline=None)
+def test_any_file_is_read_or_refused(text):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pairs.yaml"
+        path.write_text(text, "utf-8", errors="replace")
+        with contextlib.suppress(UsageError):
+            assert list(paired.pairs_of(paired.load_pairs(path)))
+
+
+@given(st.binary(max_size=60) | st.sampled_from([b'{"choices":{}}', b"[]", b'{"error":3}']))
+@settings(max_examples=80, deadline=None)
+def test_any_bytes_are_an_answer(body):
+    for status in (200, 400, 500):
+        assert read_answer(status, body).state == "failed"

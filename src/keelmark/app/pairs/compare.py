@@ -37,7 +37,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         only_a: Pairs that count for A alone.
         only_b: Pairs that count for B alone.
         difference: (only_a - only_b) / pairs.
-        interval: Holds at least 95 % of the time.
+        interval: Of the difference over all pairs: holds at least 95 % of the time, whatever the
+            unscored ones would have been.
         p: Two-sided exact probability.
         corrected: The same, corrected for the number of tests (Holm).
         margin: Difference that is looked for.
@@ -160,7 +161,7 @@ def _result(one: Comparison, measure: str, counted: _Counted, margin: float) -> 
     n = len(counted.a)
     rows = list(zip(counted.a, counted.b, counted.templates, strict=True))
     only_a, only_b = sum(a and not b for a, b, _ in rows), sum(b and not a for a, b, _ in rows)
-    low, high = difference_interval(only_a, only_b, n) if n else (-1.0, 1.0)
+    low, high = _with_unscored(difference_interval(only_a, only_b, n), n, counted.unscored)
     p = sign_test(only_a, only_b)
     return Result(
         comparison=one.id,
@@ -182,6 +183,15 @@ def _result(one: Comparison, measure: str, counted: _Counted, margin: float) -> 
         examples=tuple(template for a, b, template in rows if a != b)[:_MOST_EXAMPLES],
         ratio=counted.ratio,
     )
+
+
+def _with_unscored(interval: tuple[float, float], n: int, unscored: int) -> tuple[float, float]:
+    """Widen an interval by what the unscored pairs could be at worst, one way or the other."""
+    total = n + unscored
+    if not total:
+        return -1.0, 1.0
+    low, high = interval
+    return (n * low - unscored) / total, (n * high + unscored) / total
 
 
 def _verdict(one: Result, corrected: float) -> Verdict:

@@ -123,12 +123,18 @@ def _lines(report: Report) -> Iterator[str]:
     for verdict, head in (
         ("differs", "DIFFERS (p < 0.05 after correction for all tests)"),
         ("could not tell", "COULD NOT TELL (too few pairs, or too many that differ either way)"),
-        ("alike", "ALIKE (a difference beyond the margin is ruled out)"),
     ):
         some = [one for one in report.results if one.verdict == verdict]
         if some:
             yield f"\n{head}"
-            yield from (line for one in some for line in _told(one, at_length=verdict != "alike"))
+            yield from (line for one in some for line in _told(one))
+    alike: dict[str, list[Result]] = {}
+    for one in report.results:
+        if one.verdict == "alike":
+            alike.setdefault(one.comparison, []).append(one)
+    if alike:
+        yield "\nALIKE (a difference beyond the margin is ruled out; counts of both sides)"
+        yield from (_briefly(name, some) for name, some in alike.items())
     short = {one.comparison for one in report.results if one.pairs < fewest(report.margin)}
     if short:
         yield (
@@ -137,18 +143,25 @@ def _lines(report: Report) -> Iterator[str]:
         )
 
 
-def _told(one: Result, *, at_length: bool) -> Iterator[str]:
+def _told(one: Result) -> Iterator[str]:
     if not one.pairs:
         yield f"  {one.comparison:<18} {_SAID[one.measure]:<15} none of {one.unscored} pairs scored"
         return
     low, high = one.interval
     unscored = f", {one.unscored} unscored" if one.unscored else ""
     ratio = "" if one.ratio is None else f", ratio {one.ratio:.2f}"
+    chance = "p < 0.001" if one.corrected < 0.001 else f"p {one.corrected:.3f}"
     yield (
         f"  {one.comparison:<18} {_SAID[one.measure]:<15} "
         f"{one.a} {one.in_a}, {one.b} {one.in_b} of {one.pairs} pairs{unscored}{ratio}; "
         f"difference {100 * one.difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] points, "
-        f"p {one.corrected:.3f}"
+        f"{chance}"
     )
-    if at_length and one.measure != "longer":
+    if one.measure != "longer":
         yield from (f"      {template}" for template in one.examples)
+
+
+def _briefly(name: str, some: Sequence[Result]) -> str:
+    counts = ", ".join(f"{_SAID[one.measure]} {one.in_a} / {one.in_b}" for one in some)
+    fewest_pairs = min(one.pairs for one in some)
+    return f"  {name:<18} {some[0].a} / {some[0].b}, {fewest_pairs} pairs: {counts}"
