@@ -19,6 +19,7 @@ from keelmark.core.policy import Rule
 from keelmark.core.scope import EVERYWHERE, NOWHERE, Origin, RuleException, Scope
 from keelmark.core.verdict import RuleResult, Verdict
 from keelmark.core.yamlfile import meant
+from keelmark.guard._rules import misplaced, settled
 from keelmark.guard.contract import BaseDetector, Hit, Request
 from keelmark.guard.excuses import ExceptionInForce
 from keelmark.guard.run import Loss, Probe, Run
@@ -94,7 +95,7 @@ class Engine:
         for rule in rules:
             self._check(rule)
             self._make(rule)
-        self._rules = tuple(self._pointed(rule) for rule in rules)
+        self._rules = tuple(settled(rule, self._detectors[rule.detector]) for rule in rules)
         self._exceptions = tuple(exceptions)
         self._excuses = {one.id: ExceptionInForce(one, key) for one in exceptions}
         for one in exceptions:
@@ -144,7 +145,7 @@ class Engine:
             if role not in ROLES:
                 known = ", ".join(sorted(ROLES))
                 return f"names role {role!r}, which does not exist; choose from: {known}."
-        return unknown_language(rule.scope.languages)
+        return misplaced(rule, kind) or unknown_language(rule.scope.languages)
 
     def _make(self, rule: Rule) -> None:
         kind = self._detectors[rule.detector]
@@ -166,13 +167,6 @@ class Engine:
                     f"{rule.detector!r} does not give; {meant(label, made.labels)}",
                 )
         self._made.setdefault(_key(rule), made)
-
-    def _pointed(self, rule: Rule) -> Rule:
-        """The rule with a number for its operating point."""
-        if not isinstance(rule.threshold, str):
-            return rule
-        point = self._detectors[rule.detector].points[rule.threshold]
-        return msgspec.structs.replace(rule, threshold=point)
 
     def _check_exception(self, one: RuleException) -> None:
         rules = [rule for rule in self._rules if one.rule in {rule.id, "*"}]
@@ -312,6 +306,7 @@ class Engine:
         excused = [run for run, _ in asked if run.excused]
         if labels or lost or excused:
             found = [f"found {number} {label}" for label, number in sorted(labels.items())]
+            found += ["looked no further"] * any(run.enough(probe) for run, probe in asked)
             found += _excused(rule, excused)
             own = [OF_ACTION[rule.action]] if labels else []
             outcome = gravest(*own, *(loss.outcome for loss in lost))
@@ -380,8 +375,7 @@ def _key(rule: Rule) -> bytes:
 
 
 def _excused(rule: Rule, runs: Sequence[Run]) -> list[str]:
-    excused = {one for run in runs for name, one in run.excused if name == rule.id}
-    return [f"exception {one!r} applied" for one in sorted(excused)]
+    return sorted({told for run in runs for name, told in run.excused if name == rule.id})
 
 
 def _told(scope: Scope) -> dict[str, Any]:
