@@ -50,6 +50,8 @@ def check_law(detector: BaseDetector, text: str) -> None:
         seen = told(detector, text, start).find(text[skip:], start - skip)
         moved = [hit._replace(start=hit.start + skip, end=hit.end + skip) for hit in seen]
         assert moved == [hit for hit in whole if hit.start >= start], start
+        if not detector.remembers and detector.quiet(text[skip:] + "\n", start - skip):
+            assert not moved, "white space after the end: nothing is open, so nothing is there"
 
 
 def test_there_are_detectors() -> None:

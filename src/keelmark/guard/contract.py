@@ -177,7 +177,9 @@ class BaseDetector(ABC):
         """Say cheaply that the last unbroken token is all that is open, and nothing is found.
 
         True promises, however the text goes on, that no hit starts between `start` and where the
-        last token begins. A stream asks this first for every chunk; False is always right.
+        last token begins. A stream asks this first for every chunk; False is always right. A text
+        that has ended is shown with a line break after it: then True promises that nothing is
+        found in it at all.
         """
         return False
 

@@ -38,6 +38,7 @@ _REST = 9.0  # times as long as the look before it
 _LONGEST_REST = 0.02  # seconds
 _FREE = 64  # looks without a rest
 _SMALL = 256
+_AFTER = "\n"  # after a text that has ended, so that no token is open (`quiet`)
 
 Mask = Callable[[str, str, Replacement], str]
 """From label, value and kind of replacement to what stands for the value."""
@@ -116,7 +117,7 @@ class Filter:
         self._pending.clear()
         self._waiting = 0
         began, self._due = perf_counter(), 0.0
-        calm = None if final else self._calm(fresh)
+        calm = None if final and self._whole else self._calm(fresh, final=final)
         if calm is not None:
             return calm
         out: list[str] = []
@@ -131,7 +132,7 @@ class Filter:
             self._due = now + min(_REST * (now - began), _LONGEST_REST)
         return "".join(out)
 
-    def _calm(self, fresh: str) -> str | None:
+    def _calm(self, fresh: str, *, final: bool) -> str | None:
         """Take the short way where the text is plain words to every detector; None if it is not.
 
         It decides what `_step` would: ASCII reads alike to all detectors, and where they are
@@ -144,10 +145,11 @@ class Filter:
         start = len(context)
         if not text.isascii() or self._context.get(True, context) != context:
             return None
+        asked = text + _AFTER if final else text
         for probe in self._run.live:
-            if not probe.detector.quiet(text, start):
+            if (final and probe.detector.remembers) or not probe.detector.quiet(asked, start):
                 return None
-        end = last_token(text, start)
+        end = len(text) if final else last_token(text, start)
         tape.text = text[end:]
         tape.position += end - start
         self._left += end - start
@@ -193,14 +195,13 @@ class Filter:
                 context = "" if alone else self._context[raw]
                 windows[raw, alone] = view, context + view.text, len(context)
             view, text, start = windows[raw, alone]
-            begin = start
-            if probe.detector.quiet(text, start):
-                quiet_to = last_token(text, start)
-                if not final:
-                    cut = min(cut, view.position(quiet_to - start))
+            if final and not probe.detector.remembers:
+                if probe.detector.quiet(text + _AFTER, start):
                     continue
-                begin = start if probe.detector.remembers else quiet_to
-            hits, stop = self._run.look(probe, text, begin, final=final)
+            elif not final and probe.detector.quiet(text, start):
+                cut = min(cut, view.position(last_token(text, start) - start))
+                continue
+            hits, stop = self._run.look(probe, text, start, final=final)
             if stop < len(text):
                 cut = min(cut, view.position(stop - start))
             for hit in hits:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from keelmark.core.policy import Limits
 from keelmark.serve.errors import ApiError, ClientGoneError
@@ -17,6 +18,16 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
 EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+CONNECTION = "keelmark.connection"
+"""Name of the ASGI extension under which our server shows the connection."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Connection(Protocol):
+    """The connection that a request came in on, where the server has one to show."""
+
+    def on_leave(self, then: Callable[[], None] | None) -> None:
+        """Call `then` when the client leaves, at once if it has left; None: call nothing."""
 
 
 class Request(NamedTuple):
@@ -29,6 +40,7 @@ class Request(NamedTuple):
     peer: str
     receive: Receive
     send: Send
+    connection: Connection | None = None
 
 
 def request_of(scope: Scope, receive: Receive, send: Send) -> Request:
@@ -42,6 +54,7 @@ def request_of(scope: Scope, receive: Receive, send: Send) -> Request:
         client[0] if client else "",
         receive,
         send,
+        scope.get("extensions", _NOTHING).get(CONNECTION),
     )
 
 

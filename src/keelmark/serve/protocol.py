@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from keelmark.core.policy import Limits
 from keelmark.serve.errors import ApiError
+from keelmark.serve.http import CONNECTION
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -28,10 +30,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head = 0
         self._in_head = True
         self._deadline: asyncio.TimerHandle | None = None
+        self._extensions = {CONNECTION: self}
+        self._then: Callable[[], None] | None = None
+        self._lost = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Give the first request's headers their time."""
-        super().connection_made(transport)
+        super().connection_made(_OneWrite(transport))  # type: ignore[arg-type]
         listener = transport.get_extra_info("socket")
         if listener is not None and listener.family in (socket.AF_INET, socket.AF_INET6):
             # asyncio does so itself only for sockets it has made; without it the first chunk of a
@@ -40,9 +45,21 @@ class LimitedProtocol(HttpToolsProtocol):
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Drop the timer."""
+        """Drop the timer; tell who serves."""
         self._disarm()
         super().connection_lost(exc)
+        self._lost = True
+        self._extensions.clear()  # the one circle there is
+        if self._then is not None:
+            self._then()
+
+    def on_leave(self, then: Callable[[], None] | None) -> None:
+        """See `http.Connection`. Unread input is let in: that a client left comes after it."""
+        self._then = then
+        if then is not None:
+            self.flow.resume_reading()
+            if self._lost:
+                then()
 
     def data_received(self, data: bytes) -> None:
         """Count what belongs to an unfinished header block."""
@@ -56,6 +73,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins: its headers have their bytes and their time."""
         super().on_message_begin()
+        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
         self._head, self._in_head = 0, True
         if self._deadline is None:
             self._arm()
@@ -106,6 +124,42 @@ class LimitedProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.close()
+
+
+class _OneWrite:
+    """A transport that sends the head of an answer together with what follows it.
+
+    uvicorn writes them one after the other; that is two packets, and two system calls.
+    """
+
+    __slots__ = ("_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Write, or wait for the rest until the loop comes round."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 2") and data.endswith(b"\r\n\r\n"):
+            self._head = data
+            asyncio.get_running_loop().call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Close once everything is written."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        head, self._head = self._head, b""
+        if head:
+            self._transport.write(head)
 
 
 def protocol_for(limits: Limits) -> type[LimitedProtocol]:

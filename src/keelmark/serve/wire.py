@@ -89,16 +89,24 @@ class Presence:
 
     async def __aenter__(self) -> Self:
         self._serving = asyncio.current_task()
-        self._task = asyncio.create_task(self._watch())
+        if self._request.connection is not None:
+            self._request.connection.on_leave(self._left)
+        else:  # a server that shows none says it to who waits for it
+            self._task = asyncio.create_task(self._watch())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._request.connection is not None:
+            self._request.connection.on_leave(None)
         if self._task is not None:
             self._task.cancel()
 
     async def _watch(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
+        self._left()
+
+    def _left(self) -> None:
         self.gone = True
         if self._serving is not None:
             self._serving.cancel()

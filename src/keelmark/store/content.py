@@ -8,7 +8,6 @@ data key in place. A backup that was taken before still holds the wrapped key: l
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import hmac
 import os
 import secrets
@@ -134,13 +133,12 @@ def _write_new(path: Path, data: bytes) -> None:
         temporary.unlink()
 
 
-def store_content(
-    db: sqlite3.Connection, key: bytes, place: tuple[int, str, float], content: Content
-) -> str:
-    """Encrypt and store what was said; return its keyed hash for the ledger.
+def seal_content(
+    key: bytes, place: tuple[int, str, float], content: Content
+) -> tuple[tuple[int, float, bytes], str]:
+    """Encrypt what was said; return its row and its keyed hash for the ledger.
 
     Args:
-        db: Connection that is being written.
         key: Data key of the subject.
         place: Ledger index, trace id, Unix time.
         content: What was said.
@@ -148,8 +146,7 @@ def store_content(
     seq, trace_id, now = place
     plain = msgspec.msgpack.encode(content)
     sealed = _seal(AESGCM(key[:32]), plain, _bound(seq, trace_id))
-    db.execute("INSERT INTO content VALUES (?, ?, ?)", (seq, now, sealed))
-    return "hmac-sha256:" + hmac.new(key[32:], plain, hashlib.sha256).hexdigest()
+    return (seq, now, sealed), f"hmac-sha256:{hmac.digest(key[32:], plain, 'sha256').hex()}"
 
 
 def load_content(

@@ -6,7 +6,7 @@ import base64
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,11 +21,22 @@ KEPT_EVERY = 256  # records; how finely stored checkpoints bound what was rewrit
 _RECORD = msgspec.json.Decoder(Record)
 
 
+class _Mark(NamedTuple):
+    """A state to come back to: the end of the ledger, rows put aside, if a savepoint is set."""
+
+    size: int
+    frontier: list[bytes]
+    rows: int
+    saved: bool
+
+
 class Transaction:
-    """One write transaction: the database and the end of the ledger.
+    """One write transaction of several jobs: the database and the end of the ledger.
 
     The frontier is read from the database under the write lock, never remembered, so that several
-    processes can append.
+    processes can append. Rows may be put aside (`add`): those of all jobs are then written
+    together, since every statement costs the service more than the row it writes. `db` writes them
+    first, so that a job which uses the database sees them.
 
     Args:
         db: Connection that holds the write lock.
@@ -34,8 +45,13 @@ class Transaction:
     """
 
     def __init__(self, db: sqlite3.Connection, signer: Signer, now: float) -> None:
-        self.db = db
         self.now = now
+        self.keys: dict[str, bytes] = {}
+        """Data keys that were read; forgotten whenever a job uses the database."""
+        self.reading = db
+        """The database without the rows put aside, for what is none of them."""
+        self._rows: list[tuple[str, tuple[object, ...]]] = []
+        self._job: _Mark | None = None
         self._signer = signer
         moment = datetime.fromtimestamp(now, UTC)
         self.time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -65,31 +81,70 @@ class Transaction:
         except (TypeError, ValueError) as error:
             raise UsageError(f"The body of a {kind} record is not JSON: {error}.") from None
         leaf = leaf_hash(record)
-        self.db.execute("INSERT INTO records VALUES (?, ?, ?, ?)", (seq, kind, record, leaf))
+        self.add("records", (seq, kind, record, leaf))
         push(self._frontier, seq, leaf)
         self.size += 1
         return seq
 
-    def mark(self) -> tuple[int, list[bytes]]:
-        """Return a state to come back to."""
-        return self.size, list(self._frontier)
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The database, for a job to read and write; all rows put aside are in it."""
+        job = self._job
+        if job is not None and not job.saved:
+            self._write(self._rows[: job.rows])
+            self.reading.execute("SAVEPOINT job")
+            self._rows = self._rows[job.rows :]
+            self._job = job._replace(rows=0, saved=True)
+        self._write(self._rows)
+        self._rows = []
+        self.keys.clear()
+        return self.reading
 
-    def reset(self, mark: tuple[int, list[bytes]]) -> None:
-        """Forget the records appended since `mark`; the caller rolls the database back."""
-        self.size, self._frontier = mark
+    def add(self, table: str, row: tuple[object, ...]) -> None:
+        """Put a row aside for a table."""
+        self._rows.append((table, row))
+
+    def begin(self) -> None:
+        """A job begins: from here on everything can be undone."""
+        self._job = _Mark(self.size, list(self._frontier), len(self._rows), saved=False)
+
+    def end(self, *, undo: bool = False) -> None:
+        """The job has ended; undo what it did if it failed."""
+        job, self._job = self._job, None
+        if job is None:
+            return
+        if undo:
+            self.size, self._frontier = job.size, job.frontier
+            del self._rows[job.rows :]
+            if job.saved:
+                self.reading.execute("ROLLBACK TO job")
+        if job.saved:
+            self.reading.execute("RELEASE job")
+
+    def _write(self, rows: list[tuple[str, tuple[object, ...]]]) -> None:
+        """Write rows, all of a table in one statement."""
+        tables: dict[str, list[tuple[object, ...]]] = {}
+        for table, row in rows:
+            tables.setdefault(table, []).append(row)
+        for table, all_of_it in tables.items():
+            one = f"({','.join('?' * len(all_of_it[0]))})"
+            marks = ",".join([one] * len(all_of_it))
+            statement = f"INSERT INTO {table} VALUES {marks}"  # noqa: S608 (our own tables)
+            self.reading.execute(statement, [value for row in all_of_it for value in row])
 
     def seal(self) -> None:
         """Sign a checkpoint over everything appended.
 
         Of the older checkpoints the last one in every `KEPT_EVERY` records stays.
         """
+        db = self.db
         if self.size == self._sealed:
             return
         if self._sealed // KEPT_EVERY == self.size // KEPT_EVERY:
-            self.db.execute("DELETE FROM checkpoints WHERE size = ?", (self._sealed,))
+            db.execute("DELETE FROM checkpoints WHERE size = ?", (self._sealed,))
         note = self._signer.sign(self.size, frontier_root(self._frontier))
         row = (self.size, b"".join(self._frontier), note)
-        self.db.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", row)
+        db.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", row)
 
 
 def newest_checkpoint(db: sqlite3.Connection) -> tuple[int, bytes, str] | None:

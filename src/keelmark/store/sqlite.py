@@ -26,9 +26,6 @@ from keelmark.store.ledger import Transaction
 
 BUSY_SECONDS = 15.0
 BATCH = 256
-# When commits follow each other this fast, waiting a moment lets more jobs share the next one.
-_RUSH_SECONDS = 0.012
-_GATHER_SECONDS = 0.008
 
 Job = Callable[[Transaction], object]
 Result = tuple[object, BaseException | None]
@@ -216,7 +213,11 @@ class Writer:
                 return
 
     def _run(self, batch: list[Ticket]) -> list[Result]:
-        """Run the jobs in one transaction: a job that fails leaves nothing, the others stand."""
+        """Run the jobs in one transaction: a job that fails leaves nothing, the others stand.
+
+        Where rows that were put aside cannot be written, nobody can tell whose fault it is: then
+        each job has a transaction of its own.
+        """
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -227,30 +228,29 @@ class Writer:
         except Exception as error:  # boundary: everybody who waits must hear of it
             if db.in_transaction:
                 db.execute("ROLLBACK")
+            if len(batch) > 1:
+                return [result for ticket in batch for result in self._run([ticket])]
             told = explain(error, self._path) if isinstance(error, sqlite3.Error) else error
             return [(None, told)] * len(batch)
         return results
 
 
 def _attempt(transaction: Transaction, job: Job, path: Path) -> Result:
-    db, mark = transaction.db, transaction.mark()
-    db.execute("SAVEPOINT job")
+    transaction.begin()
     try:
         result = job(transaction)
     except KeelmarkError as error:
         failure: BaseException = error
     except sqlite3.Error as error:
-        if not db.in_transaction:  # a full disk rolls everything back
+        if not transaction.reading.in_transaction:  # a full disk rolls everything back
             raise
         failure = explain(error, path)
     except Exception as error:  # boundary: a job of another room must not stop the writer
         failure = error
     else:
-        db.execute("RELEASE job")
+        transaction.end()
         return result, None
-    db.execute("ROLLBACK TO job")
-    db.execute("RELEASE job")
-    transaction.reset(mark)
+    transaction.end(undo=True)
     return None, failure
 
 

@@ -14,7 +14,7 @@ from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.core.events import REQUEST
 from keelmark.core.trace import Content, Trace
 from keelmark.core.verdict import Verdict
-from keelmark.store.content import Vault, store_content
+from keelmark.store.content import Vault, seal_content
 from keelmark.store.ledger import Transaction
 
 _TRACE = msgspec.json.Decoder(Trace)
@@ -25,16 +25,25 @@ def write_request(
     transaction: Transaction, vault: Vault, trace: Trace, content: Content | None
 ) -> int:
     """Write trace, content and ledger record of one request; return the ledger index."""
-    db, seq = transaction.db, transaction.size
+    seq = transaction.size
     subject = vault.pseudonym(trace.subject or trace.key_id)
     body = msgspec.json.encode(_without_subject(trace, subject))
     digest = ""
     if content is not None:
-        key = vault.make_data_key(db, subject)
-        digest = store_content(db, key, (seq, trace.trace_id, transaction.now), content)
+        place = seq, trace.trace_id, transaction.now
+        kept, digest = seal_content(_data_key(transaction, vault, subject), place, content)
+        transaction.add("content", kept)
     row = (seq, trace.trace_id, trace.started, trace.key_id, subject, trace.model, body)
-    db.execute("INSERT INTO traces VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    transaction.add("traces", row)
     return transaction.append(REQUEST, _request(trace, subject, trace_digest(body), digest))
+
+
+def _data_key(transaction: Transaction, vault: Vault, subject: str) -> bytes:
+    key = transaction.keys.get(subject) or vault.data_key(transaction.reading, subject)
+    if key is None:
+        key = vault.make_data_key(transaction.db, subject)
+    transaction.keys[subject] = key
+    return key
 
 
 def trace_digest(stored: bytes) -> str:
