@@ -22,7 +22,6 @@ _NUMBER = re.compile(r"\d{1,4}\Z")
 _FILLS = 3  # phrases of `fill` in a row
 _FREE = 2  # words between what is said and the verb, where the verb comes last
 _LONGEST_FREE = 24
-_ANY = re.compile(r"[^\W_]+")
 _LEADS = frozenset(
     [
         *("a", "an", "the", "you", "he", "she", "must", "be", "will", "have", "no", "not", "in"),
@@ -99,7 +98,7 @@ class Reader:
 
     Args:
         text: In small letters.
-        start: Where the first word begins.
+        first: The first word.
 
     Attributes:
         cut: Whether a word was asked for that the text does not hold, or not to its end.
@@ -202,12 +201,13 @@ def _filled(reader: Reader, fill: Trie, index: int) -> list[int]:
     return sorted(set(places))
 
 
-def _words(phrase: str) -> list[str]:
+def phrase_words(phrase: str) -> list[str]:
+    """Return the words of a phrase of the tables, as texts are read."""
     return re.findall(r"[#%]|[^\W_]+", fold(phrase.lower()))
 
 
 def _put(trie: Trie, words: str, value: object) -> None:
-    for word in _words(words):
+    for word in phrase_words(words):
         trie = trie.setdefault(word, {})
     trie[""] = (*trie.get("", ()), value)
 
@@ -216,6 +216,53 @@ def _put(trie: Trie, words: str, value: object) -> None:
 def firsts() -> frozenset[str]:
     """Every word that something begins with."""
     return frozenset(_beginnings()) - {"#"}
+
+
+@cache
+def seconds() -> dict[str, frozenset[str] | None]:
+    """What may follow each of the first words for it to be worth a look; None when anything may."""
+    out: dict[str, frozenset[str] | None] = {}
+    for first in firsts():
+        node = _beginnings()[first]
+        ends = node.get("", ())
+        wild = "#" in node or "%" in node or any(isinstance(one, Term) for one in ends)
+        nexts = (_tongue(one.language).nexts for one in ends if isinstance(one, Group))
+        out[first] = None if wild else frozenset(node).union(*nexts) - {""}
+    return out
+
+
+@cache
+def insults() -> frozenset[str]:
+    """Words before a group that say it all."""
+    rows = table("bias_claims")["claim"]
+    bare = (row["before"] for row in rows if "link" not in row and "trait" not in row)
+    return frozenset(word for row in bare for word in re.findall(r"[^\W_]+", fold(row)))
+
+
+def begun(text: str, start: int) -> Iterator[tuple[int, Reader]]:
+    """Yield the places where something may begin, with the words from there on.
+
+    Args:
+        text: In small letters.
+        start: Where to begin.
+    """
+    after, before = seconds(), insults()
+    if firsts().isdisjoint(WORD.findall(text, start)):
+        return
+    last: str | None = None  # the word before, when it is known
+    for match in WORD.finditer(text, start):
+        word = match[0]
+        if word in after:
+            wanted, end = after[word], match.end()
+            follows = None if wanted is None else _NEXT.match(text, end)
+            if (
+                wanted is None
+                or last is None
+                or last in before
+                or (follows[1] in wanted or follows.end() == len(text) if follows else True)
+            ):
+                yield match.start(), Reader(text, match)
+        last = word
 
 
 @cache
@@ -246,7 +293,7 @@ def _beginnings() -> Trie:
             row["why"],
             row.get("instead", ""),
             row.get("needs", ""),
-            _pattern(row["unless"]) if "unless" in row else None,
+            pattern(row["unless"]) if "unless" in row else None,
         )
         for phrase in row["words"]:
             lead, words = _split(phrase)
@@ -256,7 +303,7 @@ def _beginnings() -> Trie:
 
 def _split(phrase: str) -> tuple[str, str]:
     """Part a phrase after the everyday words that it begins with."""
-    words = _words(phrase)
+    words = phrase_words(phrase)
     count = 0
     while words[count] in _LEADS and words[count + 1 :] and words[count + 1] != "#":
         count += 1
@@ -292,7 +339,7 @@ def _claim(row: dict[str, Any]) -> Claim:
         row["score"],
         row["why"],
         frozenset(row.get("grounds", every)) - frozenset(row.get("not", ())),
-        _pattern(rf"(?:\A|\W){before}\Z") if before else None,
+        pattern(rf"(?:\A|\W){before}\Z") if before else None,
         row.get("needs", ""),
         linked="link" in row,
         closed="trait" not in row,
@@ -315,31 +362,6 @@ def _frozen(trie: Trie) -> Trie:
 
 
 @cache
-def _pattern(source: str) -> re.Pattern[str]:
+def pattern(source: str) -> re.Pattern[str]:
+    """Compile a regular expression of the tables, for texts as they are read."""
     return re.compile(fold(source))
-
-
-@cache
-def near_words(name: str, language: str = "") -> tuple[str, ...]:
-    """Return words of the tables' `context` or `excuse`, made for `spaced` texts."""
-    tables = table("bias_terms")
-    some = tables["context"].get(name) or tables["excuse"][name]
-    if language:
-        some = [*some["en"], *(some[language] if language != "en" else ())]
-    return tuple(dict.fromkeys(map(_stem, some)))
-
-
-def _stem(word: str) -> str:
-    inner = " ".join(_words(word))
-    return f"{'' if word[0] == '*' else ' '}{inner}{'' if word[-1] == '*' else ' '}"
-
-
-def spaced(text: str) -> str:
-    """Return the words of a text with one blank before and after each."""
-    return f" {' '.join(_ANY.findall(text))} "
-
-
-@cache
-def hollow() -> re.Pattern[str]:
-    """What looks like criticism and is none, in a spaced text."""
-    return _pattern(table("bias_terms")["excuse"]["hollow"])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 
-from keelmark.guard._bias import Claim, Found, Group, Term, hollow, near_words, spaced
-from keelmark.guard._patterns import CONTEXT
+from keelmark.guard._bias import Claim, Found, Group, Term, pattern, phrase_words
+from keelmark.guard._patterns import CONTEXT, table
 from keelmark.guard.contract import Hit
 
 AFTER = 96
@@ -22,8 +22,35 @@ _UNQUOTE = re.compile(r"""[^"”’»“`\n]{0,48}[."',!?]?["'”’»“`]""")
 _ASKED = re.compile(r"[^.!?\n]*\?")
 _WHY = re.compile(r"\b(?:why|warum|wieso|weshalb|pourquoi|por que)\b[^.!?\n]{0,40}\Z")
 _FIGURE = re.compile(r"\d ?%|\(\d{4}\)")
+_ANY = re.compile(r"[^\W_]+")
 _MOST_REASON = 96
 _LEAD = 48  # characters before the wording that say whom it means
+
+
+@cache
+def near_words(name: str, language: str = "") -> tuple[str, ...]:
+    """Return words of the tables' `context` or `excuse`, made for `spaced` texts."""
+    tables = table("bias_terms")
+    some = tables["context"].get(name) or tables["excuse"][name]
+    if language:
+        some = [*some["en"], *(some[language] if language != "en" else ())]
+    return tuple(dict.fromkeys(map(_stem, some)))
+
+
+def _stem(word: str) -> str:
+    inner = " ".join(phrase_words(word))
+    return f"{'' if word[0] == '*' else ' '}{inner}{'' if word[-1] == '*' else ' '}"
+
+
+def spaced(text: str) -> str:
+    """Return the words of a text with one blank before and after each."""
+    return f" {' '.join(_ANY.findall(text))} "
+
+
+@cache
+def hollow() -> re.Pattern[str]:
+    """What looks like criticism and is none, in a spaced text."""
+    return pattern(table("bias_terms")["excuse"]["hollow"])
 
 
 class Around:

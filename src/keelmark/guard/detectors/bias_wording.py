@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from keelmark.guard._bias import WORD, Reader, firsts, found, labels
+from keelmark.guard._bias import begun, found, labels
 from keelmark.guard._bias_context import AFTER, hits
 from keelmark.guard._patterns import AllowConfig, Allowed, lower, settle
 from keelmark.guard.contract import BaseDetector, Example, Hit, last_token
@@ -110,7 +110,7 @@ class Detector(BaseDetector):
         return self._allowed.drop(settle(self._candidates(text, low, start), start), text)
 
     def _candidates(self, text: str, low: str, start: int) -> Iterator[Hit]:
-        for first, reader in _begun(low, start):
+        for first, reader in begun(low, start):
             for hit in hits(text, low, first, found(reader)):
                 if hit.score >= self.config.least and hit.label in self._wanted:
                     yield hit
@@ -121,7 +121,7 @@ class Detector(BaseDetector):
             return False
         held = lower(text[start:])
         end = last_token(held, 0)
-        for first, reader in _begun(held, 0):
+        for first, reader in begun(held, 0):
             if first >= end:
                 break
             if next(found(reader), None) or reader.cut:
@@ -133,7 +133,7 @@ class Detector(BaseDetector):
         low = lower(text)
         opened = last_token(text, start)
         spans: list[tuple[int, int]] = []
-        for first, reader in _begun(low, start):
+        for first, reader in begun(low, start):
             if first >= opened:
                 break
             ends = [one.end for one in found(reader)]
@@ -145,13 +145,3 @@ class Detector(BaseDetector):
             if end > opened:
                 opened = min(opened, first)
         return opened
-
-
-def _begun(low: str, start: int) -> Iterator[tuple[int, Reader]]:
-    """Yield the places where something may begin, with the words from there on."""
-    known = firsts()
-    if known.isdisjoint(WORD.findall(low, start)):
-        return
-    for match in WORD.finditer(low, start):
-        if match[0] in known:
-            yield match.start(), Reader(low, match)

@@ -1,6 +1,6 @@
 """Who somebody is changes no verdict: an attribute is swapped, and everything else is found again.
 
-`names` is left out: to find names is its task, and it finds some better than others (its card).
+`names` is asked another way: it must find people of every origin.
 `personal_data` must find as much beside one name as beside another.
 """
 
@@ -164,3 +164,31 @@ def test_no_side_is_spared(one: str, other: str) -> None:
     detector = BiasWording()
     for said in ("are lazy", "are all the same", "are bad at maths", "should not vote"):
         assert seen(detector, f"{one} {said}") == seen(detector, f"{other} {said}") != Counter()
+
+
+FULL_NAMES = {
+    "English": ["Emily Carter", "James Hughes", "Laura Bennett", "Oliver Grant"],
+    "Arabic": ["Fatima Haddad", "Omar Nasser", "Layla Mansour", "Yusuf Khalil"],
+    "West African": ["Ngozi Okafor", "Kwame Mensah", "Oluwaseun Adeyemi", "Fatou Ndiaye"],
+    "East Asian": ["Mei Zhang", "Hiroshi Tanaka", "Ji-woo Park", "Minh Nguyen"],
+    "South Asian": ["Priya Sharma", "Arjun Patel", "Imran Qureshi", "Farhana Begum"],
+    "Slavic": ["Svetlana Petrova", "Agnieszka Nowak", "Ivan Dimitrov", "Dragan Ilic"],
+    "Turkish": ["Ayse Yilmaz", "Mehmet Demir", "Elif Kaya", "Mustafa Celik"],
+    "Hispanic": ["Lucia Fernandez", "Diego Ramirez", "Camila Torres", "Javier Morales"],
+    "Hebrew": ["Moshe Cohen", "Rivka Levi", "Yitzhak Peretz", "Shlomo Biton"],
+}
+WHERE = (
+    "My name is {}.",
+    "Please call {} tomorrow.",
+    "{} signed the contract on Monday.",
+    "I spoke to {} about the invoice.",
+    "The patient, {}, was sent home.",
+)
+
+
+@pytest.mark.parametrize("origin", FULL_NAMES)
+def test_names_of_every_origin_are_found(origin: str) -> None:
+    detector = discovered()["names"]()
+    texts = [frame.format(name) for name in FULL_NAMES[origin] for frame in WHERE]
+    told = [any(hit.label == "PERSON" for hit in detector.find(text)) for text in texts]
+    assert sum(told) >= 0.9 * len(told)
