@@ -194,10 +194,13 @@ CODES = {
     "engine_unavailable": "The engine is not ready. `retry-after` says when to try again.",
     "headers_too_large": "The headers are longer than `limits.header_bytes`.",
     "internal_error": "A defect of Keelmark. The log has the details.",
+    "invalid_answer": "No answer has the form that was asked for, and a rule blocks such answers. "
+    "The message says what is wrong with the last one.",
     "invalid_api_key": "No key, or one that is unknown, expired or revoked.",
     "invalid_http": "Not HTTP.",
     "invalid_json": "The body is not JSON. The message says where.",
     "invalid_request": "A field is missing or has the wrong form. `param` names it.",
+    "invalid_schema": "A JSON Schema of the request cannot be followed, or not be checked.",
     "method_not_allowed": "The path answers to another method.",
     "missing_scope": "The key lacks the scope that the path needs.",
     "model_not_found": "No engine here answers to this model name.",

@@ -13,7 +13,6 @@ from keelmark.core.errors import KeelmarkError
 LONGEST = 2 * 1024 * 1024
 """Characters of the longest text that is read."""
 
-_MOST_TRIES = 16
 _FENCE = re.compile(r"^[ \t]*```[ \t]*[A-Za-z0-9]{0,16}[ \t]*$", re.MULTILINE)
 _OPENING = re.compile(r"[{\[]")
 _WORDS = ("true", "false", "null")
@@ -64,19 +63,24 @@ def read(text: str) -> Any:
     except msgspec.ValidationError:
         raise NotJsonError("a number out of range") from None
     except msgspec.DecodeError as error:
-        said = str(error).removeprefix("JSON is malformed: ")
-        if said != str(error):
-            raise NotJsonError(said) from None
-        word = text.strip()
-        if word.isalpha() and not any(one.startswith(word) for one in _WORDS):
-            raise NotJsonError("invalid character (byte 0)") from None
-        if _is_whole(text):
-            raise NotJsonError("half a character") from None
-        raise NotJsonError("it ends too early", cut=True) from None
+        raise _broken(text, str(error)) from None
     except ValueError as error:
         said = str(error) if isinstance(error, _TwiceError) else "a number out of range"
         raise NotJsonError(said) from None
     return value
+
+
+def _broken(text: str, error: str) -> NotJsonError:
+    """What a decoder's complaint means: it says "truncated" of some other things too."""
+    said = error.removeprefix("JSON is malformed: ")
+    if said != error:
+        return NotJsonError(said)
+    word = text.strip()
+    if word.isalpha() and not any(one.startswith(word) for one in _WORDS):
+        return NotJsonError("invalid character (byte 0)")
+    if _is_whole(text):
+        return NotJsonError("half a character")
+    return NotJsonError("it ends too early", cut=True)
 
 
 def tidied(text: str) -> Tidied | None:
@@ -89,29 +93,25 @@ def tidied(text: str) -> Tidied | None:
         inside = text[fences[0].end() : fences[1].start()].strip()
         if inside[:1] in ("{", "[") and _is_whole(inside):
             return Tidied(inside, "a Markdown fence")
-    found = _documents(text)
-    if len(found) != 1 or found[0] == text.strip():
+    document = _only_document(text)
+    if document in ("", text.strip()):
         return None
-    return Tidied(found[0], "text around the JSON")
+    return Tidied(document, "text around the JSON")
 
 
-def _documents(text: str) -> list[str]:
-    """The objects and lists that stand in a text side by side; as many as can be tried."""
-    found: list[str] = []
-    at = 0
-    for _ in range(_MOST_TRIES):
-        opening = _OPENING.search(text, at)
-        if opening is None:
-            return found
-        at = opening.start()
-        try:
-            _, end = _python.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            at += 1
-        else:
-            found.append(text[at:end])
-            at = end
-    return []  # too many to be sure
+def _only_document(text: str) -> str:
+    """The object or list in a text; "" when there is none, or any other bracket beside it.
+
+    A bracket that opens nothing that is whole may be the document that was meant, cut or broken.
+    """
+    opening = _OPENING.search(text)
+    if opening is None:
+        return ""
+    try:
+        _, end = _python.raw_decode(text, opening.start())
+    except (ValueError, RecursionError):
+        return ""
+    return "" if _OPENING.search(text, end) else text[opening.start() : end]
 
 
 class _TwiceError(ValueError):

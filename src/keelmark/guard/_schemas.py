@@ -9,15 +9,30 @@ it is done: every place of the answer with every part of the schema that looks a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
-from itertools import islice, product
+from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 
-from keelmark.core.errors import KeelmarkError, UsageError
+from keelmark.core.errors import UsageError
+from keelmark.guard._schema_work import (
+    AGAIN,
+    INNER,
+    INNER_MAPS,
+    LISTS,
+    LONGEST_CHAIN,
+    MAPS,
+    SINGLES,
+    Count,
+    Shape,
+    TooMuchError,
+    doors,
+    listed,
+    values,
+)
 
 LONGEST = 256 * 1024
 """Bytes of the longest schema."""
@@ -26,8 +41,7 @@ MOST_PARTS = 20_000
 MOST_PATTERNS = 64
 _LONGEST_PATTERN = 1000
 _DEEPEST = 64  # levels of a schema
-_LONGEST_CHAIN = 400  # parts of a schema that look at a place through one another
-_MOST_PAIRS = 100_000  # places of an answer, with the parts that look at them
+_FEW_PARTS = 200
 _MOST_WORK = 2_000_000
 _MOST_TO_EXPLAIN = 10_000  # in branches, of which every one is explained
 _MOST_FAULTS = 30_000  # places in which something may be wrong, when all of it is to be told
@@ -44,23 +58,11 @@ _DRAFTS = {
 _NEWEST = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _ANCHORS = ("$anchor", "$dynamicAnchor")
-_LISTS = ("allOf", "anyOf", "oneOf")
-_BRANCHES = ("anyOf", "oneOf")
-_SINGLES = ("not", "if", "then", "else")
-_MAPS = ("dependentSchemas", "dependencies")
-_ITEMS = ("items", "additionalItems", "contains", "unevaluatedItems")
-_FIELDS = ("additionalProperties", "unevaluatedProperties")
-_INNER_MAPS = ("properties", "patternProperties", "$defs", "definitions")
-_INNER = (*_ITEMS, *_FIELDS, "propertyNames")
-_AGAIN = frozenset({"if", "unevaluatedItems", "unevaluatedProperties"})
+_NONE = Shape(0, 0, 0)
 
 
 class SchemaError(UsageError):
     """A schema that cannot be used: broken, or of a kind that is refused."""
-
-
-class TooMuchError(KeelmarkError):
-    """A schema and an answer that would take too long, or too deep, to compare."""
 
 
 class Misfit(NamedTuple):
@@ -110,7 +112,9 @@ class Schema:
         Raises:
             TooMuchError: It would take too long to say.
         """
-        work = _Count(self).of(self._root, value)
+        if self._is_tame(value) and self._validator.is_valid(value):
+            return ()
+        work = Count(self.in_place, self.plain).of(self._root, value)
         if work.judge > _MOST_WORK:
             raise TooMuchError("The schema branches too much to be compared with this answer.")
         if self._validator.is_valid(value):
@@ -118,6 +122,19 @@ class Schema:
         if work.explain > _MOST_TO_EXPLAIN:
             return (Misfit("schema", 0, "it does not fit the schema"),)
         return tuple(map(_misfit, self._errors(value, every=work.judge <= _MOST_FAULTS)))
+
+    def _is_tame(self, value: Any) -> bool:
+        """Whether the work can be told without counting: one way leads to each place."""
+        doors, parts, chain = self._most
+        if doors > 1 or parts > _FEW_PARTS:
+            return False
+        places, level = 0, [value]
+        for _ in range(LONGEST_CHAIN // (chain + 1)):
+            places += len(level)
+            level = [one for held in level for one in (values(held) or listed(held))]
+            if not level:
+                return places * parts <= _MOST_WORK
+        return False
 
     def _errors(self, value: Any, *, every: bool) -> list[Any]:
         """The first faults; the very first one where there may be very many."""
@@ -132,11 +149,11 @@ class Schema:
     def in_place(self, part: dict[str, Any]) -> list[Any]:
         """Return the parts that look at the same place as a part, each as often as it does."""
         out = [self._targets[id(part)]] if id(part) in self._targets else []
-        for name in _LISTS:
-            out += _list(part.get(name))
-        out += [part[name] for name in _SINGLES if name in part]
-        for name in _MAPS:
-            out += [one for one in _values(part.get(name)) if not isinstance(one, list)]
+        for name in LISTS:
+            out += listed(part.get(name))
+        out += [part[name] for name in SINGLES if name in part]
+        for name in MAPS:
+            out += [one for one in values(part.get(name)) if not isinstance(one, list)]
         return out
 
     def _walk(self) -> set[int]:
@@ -149,24 +166,28 @@ class Schema:
                 continue
             seen[id(part)] = part
             _check_part(part, is_root=part is self._root)
-            patterns += ("pattern" in part) + len(_values(part.get("patternProperties")))
+            patterns += ("pattern" in part) + len(values(part.get("patternProperties")))
             named = [part[name] for name in _REFERENCES if name in part]
             if len(named) > 1:
                 raise SchemaError("The schema has two references in one place; keep one of them.")
             if named:
                 self._targets[id(part)] = self._found(named[0], anchors)
             parts += self.in_place(part)
-            for name in _INNER_MAPS:
-                parts += _values(part.get(name))
-            parts += [part[name] for name in _INNER if name in part]
+            for name in INNER_MAPS:
+                parts += values(part.get(name))
+            parts += [part[name] for name in INNER if name in part]
             for name in ("prefixItems", "items"):
-                parts += _list(part.get(name))
+                parts += listed(part.get(name))
         if patterns > MOST_PATTERNS:
             raise SchemaError(f"The schema has more than {MOST_PATTERNS} patterns; use fewer.")
-        reached: dict[int, int] = {}
-        for part in seen.values():
-            self._reach(part, reached, 0)
-        return {number for number, chain in reached.items() if chain == 1}
+        known: dict[int, Shape | None] = {}
+        shapes = [self._shape(part, known, 0) for part in seen.values()]
+        self._most = (
+            Shape(*(max(each, default=1) for each in zip(*shapes, strict=True)))
+            if shapes
+            else Shape(0, 1, 1)
+        )
+        return {number for number, shape in known.items() if shape and shape.chain == 1}
 
     def _found(self, reference: Any, anchors: dict[str, Any]) -> Any:
         if not isinstance(reference, str):
@@ -187,95 +208,30 @@ class Schema:
             raise SchemaError("The schema has a `$ref` that leads nowhere; mend its path.")
         return found
 
-    def _reach(self, part: Any, reached: dict[int, int], depth: int) -> int:
-        """Longest chain of parts that look at one place through one another."""
+    def _shape(self, part: Any, known: dict[int, Shape | None], depth: int) -> Shape:
+        """How the parts branch that look at one place through a part.
+
+        Raises:
+            SchemaError: It leads back to itself, or too far.
+        """
         if not isinstance(part, dict):
-            return 1
-        if depth > _DEEPEST or reached.get(id(part)) == 0:
+            return Shape(0, 1, 1)
+        if depth > _DEEPEST or known.get(id(part), _NONE) is None:
             raise SchemaError(
                 "The schema leads back to itself, or through too many references, without going "
                 "deeper into the answer; shorten the chain."
             )
-        if id(part) not in reached:
-            reached[id(part)] = longest = 0
-            for one in self.in_place(part):
-                longest = max(longest, self._reach(one, reached, depth + 1))
-            reached[id(part)] = 1 + longest
-        return reached[id(part)]
-
-
-class _Work(NamedTuple):
-    """What it takes: parts that look at places, and how many of them to say why they do not fit."""
-
-    judge: int
-    explain: int
-
-
-class _Count:
-    """Counts the work of comparing one value, each pair of a part and a place once."""
-
-    def __init__(self, schema: Schema) -> None:
-        self._schema = schema
-        self._known: dict[tuple[int, int], _Work] = {}
-
-    def of(self, part: Any, value: Any, depth: int = 0) -> _Work:
-        if not isinstance(part, dict):
-            return _Work(1, 0)
-        if not isinstance(value, (dict, list)) and id(part) in self._schema.plain:
-            return _Work(_weight(part, value), 0)
-        key = (id(part), id(value))
-        known = self._known.get(key)
-        if known is not None:
-            return known
-        if depth > _LONGEST_CHAIN or len(self._known) >= _MOST_PAIRS:
-            raise TooMuchError("The answer is too deep or too long to be compared with the schema.")
-        judge, explain = _weight(part, value), 0
-        again = 3 if _AGAIN & part.keys() else 1
-        branches = sum(len(_list(part.get(name))) for name in _BRANCHES)
-        for one in self._schema.in_place(part):
-            work = self.of(one, value, depth + 1)
-            judge += again * work.judge
-            explain += again * (work.explain + (work.judge if branches else 0))
-        for one, inner in _inside(part, value):
-            work = self.of(one, inner, depth + 1)
-            judge += work.judge
-            explain += work.explain
-        self._known[key] = _Work(judge, explain)
-        return self._known[key]
-
-
-def _inside(part: dict[str, Any], value: Any) -> Iterator[tuple[Any, Any]]:
-    """The parts that look at what is inside a value, with what they look at."""
-    if isinstance(value, dict):
-        named = part.get("properties")
-        if isinstance(named, dict):
-            for name in named.keys() & value.keys():
-                yield named[name], value[name]
-        yield from ((part.get("propertyNames"), name) for name in value)
-        others = [*_values(part.get("patternProperties")), *map(part.get, _FIELDS)]
-        yield from product(filter(None, others), value.values())
-    elif isinstance(value, list):
-        for row in ("prefixItems", "items"):
-            yield from zip(_list(part.get(row)), value, strict=False)
-        others = [other for other in map(part.get, _ITEMS) if isinstance(other, dict)]
-        yield from product(others, value)
-
-
-def _weight(part: dict[str, Any], value: Any) -> int:
-    weight = 1 + len(_list(part.get("enum"))) + len(_list(part.get("required"))) // 8
-    if isinstance(value, str) and ("pattern" in part or "format" in part):
-        weight += len(value) // 64
-    if isinstance(value, dict) and "patternProperties" in part:
-        weight += len(value) * len(_values(part["patternProperties"]))
-    return weight
-
-
-def _list(given: Any) -> list[Any]:
-    return given if isinstance(given, list) else []
-
-
-def _values(given: Any) -> list[Any]:
-    return list(given.values()) if isinstance(given, dict) else []
+        shape = known.get(id(part))
+        if shape is None:
+            known[id(part)] = None
+            below = [self._shape(one, known, depth + 1) for one in self.in_place(part)]
+            again = 3 if AGAIN & part.keys() else 1
+            shape = known[id(part)] = Shape(
+                doors(part) + again * sum(one.doors for one in below),
+                1 + len(listed(part.get("enum"))) // 8 + again * sum(one.parts for one in below),
+                1 + max((one.chain for one in below), default=0),
+            )
+        return shape
 
 
 def _step(found: Any, step: str) -> Any:
@@ -294,7 +250,7 @@ def _refuse_deep(root: Any) -> None:
         if number > MOST_PARTS:
             raise SchemaError(f"The schema has more than {MOST_PARTS} parts; make it smaller.")
         level = [
-            i for one in level for i in (_values(one) or _list(one)) if isinstance(i, (dict, list))
+            i for one in level for i in (values(one) or listed(one)) if isinstance(i, (dict, list))
         ]
         if not level:
             return
@@ -310,7 +266,7 @@ def _anchors(root: Any) -> dict[str, Any]:
                 if isinstance(one.get(name), str):
                     found.setdefault(one[name], one)
         level = [
-            i for one in level for i in (_values(one) or _list(one)) if isinstance(i, (dict, list))
+            i for one in level for i in (values(one) or listed(one)) if isinstance(i, (dict, list))
         ]
     return found
 

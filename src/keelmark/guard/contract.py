@@ -104,8 +104,8 @@ class BaseDetector(ABC):
             always where what it was told of ends.
         whole: Whether it judges the form of complete answers: it is asked once, at the end, with
             the text as it leaves (values given back) and as it is written (escapes in place).
-            It holds everything where a text is streamed through it, so gateways ask it beside
-            the stream (`guard.forms`). Its rules block or flag.
+            It would hold all of a stream, so streams leave it out and it is asked beside them
+            (`guard.forms`). Its rules block or flag.
         enough: Hits in one text after which more say nothing new, so that no more are looked for
             where all its rules block or flag; 0 when every one is wanted. `find` may then do its
             work while it is asked for one hit after the other.

@@ -16,7 +16,7 @@ from keelmark.guard.contract import Request
 from keelmark.guard.engine import Engine, bound
 from keelmark.guard.run import Probe, Run, Seen
 
-_NO_TOOL = "There is no such tool."
+_NO_TOOL = "there is no such tool"
 
 
 def streamed(plan: tuple[Probe, ...]) -> tuple[Probe, ...]:
@@ -108,7 +108,7 @@ class Forms:
             for hit in hits:
                 seen = Seen(hit.start, hit.end, hit, probe)
                 run.note(seen, (hit.start, hit.end))
-                told = probe.detector.explain(read) or (f"{hit.reason}.",)
+                told = probe.detector.explain(read) or (hit.reason,)
                 if tool is not None and tool not in self._form.tools:
                     told = (_NO_TOOL,)
                 faults += (

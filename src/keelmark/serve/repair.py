@@ -120,15 +120,16 @@ class _Attempt(NamedTuple):
         """Raise when a rule does not let it leave.
 
         Raises:
-            ApiError: 422, with what is wrong with it.
+            ApiError: 422, with what is wrong with it, or that nobody knows.
         """
         stops = next((one.stops for one in self.formed.values() if one.stops), "")
         if not stops:
             return
         said = "; ".join(dict.fromkeys(line for fault in self.faults for line in fault.said))
-        code = "invalid_answer" if said else "could_not_check"
-        detail = f" ({said[:_LONGEST_DETAIL]})" if said else ""
-        raise ApiError(422, code, f"{stops.removesuffix('.')}{detail}.")
+        if not said:
+            raise ApiError(422, "could_not_check", stops)
+        message = f"{stops.removesuffix('.')} ({said[:_LONGEST_DETAIL]})."
+        raise ApiError(422, "invalid_answer", message)
 
 
 class FormedServing(Serving):
@@ -184,10 +185,12 @@ class FormedServing(Serving):
     async def _attempt(self, wire: Wire, *, held: bool) -> _Attempt:
         """Ask the engine, and judge what it answers."""
         self.wire = copied = _Copied(wire, held=held)
+        before = self._spent("engine", "guard_output")
         try:
             last = await super().ask()
         finally:
             self.wire = wire
+            self._spend(before)
         if self.answer is None or self.call.guard is None:
             raise UnavailableError("Nothing was answered: this is a defect, please report it.")
         since = perf_counter()
@@ -205,8 +208,7 @@ class FormedServing(Serving):
                 formed[choice.path] = self.call.guard.formed(choice.path, choice.text)
             for call in choice.calls:
                 formed[call.path] = self.call.guard.formed(call.path, call.arguments, call.name)
-        spent = self.trace.timings.get("guard_output", 0.0) + 1000 * (perf_counter() - since)
-        self.trace.timings["guard_output"] = round(spent, 3)
+        self._spend({"guard_output": 1000 * (perf_counter() - since)})
         return _Attempt(self.call, self.answer, last, body, said, formed)
 
     async def _again(self, attempt: _Attempt, wire: Wire) -> _Attempt | str:
@@ -214,7 +216,7 @@ class FormedServing(Serving):
         body = _decode(self.call.own)
         faults = {path: formed.faults for path, formed in attempt.formed.items()}
         body["messages"] += question(attempt.said[0], faults)
-        judged = self.trace.input
+        judged, before = self.trace.input, self._spent("guard_input")
         try:
             call = msgspec.structs.replace(self.call, body=body, guard=None, prompt=b"")
             for stage in (choose, adapt, judge):
@@ -225,6 +227,19 @@ class FormedServing(Serving):
         except KeelmarkError as error:
             self.trace.input = judged
             return as_api_error(error).code
+        finally:
+            self._spend(before)
+
+    def _spent(self, *stages: str) -> dict[str, float]:
+        """Take out the times of stages that will be passed again."""
+        return {stage: self.trace.timings.pop(stage, 0.0) for stage in stages}
+
+    def _spend(self, times: Mapping[str, float]) -> None:
+        """Add times to those of the stages, milliseconds."""
+        timings = self.trace.timings
+        timings |= {
+            stage: round(timings.get(stage, 0.0) + ms, 3) for stage, ms in times.items() if ms
+        }
 
     def _note(self, attempt: _Attempt, answers: list[str]) -> None:
         """Write down what was done, where traces and verdicts show it."""
