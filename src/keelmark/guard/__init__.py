@@ -1,5 +1,6 @@
 """The guard: detectors, policy, masking, streams."""
 
+from keelmark.guard.bodies import Read
 from keelmark.guard.guard import (
     Guard,
     GuardedRequest,
@@ -8,4 +9,4 @@ from keelmark.guard.guard import (
     shipped_policy,
 )
 
-__all__ = ["Guard", "GuardedRequest", "Result", "shipped_policies", "shipped_policy"]
+__all__ = ["Guard", "GuardedRequest", "Read", "Result", "shipped_policies", "shipped_policy"]

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import msgspec
 
-from keelmark.core.errors import UsageError
 from keelmark.core.findings import TextFinding
 from keelmark.core.form import AnswerForm, Expected, Formed
-from keelmark.core.policy import Policy, Rule
+from keelmark.core.policy import Limits, Policy, Rule
 from keelmark.core.ports import InputResult, Segment
 from keelmark.core.scope import NOWHERE, Origin
+from keelmark.core.segments import read_segments, write_back
 from keelmark.core.verdict import Verdict
+from keelmark.guard.bodies import Read, at_once, body_of, like
 from keelmark.guard.contract import Request
-from keelmark.guard.engine import ROLES, STAGES, Detectors, Engine, bound
+from keelmark.guard.engine import Detectors, Engine, bound
 from keelmark.guard.excuses import first
 from keelmark.guard.forms import Forms, streamed
+from keelmark.guard.places import place
 from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
 from keelmark.guard.run import Probe, Run
 from keelmark.guard.seams import mended
-from keelmark.guard.shadow import Shadow, ShadowedChannel
+from keelmark.guard.shadow import GuardedText, Shadow, ShadowedChannel
 from keelmark.guard.stream import Channel, Mask
 from keelmark.guard.tape import as_read
 from keelmark.guard.vault import Vault
@@ -39,6 +41,9 @@ __all__ = [
     "shipped_policies",
     "shipped_policy",
 ]
+
+
+_LIMITS = Limits()
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +169,7 @@ class Guard:
         """
         began = perf_counter()
         engine = self._engine.within(origin)
-        side, role = _place(stage, role)
+        side, role = place(stage, role)
         run = Run(engine.plan(side, role, every=every))
         mask = mask or (Vault([text], self._key).mask if side == "input" else None)
         out = "".join(judged(run, text, mask=mask, decoding=side == "input", before=before))
@@ -179,21 +184,38 @@ class Guard:
         )
 
     def stream(
-        self, stage: str = "output", *, role: str = "user", is_json: bool = False
-    ) -> Channel:
-        """Return a stream that guards one text while it comes (see `TextStream`).
+        self,
+        stage: str = "output",
+        *,
+        role: str = "user",
+        is_json: bool = False,
+        origin: Origin = NOWHERE,
+    ) -> GuardedText:
+        """Return a stream that guards one text while it comes; `verdict` says what was found.
 
-        Masking rules redact here; decoded views are read in whole texts only.
+        Masking rules redact here; decoded views are read in whole texts only. For the answer to a
+        request use `open`: it gives masked values back and knows what was asked.
 
         Args:
-            stage: `input` or `output`.
+            stage: As for `check`.
             role: Role of an input text.
             is_json: Whether the text is a JSON document.
+            origin: Where the request comes from, for rules that are for some requests only.
 
         Raises:
             UsageError: There is no such stage or role.
         """
-        return Channel(Run(self._engine.plan(*_place(stage, role))), is_json=is_json)
+        engine, (side, role) = self._engine.within(origin), place(stage, role)
+        shadows = tuple(one.within(origin) for one in self._shadows)
+        run = Run(streamed(engine.plan(side, role)))
+
+        def verdict(ms: float) -> Verdict:
+            said = tuple(one.so_far(side) for one in shadows)
+            own = engine.verdict(side, [run], self._digest, ms)
+            return msgspec.structs.replace(own, shadow=said) if said else own
+
+        filters = [one.reader(side, role, is_json=is_json) for one in shadows]
+        return GuardedText(run, verdict, is_json=is_json, filters=filters)
 
     def counting(
         self, found: TextFinding, stage: str, role: str, origin: Origin = NOWHERE
@@ -222,23 +244,8 @@ class Guard:
             origin: Where the request comes from, for rules that are for some requests only.
         """
         shadows = tuple(one.within(origin) for one in self._shadows) if self._shadows else ()
-        return GuardedRequest(self._engine.within(origin), self._digest, shadows, self._key)
-
-
-def _place(stage: str, role: str) -> tuple[str, str]:
-    """The stage and role of a text by the name of the stage and the role of an input text.
-
-    Raises:
-        UsageError: There is no such stage or role.
-    """
-    if stage not in STAGES:
-        known = ", ".join(STAGES)
-        raise UsageError(f"There is no stage {stage!r}; use one of: {known}.")
-    if role not in ROLES:
-        known = ", ".join(sorted(ROLES))
-        raise UsageError(f"There is no role {role!r}; use one of: {known}.")
-    side, of = STAGES[stage]
-    return side, of or (role if side == "input" else "")
+        limits = self.policy.limits
+        return GuardedRequest(self._engine.within(origin), self._digest, shadows, self._key, limits)
 
 
 def channel_role(name: str) -> str:
@@ -254,6 +261,7 @@ class GuardedRequest:
         policy_digest: Digest of the policy in force.
         shadows: Policies and rules of which only is recorded what they would have done.
         key: Secret of the installation, for surrogates that stay the same in a conversation.
+        limits: How deep what is read may be nested.
     """
 
     def __init__(
@@ -262,7 +270,9 @@ class GuardedRequest:
         policy_digest: str,
         shadows: tuple[Shadow, ...] = (),
         key: bytes = b"",
+        limits: Limits = _LIMITS,
     ) -> None:
+        self._limits = limits
         self._shadows = shadows
         self._key = key
         self._engine = engine
@@ -289,6 +299,25 @@ class GuardedRequest:
         for shadow in self._shadows:
             shadow.formed(name, text, tool)
         return self._forms.formed(name, text, tool) if self._forms else Formed(text)
+
+    def read(self, request: str | Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Read:
+        """Judge and mask a request as the gateway does; for programs without one.
+
+        Args:
+            request: What a user says; messages in OpenAI's form, with tool calls and tool results;
+                or the body of a whole request, with `tools` and `documents` in it. It stays as it
+                is.
+
+        Raises:
+            UsageError: It is none of these, or nested too deeply.
+        """
+        body = body_of(request)
+        reading = read_segments(body, self._limits)
+        result = at_once(self.check_input(reading.segments))
+        if result.verdict.stops:
+            return Read(request=None, verdict=result.verdict)
+        write_back(reading, result.texts)
+        return Read(request=like(request, body), verdict=result.verdict)
 
     async def check_input(self, segments: Sequence[Segment]) -> InputResult:
         """Judge and mask everything the model will read.

@@ -13,7 +13,7 @@ does not count in the answer: the model would not have known it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 
 from keelmark.core.form import AnswerForm
@@ -95,6 +95,16 @@ class Shadow:
         self._runs.append(run)
         return ShadowFilter(self, run, vault, is_json=is_json)
 
+    def reader(self, side: str, role: str, *, is_json: bool) -> ShadowFilter:
+        """Return what reads one text that belongs to no request."""
+        run = Run(streamed(self.engine.plan(side, role)))
+        self._runs.append(run)
+        return ShadowFilter(self, run, Vault(), is_json=is_json)
+
+    def so_far(self, side: str) -> Verdict:
+        """The verdict over what was read of the texts of a side."""
+        return self._verdict(side, self._runs, self._seconds)
+
     def expect(self, form: AnswerForm) -> bool:
         """Take note of the form that the answer was asked for in; say whether it is judged.
 
@@ -163,7 +173,7 @@ class ShadowedChannel(Channel):
     """A channel of which shadows read along."""
 
     def __init__(
-        self, run: Run, vault: Vault, *, is_json: bool, filters: Sequence[ShadowFilter]
+        self, run: Run, vault: Vault | None, *, is_json: bool, filters: Sequence[ShadowFilter]
     ) -> None:
         super().__init__(run, vault, is_json=is_json)
         self._shadows = filters
@@ -180,3 +190,30 @@ class ShadowedChannel(Channel):
         for one in self._shadows:
             one.feed("", final=True)
         return super().finish()
+
+
+class GuardedText(ShadowedChannel):
+    """One text that is guarded while it comes, and belongs to no request.
+
+    Args:
+        run: The probes, and where to write down what becomes of them.
+        verdict: Makes the verdict, from the time that was spent, milliseconds.
+        is_json: Whether the text is a JSON document.
+        filters: The shadows that read along.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        verdict: Callable[[float], Verdict],
+        *,
+        is_json: bool,
+        filters: Sequence[ShadowFilter],
+    ) -> None:
+        super().__init__(run, None, is_json=is_json, filters=filters)
+        self._verdict = verdict
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict over what has come so far."""
+        return self._verdict(1000 * self.seconds)

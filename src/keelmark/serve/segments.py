@@ -1,164 +1,25 @@
-"""Everything a model may read in a request, as segments; and putting the guard's texts back.
-
-Nothing is listed: every string anywhere in the body is a segment, except a few words that carry
-nothing. So a field nobody has heard of cannot smuggle text past the guard.
-"""
+"""Everything a model may read in a request (`core.segments`), with the errors of the gateway."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
+from keelmark.core import segments
+from keelmark.core.errors import UsageError
 from keelmark.core.policy import Limits
-from keelmark.core.ports import Segment
+from keelmark.core.segments import MOST_VALUES, Reading, write_back
 from keelmark.serve.errors import bad_request
 
-MOST_VALUES = 200_000
-"""Most JSON values in one body: bounds the time that one request can take before it is judged."""
-
-# fmt: off
-WORDS = frozenset(
-    {
-        "text", "function", "object", "string", "number", "integer", "boolean", "array",
-        "null", "json_schema", "json_object", "auto", "none", "required", "low", "medium",
-        "high", "minimal", "default", "user", "system", "assistant", "developer", "tool",
-        "float", "base64", "input_text", "output_text", "refusal", "thinking", "true",
-        "false", "custom", "grammar", "lark", "regex",
-    }
-)
-# fmt: on
-"""Strings that are skipped wherever they stand alone: schema and protocol words."""
-
-_PLAIN_NAME = re.compile(r"\$?[A-Za-z]{1,24}(_[A-Za-z]{1,12})?\Z|\d{1,7}\Z")
-_NAMES = frozenset({"tool_call_id", "max_completion_tokens", "chat_template_kwargs"})
-_PART = re.compile(r"(messages\[\d+\]\.content)\[\d+\](?:\.(?:text|refusal|thinking))?\Z")
-_TOOLS = frozenset({"tools", "functions", "response_format", "tool_choice", "function_call"})
-_ROLE = {"developer": "system", "function": "tool"}
-_FIELD_ROLE = {**dict.fromkeys(_TOOLS, "tool_description"), "documents": "retrieved"}
-_LONG_NUMBER = 10_000_000
-
-
-def _plain(name: str) -> bool:
-    """Whether a name is too short to say anything: one word or two, or a small number."""
-    return name in _NAMES or name in WORDS or _PLAIN_NAME.match(name) is not None
-
-
-class Slot(NamedTuple):
-    """Where a segment's text stands: a value of `holder`, or (`is_key`) one of its keys."""
-
-    holder: Any
-    key: Any
-    is_key: bool
-
-
-class Reading(NamedTuple):
-    """What a body holds."""
-
-    segments: list[Segment]
-    slots: list[Slot]
-
-
-class _Walk:
-    def __init__(self, nesting: int) -> None:
-        self.segments: list[Segment] = []
-        self.slots: list[Slot] = []
-        self.nesting = nesting
-        self.left = MOST_VALUES
-
-    def visit(self, holder: Any, path: str, role: str, depth: int) -> None:
-        """Walk a list or an object."""
-        if depth > self.nesting:
-            raise bad_request(f"The body is nested deeper than {self.nesting} levels: flatten it.")
-        self.left -= len(holder)
-        if self.left < 0:
-            raise bad_request(f"The body holds more than {MOST_VALUES} values: send less at once.")
-        if isinstance(holder, dict):
-            for key, value in holder.items():
-                self.value(holder, key, value, self.name(holder, key, path, role), role, depth)
-        else:
-            for index, value in enumerate(holder):
-                self.value(holder, index, value, f"{path}[{index}]", role, depth)
-
-    def name(self, holder: Any, key: str, path: str, role: str) -> str:
-        """Take a name; return the path of its value, which is stored, so without what it says."""
-        if _plain(key):
-            return f"{path}.{key}" if path else key
-        self.add(holder, key, Segment(role=role, path=path, text=key), is_key=True)
-        return f"{path}.*" if path else "*"
-
-    def value(self, holder: Any, key: Any, value: Any, path: str, role: str, depth: int) -> None:
-        if isinstance(value, str):
-            part = _PART.match(path)
-            if value and (part or value not in WORDS):
-                document = _is_document(path, role, value)
-                segment = Segment(
-                    role=role,
-                    path=path,
-                    text=value,
-                    is_json=document,
-                    part_of=part[1] if part else "",
-                )
-                self.add(holder, key, segment, is_key=False)
-        elif isinstance(value, (dict, list)):
-            self.visit(value, path, role, depth + 1)
-        elif isinstance(value, (int, float)) and abs(value) >= _LONG_NUMBER:
-            text = str(int(value) if value == int(value) else value)
-            self.add(holder, key, Segment(role=role, path=path, text=text), is_key=False)
-
-    def add(self, holder: Any, key: Any, segment: Segment, *, is_key: bool) -> None:
-        self.segments.append(segment)
-        self.slots.append(Slot(holder, key, is_key))
+__all__ = ["MOST_VALUES", "Reading", "read_segments", "write_back"]
 
 
 def read_segments(body: dict[str, Any], limits: Limits) -> Reading:
-    """Return every text in a request body.
-
-    Args:
-        body: The decoded body, already checked for its shape.
-        limits: How deep it may be nested.
+    """Return every text in a request body (see `core.segments.read_segments`).
 
     Raises:
         ApiError: 400, nested too deeply or too many values.
     """
-    walk = _Walk(limits.nesting)
-    for name, value in body.items():
-        if name in ("model", "seed", "max_tokens", "max_completion_tokens"):
-            continue
-        if name == "messages":
-            for index, message in enumerate(value):
-                role = _ROLE.get(message["role"], message["role"])
-                walk.visit(message, f"messages[{index}]", role, 3)
-        else:
-            role = _FIELD_ROLE.get(name, "input")
-            walk.value(body, name, value, walk.name(body, name, "", role), role, 1)
-    return Reading(walk.segments, walk.slots)
-
-
-def _is_document(path: str, role: str, text: str) -> bool:
-    """Whether a text is JSON in a string: tool-call arguments and structured tool results."""
-    if text[0] not in "{[" or not (role == "tool" or path.endswith(".arguments")):
-        return False
     try:
-        msgspec.json.decode(text.encode())
-    except (msgspec.MsgspecError, RecursionError, ValueError):
-        return False
-    return True
-
-
-def write_back(reading: Reading, texts: Sequence[str]) -> None:
-    """Put the guard's texts in the place of the originals."""
-    renamed: dict[int, tuple[Any, dict[str, str]]] = {}
-    for slot, segment, text in zip(reading.slots, reading.segments, texts, strict=True):
-        if text == segment.text:
-            continue
-        if slot.is_key:
-            renamed.setdefault(id(slot.holder), (slot.holder, {}))[1][slot.key] = text
-        else:
-            slot.holder[slot.key] = text
-    for holder, names in renamed.values():
-        pairs = [(names.get(key, key), value) for key, value in holder.items()]
-        holder.clear()
-        holder.update(pairs)
+        return segments.read_segments(body, limits)
+    except UsageError as error:
+        raise bad_request(error.message) from None
