@@ -112,9 +112,9 @@ def find_ips(text: str, start: int) -> Iterator[Hit]:
         yield Hit("IP_ADDRESS", score, at, match.end(), reason)
     for match in every(_IPV6, text, start):
         if match.group().count(":") >= 3 and any(c.isdigit() for c in match.group()):
-            hit = _ipv6(match)
-            if hit:
-                yield hit
+            score = _ipv6(match.group())
+            if score:
+                yield Hit("IP_ADDRESS", score, match.start(), match.end(), "IPv6 address")
 
 
 @lru_cache(maxsize=4096)
@@ -124,15 +124,16 @@ def _ipv4(written: str) -> tuple[bool, bool]:
     return address.is_global, all(byte < 20 for byte in address.packed)
 
 
-def _ipv6(match: re.Match[str]) -> Hit | None:
+@lru_cache(maxsize=4096)
+def _ipv6(written: str) -> float:
+    """How sure it is that this is somebody's address; 0 where it is none."""
     try:
-        address = ipaddress.IPv6Address(match.group())
+        address = ipaddress.IPv6Address(written)
     except ValueError:
-        return None
+        return 0.0
     if address.is_loopback or address.is_unspecified:
-        return None
-    score = 0.75 if address.is_global else 0.4
-    return Hit("IP_ADDRESS", score, match.start(), match.end(), "IPv6 address")
+        return 0.0
+    return 0.75 if address.is_global else 0.4
 
 
 def find_macs(text: str, start: int) -> Iterator[Hit]:

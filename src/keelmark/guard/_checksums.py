@@ -86,11 +86,12 @@ def luhn(number: str) -> bool:
     """ISO/IEC 7812-1, annex B; a number of equal digits is no number."""
     if len(set(number)) == 1 or not number.isdigit():
         return False
-    doubled = number[-2::-2].translate(_DOUBLED)
-    return (sum(map(int, number[::-2])) + sum(map(int, doubled))) % 10 == 0
+    digits = number.encode("ascii", "replace")
+    total = sum(digits[::-2]) + sum(digits[-2::-2].translate(_DOUBLED))
+    return (total - 48 * len(digits)) % 10 == 0
 
 
-_DOUBLED = str.maketrans("0123456789", "0246813579")
+_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 
 
 def _luhn_at_ten(number: str) -> bool:
@@ -120,7 +121,10 @@ def _luhn36(number: str) -> bool:
 
 def mod97(number: str) -> bool:
     """ISO 7064 MOD 97-10 over letters and digits, remainder 1."""
-    return int("".join(str(int(c, 36)) for c in number)) % 97 == 1
+    return int(number.translate(_IN_TENS)) % 97 == 1
+
+
+_IN_TENS = {ord(c): str(int(c, 36)) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 def _mod11_10(number: str) -> bool:

@@ -65,10 +65,13 @@ _TYPES = (
 )  # fmt: skip
 _WORDS: tuple[str, ...] = both_views(table("personal")["phone"]["context"])
 _CONTEXT = any_word(_WORDS)
-_FORMS = tuple(
-    (region, re.compile("|".join(forms)))
+_FORMS = {
+    region: re.compile("|".join(forms))
     for region, forms in table("personal")["phone"]["forms"].items()
-)
+}
+_FORM = re.compile("|".join(form.pattern for form in _FORMS.values()))
+_LONGEST_FORM = 18
+_VERB_STEMS = tuple(dict.fromkeys(word[:4] for word in _VERBS))
 DEFAULT_REGIONS: tuple[str, ...] = tuple(table("personal")["phone"]["regions"])
 
 
@@ -134,7 +137,7 @@ def _spoken_of(text: str, start: int) -> tuple[list[tuple[int, int]], set[int]]:
     close: set[int] = set()
     if any(word in low for word in _SAID_BEFORE) or _LABEL.search(text, begin):
         close = {m.end() for m in _RIGHT_BEFORE.finditer(text, begin)}
-    if any(word in low for word in _VERBS):
+    if any(stem in low for stem in _VERB_STEMS):
         close.update(m.end() for m in every(_ASKED, text, begin))
     return named, close
 
@@ -158,8 +161,8 @@ def _national(
             return 0.7, "number after its name"
     if _NORTH_AMERICAN.fullmatch(found):
         return 0.65, "number in North American groups"
-    if grouped or not found.isdigit():
-        for region, form in _FORMS:
+    if len(found) <= _LONGEST_FORM and _FORM.fullmatch(found):
+        for region, form in _FORMS.items():
             if form.fullmatch(found) and _plan(re.sub("[^0-9]", "", found), (region,)):
                 return 0.65, f"number in groups of {region}"
     if not (regions and grouped):
