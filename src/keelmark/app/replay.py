@@ -23,6 +23,7 @@ from keelmark.core.scope import Origin
 from keelmark.core.trace import Content, Trace
 from keelmark.core.verdict import Verdict
 from keelmark.guard import Guard
+from keelmark.guard.engine import discovered
 from keelmark.guard.guard import channel_role
 from keelmark.observe.show import clean
 from keelmark.serve.segments import read_segments
@@ -176,7 +177,13 @@ def _side(
 ) -> _Side:
     """What a stage would be, with what cannot be found again because it was taken out then."""
     then, now = verdicts
-    gone = {r.rule for r in then.rules if r.outcome is Outcome.REDACT or not texts}
+    kinds = discovered()
+    whole = {name for name, kind in kinds.items() if kind.whole}  # forms are judged as they leave
+    gone = {
+        r.rule
+        for r in then.rules
+        if r.outcome is Outcome.REDACT or not texts or r.detector in whole
+    }
     rules = {finding.rule for finding in now.findings}
     outcomes, stops = [now.outcome], now.stops
     for found in then.findings:

@@ -10,6 +10,7 @@ import pytest
 
 from keelmark import app
 from keelmark.cli.main import run
+from keelmark.core.form import AnswerForm
 from keelmark.core.policy import Limits
 from keelmark.core.scope import Origin
 from keelmark.core.trace import Content, Trace
@@ -33,6 +34,9 @@ async def served(store, guard, number, text, answer="", *, keep=True):
         channel = request.channel("choices[0].content")
         channel.feed(answer)
         channel.finish()
+        if guard.judges_form:
+            request.expect(AnswerForm())
+            request.formed("choices[0].content", answer)
         trace.output = request.output_verdict()
         kept = msgspec.json.encode([{"index": 0, "content": channel.kept}])
         content = Content(prompt=msgspec.json.encode(body), answer=kept) if keep else None
@@ -170,3 +174,23 @@ def test_content_that_was_tampered_with_is_left_out_loudly(past, capsys, verb):
         db.execute("UPDATE content SET sealed = zeroblob(64)")
     assert run(["guard", verb, "--policy", "lax.yaml"]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_form_of_answers_is_counted_as_it_was_found_then(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rule = "{id: form, detector: structured_output, action: %s, config: {schema: {type: object}}}"
+    for name, action in (("lax", "flag"), ("new", "block")):
+        text = "extends: default\nguard:\n  rules:\n    - " + rule % action
+        (tmp_path / f"{name}.yaml").write_text(text)
+
+    async def serve(store):
+        guard = Guard("lax.yaml")
+        await served(store, guard, 1, "A harbour as JSON, please.", '{"name": "Oslo"}')
+        await served(store, guard, 2, "A harbour as JSON, please.", "Oslo.")
+
+    with app.Home.open() as home:
+        asyncio.run(serve(home.store))
+    assert rules(replayed(capsys, "lax.yaml", 0)) == {"form": (0, 0, 1)}
+    report = replayed(capsys, "new.yaml", 1)
+    assert [one[-1] for one in report["newly_stopped"]] == ["2"]
+    assert report["outcomes"]["answer flag -> block"] == 1

@@ -41,10 +41,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Detector(BaseDetector):
     """JSON that is none, that ends too early, or that does not fit the schema.
 
-    A text is judged when it is whole, as it leaves and as it is written. Names given twice in an object are no valid JSON, because readers differ in which
-    value they take. `format` is checked (dates, e-mail addresses ...). Schemas of draft 2020-12,
-    2019-09, 7 and 6; a reference out of the schema, a pattern that looks around, and a schema
-    beyond the limits of size are refused.
+    A text is judged when it is whole, as it leaves and as it is written. Names given twice in an
+    object are no valid JSON, because readers differ in which value they take. `format` is checked
+    (dates, e-mail addresses ...). Schemas of draft 2020-12, 2019-09, 7 and 6; a reference out of
+    the schema, a pattern that looks around, and a schema beyond the limits of size are refused.
     """
 
     title = "Structured answers: JSON and its schema"
