@@ -1,11 +1,12 @@
 """Answers that have to have a form: judged, tidied, asked for again, refused."""
 
+import asyncio
 import json
 
 import pytest
 
 from gateway_parts import events, run, stack, text_of
-from keelmark.core.policy import GuardRules, Policy, Repair, Rule
+from keelmark.core.policy import GuardRules, Limits, Policy, Repair, Rule
 from keelmark.guard import Guard
 from keelmark.serve.fake import Script
 
@@ -68,6 +69,11 @@ async def ask(s, *, stream=False, **more):
     usage = next((c["usage"] for c in chunks if c.get("usage")), None)
     reasons = [c["finish_reason"] for chunk in chunks for c in chunk["choices"]]
     return status, text_of(chunks), usage, reasons[-1]
+
+
+async def until(condition):
+    while not condition():  # noqa: ASYNC110 (no event tells; the suite has a time limit)
+        await asyncio.sleep(0.01)
 
 
 def outcome(s, number=0):
@@ -421,5 +427,67 @@ def test_an_answer_that_another_rule_stopped_is_not_asked_for_again():
                 status, _, _, reason = await ask(s, stream=stream)
                 assert (status, reason) == (200, "content_filter")
             assert len(s.fake.received) == 2
+
+    run(scene)
+
+
+def test_all_attempts_share_the_time_of_a_request():
+    async def scene():
+        slow = Script(fault="hang", after=1)
+        policy = Policy(limits=Limits(request_seconds=1.0))
+        script = answers(BAD, slow)
+        async with stack(script, guard=guard("flag", Repair()), policy=policy) as s:
+            status, error, _, _ = await ask(s, stream=True)
+            assert (status, error["code"]) == (504, "timeout")
+            assert s.recorder.records[0][0].error == "timeout"
+
+    run(scene)
+
+
+def test_a_client_that_leaves_ends_the_attempt():
+    async def scene():
+        async with stack(answers(BAD, Script(fault="hang")), guard=guard("flag", Repair())) as s:
+            body = {"model": "fake", "stream": True, "response_format": WANTED}
+            body["messages"] = [{"role": "user", "content": "Which city?"}]
+            url = s.url + "/v1/chat/completions"
+            request = asyncio.create_task(s.http.post(url, json=body, headers=s.auth))
+            await until(lambda: len(s.fake.received) == 2)
+            request.cancel()
+            await asyncio.gather(request, return_exceptions=True)
+            await until(lambda: s.recorder.records)
+            trace, _ = s.recorder.records[0]
+            assert (trace.status, trace.error) == (499, "client_gone")
+            await until(lambda: not s.fake.running)
+
+    run(scene)
+
+
+@both
+def test_what_is_stored_is_what_was_asked_last_and_answered_last(stream):
+    async def scene():
+        async with stack(answers(BAD, GOOD), guard=guard("block", Repair())) as s:
+            await ask(s, stream=stream)
+            _, content = s.recorder.records[0]
+            assert BAD in json.loads(content.prompt)["messages"][1]["content"]
+            assert json.loads(content.answer)[0]["content"] == GOOD
+
+    run(scene)
+
+
+def test_a_second_question_that_the_guard_stops_is_not_sent():
+    async def scene():
+        rules = (
+            Rule(id="form", detector="structured_output", action="flag", repair=Repair()),
+            Rule(id="mail", detector="personal_data", action="block", stage="input"),
+        )
+        script = answers("ann@company.com")
+        async with stack(script, guard=Guard(Policy(guard=GuardRules(rules=rules)))) as s:
+            status, text, _, _ = await ask(s)
+            assert (status, text) == (200, "ann@company.com")
+            said, why, trace = outcome(s)
+            assert said == "flag"
+            assert why.endswith("asked again (1): INVALID_JSON, then content_filter")
+            assert trace.input.outcome == "allow"
+            assert len(s.fake.received) == 1
 
     run(scene)
