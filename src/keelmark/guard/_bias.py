@@ -43,6 +43,7 @@ class Group(NamedTuple):
     ground: str
     article: bool
     cased: bool
+    single: bool
 
 
 class Claim(NamedTuple):
@@ -279,9 +280,8 @@ def _beginnings() -> Trie:
     """Groups and terms."""
     trie: Trie = {}
     for row in table("bias")["group"]:
-        group = Group(
-            row["language"], row["ground"], row.get("article", False), row.get("cased", False)
-        )
+        marks = (row.get(mark, False) for mark in ("article", "cased", "single"))
+        group = Group(row["language"], row["ground"], *marks)
         for word in row["words"]:
             _put(trie, word, group)
     for row in table("bias_terms")["term"]:
@@ -327,7 +327,13 @@ def _tongue(language: str) -> Tongue:
     links = _numbered([row.get("link", ()) for row in rows])
     traits = _numbered([row.get("trait", ()) for row in rows])
     bare = tuple(number for number, one in enumerate(claims) if one.closed and not one.linked)
-    return Tongue(claims, bare, frozenset([*links, *traits, *fill]), links, traits, fill)
+    first = _numbered(
+        [
+            row.get("trait", ()) if one.turned or not one.linked else ()
+            for row, one in zip(rows, claims, strict=True)
+        ]
+    )
+    return Tongue(claims, bare, frozenset([*links, *first, *fill]), links, traits, fill)
 
 
 def _claim(row: dict[str, Any]) -> Claim:

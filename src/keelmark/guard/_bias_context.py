@@ -16,6 +16,11 @@ AFTER = 96
 _GENERAL = frozenset({"ethnicity", "religion", "nationality", "orientation"})
 _THE = ("the ", "die ", "den ")
 _ARTICLE = (" the ", " the very ")
+_ANYBODY = (" every ", " any ", " each ", " a typical ", " the typical ", " the average ")
+_SAID = re.compile(
+    r"""[\s,."'”’!?]{1,4}(?:(?:he|she|they) )?"""
+    r"(?:said|says|wrote|writes|claimed|shouted|thought)\b"
+)
 _STOP = re.compile(r"[.!?;:\"(),]")
 _QUOTED = re.compile(r"""(?:\A|[\s(:])["'“‘«„`][^"”’»“`\n.!?]{0,24}\Z""")
 _UNQUOTE = re.compile(r"""[^"”’»“`\n]{0,48}[."',!?]?["'”’»“`]""")
@@ -119,7 +124,7 @@ class Around:
     def reported(self) -> bool:
         """Whether it is what somebody else is said to think."""
         lead = _bare(self.lead, *near_words("reported_skip"), times=3)
-        return lead.endswith(near_words("reported"))
+        return lead.endswith(near_words("reported")) or bool(_SAID.match(self.after))
 
 
 def _any(words: Iterable[str], text: str) -> bool:
@@ -165,12 +170,13 @@ def _of_term(term: Term, around: Around) -> float:
 
 
 def _of_claim(claim: Claim, group: Group, around: Around, first: str) -> float:
-    if (group.cased and not first.isupper()) or (
-        group.article and not around.lead.endswith(_ARTICLE)
-    ):
+    lead = around.lead
+    if (group.cased and not first.isupper()) or (group.article and not lead.endswith(_ARTICLE)):
         return 0.0
     if claim.before:
         return claim.score if claim.before.search(around.before[-_LEAD:]) else 0.0
+    if group.single and not lead.endswith(_ANYBODY):
+        return 0.0
     general = group.ground in _GENERAL or group.article
     if around.particular or (not general and around.lead.endswith(_THE)):
         return claim.score / 2

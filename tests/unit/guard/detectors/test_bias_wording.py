@@ -35,6 +35,7 @@ FOUND = {
         "Las mujeres no saben aparcar.",
         "It's not a myth that women are worse drivers.",
     ],
+    "GENERALISATION_ETHNICITY": ["Gypsies always steal.", "Every African is a thief."],
     "GENERALISATION_AGE": [
         "Older workers are slow learners and cost too much.",
         "The elderly are a burden on the state.",
@@ -86,6 +87,7 @@ FOUND = {
     "OUTDATED_ETHNICITY": ["The coloured people in our street", "Die Zigeuner kommen"],
     "OUTDATED_NATIONALITY": ["All illegal aliens in town", "Asylanten im Dorf"],
     "OUTDATED_DISABILITY": ["es sordomudo", "Il est cloué dans un fauteuil roulant."],
+    "EXCLUSION_RELIGION": ["You can never trust a Jew.", "I hate Muslims"],
     "SLUR_RELIGION": ["filthy Muslims", "sale juif"],
     "SLUR_NATIONALITY": ["esos sudacas", "fucking immigrants everywhere"],
 }
@@ -101,6 +103,11 @@ CLEAN = [
     "Das Vorurteil, Frauen könnten nicht einparken: Frauen können nicht einparken, heißt es dann.",
     "Il est faux de dire que les femmes sont nulles en maths.",
     "Es un prejuicio decir que los gitanos son ladrones.",
+    "It's a lie that immigrants are criminals.",
+    "Nobody should say that gay people are sick.",
+    "Women are lazy, said the villain, and laughed.",
+    "In the novel, men are pigs, quite literally.",
+    "The advert must not ask for young and dynamic people.",
     # negation and counter-speech
     "Immigrants are not criminals.",
     "Women don't belong in the kitchen any more than men do.",
@@ -119,6 +126,9 @@ CLEAN = [
     "These girls are lazy, and my sons are dumb as a post.",
     "Some immigrants are criminals, and some natives are.",
     "The women are tired. The old people in the village are friendly.",
+    "Women who are pregnant must not take this medicine. Deaf people can drive.",
+    "The males are aggressive in spring. Males are smaller than females in this species.",
+    "A woman is waiting at the door, and a man is lazy about it.",
     # everyday words
     "He is black and white with joy. Polish the table; poles are dirty after the rain.",
     "A blind test with a native speaker of Basque, and a chink in the armour.",
@@ -165,7 +175,8 @@ def test_every_phrase_of_the_table_is_found(row):
     missed = []
     label = f"{row['kind']}_{row['ground']}".upper()
     for words in row["words"]:
-        text = f"{CONTEXTS.get(row.get('needs'), 'x')}; {words.replace('#', '30').replace('%', 'dutch')} yes"
+        phrase = words.replace("#", "30").replace("%", "dutch")
+        text = f"{CONTEXTS.get(row.get('needs'), 'x')}; {phrase} yes"
         if label not in found(text):
             missed.append(words)
     assert not missed
