@@ -46,13 +46,16 @@ def test_personal_data_passes_in_no_direction(name):
         ("coding-assistant", "author = ada@example.org", "input", "author = ada@example.org"),
         ("hipaa", "admitted on 3 May 2024, aged 93", "output", "admitted on [DATE], aged [AGE]"),
         ("gdpr", "DE89 3704 0044 0532 0130 00", "output", "[IBAN]"),
+        ("children", "see https://example.org/play", "output", "see [URL]"),
+        ("children", "see https://example.org/play", "input", "see https://example.org/play"),
+        ("strict", "Women are bad at maths.", "output", "Women are bad at maths."),
     ],
 )
 def test_what_tells_them_apart(name, text, stage, shown):
     assert GUARDS[name].check(text, stage=stage).text == shown
 
 
-@pytest.mark.parametrize("name", ["hipaa", "gdpr", "children"])
+@pytest.mark.parametrize("name", ["hipaa", "gdpr", "children", "strict"])
 @pytest.mark.parametrize("stage", ["input", "output"])
 def test_names_of_people_do_not_pass(name, stage):
     kind = discovered()["names"]
@@ -80,3 +83,29 @@ def test_every_rule_is_in_force_for_everybody(name):
     assert not rules.shadowed
     assert not rules.exceptions
     assert GUARDS[name].check(ATTACK, origin=Origin(key="any", model="any")).verdict.stops
+
+
+def test_biased_wording_is_taken_from_children_and_told_to_the_strict():
+    text = "Women are bad at maths."
+    assert "Women are bad" not in GUARDS["children"].check(text, stage="output").text
+    (found,) = GUARDS["strict"].check(text, stage="output").findings
+    assert (found.rule, found.label) == ("bias", "GENERALISATION_GENDER")
+    assert not GUARDS["default"].check(text, stage="output").findings
+
+
+@pytest.mark.parametrize("name", shipped_policies())
+def test_no_two_rules_see_the_same(name):
+    rules = GUARDS[name].policy.guard.rules
+    for text in (f"card {CARD} of ada@example.org", "<script>alert(1)</script>", ATTACK):
+        for stage in ("input", "output"):
+            findings = GUARDS[name].check(text, stage=stage).findings
+            twins = [
+                (one.rule, other.rule)
+                for one in findings
+                for other in findings
+                if one.rule < other.rule
+                and (one.detector, one.label, one.start)
+                == (other.detector, other.label, other.start)
+            ]
+            actions = {rule.id: rule.action for rule in rules}
+            assert all(actions[a] != actions[b] for a, b in twins), twins
