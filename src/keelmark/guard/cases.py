@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from keelmark.core.errors import UsageError
+from keelmark.core.form import AnswerForm, Form
 from keelmark.core.outcome import Outcome, gravest
 from keelmark.core.ports import Segment
 from keelmark.core.scope import Origin
 from keelmark.core.verdict import Verdict
 from keelmark.core.yamlfile import Document, Strict, fill, meant, read_document
 from keelmark.guard.engine import ROLES
-from keelmark.guard.guard import Guard
+from keelmark.guard.guard import Guard, GuardedRequest
 from keelmark.guard.ready import policy_file
+
+_TOOL = "tool"
 
 
 class Message(Strict, frozen=True):
@@ -39,6 +42,7 @@ class Given(Strict, frozen=True):
         messages: Everything the model reads.
         output: What the model answers.
         tool_call: Arguments of a tool call that the model writes, JSON.
+        schema: JSON Schema that the client asks for, of the output or of the arguments.
         key: Id or name of the API key.
         team: Team of the key.
         model: Model asked for.
@@ -50,6 +54,7 @@ class Given(Strict, frozen=True):
     messages: tuple[Message, ...] = ()
     output: str = ""
     tool_call: str = ""
+    schema: dict[str, Any] | bool | None = None
     key: str = ""
     team: str = ""
     model: str = ""
@@ -192,5 +197,19 @@ async def _judge(guard: Guard, given: Given) -> tuple[list[Verdict], str]:
         for name, text in answers:
             channel = request.channel(f"choices[0].{name}", is_json=name != "content")
             texts.append(channel.feed(text) + channel.finish())
+        if guard.judges_form:
+            texts = _formed(request, given, texts)
         verdicts.append(request.output_verdict())
     return verdicts, "\n".join(text for text in texts if text)
+
+
+def _formed(request: GuardedRequest, given: Given, texts: list[str]) -> list[str]:
+    """Judge the form of an output and of arguments; return what gets through."""
+    wanted = None if given.schema is None else Form(given.schema)
+    arguments = Form(True if given.schema is None else given.schema, _TOOL)
+    request.expect(AnswerForm(wanted, {_TOOL: arguments}))
+    out = []
+    for text, tool in zip(texts, (None, _TOOL), strict=True):
+        formed = request.formed("choices[0]", text, tool) if text else None
+        out.append(formed.text if formed and not formed.stops else "")
+    return out

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from keelmark.guard._documents import (
     read,
     tidied,
 )
+from keelmark.guard.cases import read_cases, run_cases
 from keelmark.guard.contract import Request
 from keelmark.guard.detectors.structured_output import Detector, Settings
 
@@ -262,3 +265,41 @@ def test_reasons_and_findings_quote_nothing():
     (hit,) = Detector().for_request(asked).find('{"secret-name": "secret-text"}')
     assert "secret" not in hit.reason
     assert "secret" not in hit.label
+
+
+def test_the_page_about_it_holds(tmp_path):
+    page = Path(__file__).parents[4] / "docs" / "how-to" / "structured-output.md"
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    ours, demanded, tests = blocks
+    (tmp_path / "structured.yaml").write_text(ours)
+    (tmp_path / "structured.test.yaml").write_text(tests)
+    cases = read_cases(tmp_path / "structured.test.yaml")
+    guard = Guard(tmp_path / cases.policy)
+    assert [report.complaints for report in run_cases(guard, cases)] == [()] * len(cases.cases)
+    (tmp_path / "tickets.yaml").write_text(f"guard:\n  rules:\n{demanded}")
+    tickets = Guard(tmp_path / "tickets.yaml")
+    good = '{"title": "It rains in", "severity": "high"}'
+    assert not tickets.check(good, stage="output").verdict.stops
+    assert tickets.check('{"title": "It rains in"}', stage="output").verdict.stops
+
+
+def test_cases_of_a_policy_say_what_does_not_fit(tmp_path):
+    (tmp_path / "p.test.yaml").write_text(
+        """
+cases:
+  - name: free
+    given: {output: no JSON}
+    expect: {outcome: allow, text: no JSON}
+  - name: not JSON
+    given: {output: no JSON, schema: true}
+    expect: {outcome: block, labels: [INVALID_JSON], text: ""}
+  - name: a call that is cut
+    given: {tool_call: '{"a": '}
+    expect: {outcome: block, rules: [r], labels: [TRUNCATED_JSON]}
+  - name: wrong
+    given: {output: "1", schema: {type: string}}
+    expect: {outcome: allow}
+"""
+    )
+    reports = run_cases(Guard(policy("block", {})), read_cases(tmp_path / "p.test.yaml"))
+    assert [bool(report.complaints) for report in reports] == [False, False, False, True]
