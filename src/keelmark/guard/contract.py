@@ -106,6 +106,8 @@ class BaseDetector(ABC):
             the text as it leaves (values given back) and as it is written (escapes in place).
             It would hold all of a stream, so streams leave it out and it is asked beside them
             (`guard.forms`). Its rules block or flag.
+        assembles: Whether it matters what successive messages of one role say together, and what
+            values with names do (`guard._turns`): orders do, numbers and names of people do not.
         enough: Hits in one text after which more say nothing new, so that no more are looked for
             where all its rules block or flag; 0 when every one is wanted. `find` may then do its
             work while it is asked for one hit after the other.
@@ -125,6 +127,7 @@ class BaseDetector(ABC):
     decoded: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
     whole: ClassVar[bool] = False
+    assembles: ClassVar[bool] = False
     enough: ClassVar[int] = 0
     Config: ClassVar[type[msgspec.Struct]] = NoConfig
     examples: ClassVar[tuple[Example, ...]]

@@ -1,23 +1,27 @@
-"""What begins in one part of a message and ends in another.
+"""What begins in one part of a message and ends in another, or in another message.
 
 Templates put the parts of a message together, bare or with a line break between them, so a phrase
 or an address may stand in no part and still be read by the model. Each part is judged on its own
 as every text is; here the surroundings of the seams are read both ways, and only what crosses a
 seam counts. A replacement goes where the span begins; what is left of the span goes away.
+
+What successive messages, or values with names, say together (`guard._turns`) is read the same way
+by the detectors for which it matters.
 """
 
 from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 import msgspec
 
 from keelmark.core.ports import Segment
 from keelmark.guard import decode
+from keelmark.guard._turns import Slice, named_values, turns
 from keelmark.guard.engine import Engine
 from keelmark.guard.normalise import View, folded
 from keelmark.guard.run import Probe, Run, Seen
@@ -61,15 +65,38 @@ async def mended(
     for path, numbers in wholes.items():
         if len(numbers) > 1:
             plan = engine.plan("input", out[numbers[0]].role)
-            parts, looked = await mend(plan, path, [out[number].text for number in numbers], mask)
+            parts = [out[number].text for number in numbers]
+            parts, looked = await mend(plan, path, parts, mask)
             runs += looked
             for number, text in zip(numbers, parts, strict=True):
                 out[number] = msgspec.structs.replace(out[number], text=text)
+    for assemblies in (turns, named_values):
+        for one in assemblies(out):
+            some = [p for p in engine.plan("input", one.role) if p.detector.assembles]
+            plan = tuple(probe._replace(number=n) for n, probe in enumerate(some))
+            if plan:
+                parts = [out[n].text[start:end] for n, start, end in one.slices]
+                after, looked = await mend(plan, "messages", parts, mask, one.open_at)
+                runs += looked
+                if after != parts:
+                    _write(out, one.slices, after)
     return out, runs
 
 
+def _write(segments: list[Segment], slices: Sequence[Slice], texts: Sequence[str]) -> None:
+    """Put texts in the place of stretches of the segments."""
+    for (number, start, end), text in sorted(zip(slices, texts, strict=True), reverse=True):
+        whole = segments[number].text
+        changed = whole[:start] + text + whole[end:]
+        segments[number] = msgspec.structs.replace(segments[number], text=changed)
+
+
 async def mend(
-    plan: tuple[Probe, ...], path: str, parts: list[str], mask: Mask
+    plan: tuple[Probe, ...],
+    path: str,
+    parts: list[str],
+    mask: Mask,
+    open_at: Sequence[Sequence[str]] = (),
 ) -> tuple[list[str], list[Run]]:
     """Mask or redact what crosses the seams between the parts of a text.
 
@@ -78,15 +105,17 @@ async def mend(
         path: Path of the whole, for findings; their offsets count in the parts put together.
         parts: The texts, in their order.
         mask: Makes placeholders.
+        open_at: For each seam what may stand there; bare and line breaks at all when empty.
 
     Returns:
         The parts, and what became of the probes on each window that was read.
     """
     runs: list[Run] = []
-    for joint in _JOINTS:
+    for joint in dict.fromkeys(chain.from_iterable(open_at)) if open_at else _JOINTS:
         text = joint.join(parts)
         edits: list[Edit] = []
-        for window in _windows(parts, len(joint)):
+        shut = {number for number, joints in enumerate(open_at) if joint not in joints}
+        for window in _windows(parts, len(joint), shut):
             run = Run(plan, path)
             runs.append(run)
             edits += _edits(run, text, window, mask)
@@ -101,11 +130,13 @@ def _ends(parts: Sequence[str], joint: int) -> Iterator[int]:
     return accumulate(len(part) + joint for part in parts)
 
 
-def _windows(parts: Sequence[str], joint: int) -> list[_Window]:
+def _windows(parts: Sequence[str], joint: int, shut: Collection[int] = ()) -> list[_Window]:
     """Return the surroundings of all seams; what overlaps is one window unless that gets long."""
     found: list[_Window] = []
     *seams, length = _ends(parts, joint)
-    for seam in seams:
+    for number, seam in enumerate(seams):
+        if number in shut:
+            continue
         start, end = max(0, seam - joint - REACH), min(length - joint, seam + REACH)
         last = found[-1] if found else None
         if last and start <= last.end and end - last.start <= _LONGEST:

@@ -40,6 +40,7 @@ class Detector(BaseDetector):
     # 0.9 %, 2 to 77 %.
     points: ClassVar[Mapping[str, float]] = {"balanced": 0.5, "precise": 0.7, "certain": 0.9}
     decoded = True
+    assembles = True
     enough = 100
     Config = Settings
     config: Settings
