@@ -100,6 +100,11 @@ def _cluster(address: str, workers: int) -> Iterator[Any]:
             try:
                 ray.init(address, configure_logging=False, log_to_driver=False, **more)
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+                if address == AUTO and isinstance(error, ConnectionError):
+                    raise UsageError(
+                        "This machine is no node of a Ray cluster: make it one with `ray start`, "
+                        "or use --ray=local."
+                    ) from None
                 raise UsageError(f"Ray at {address} cannot be used: {_first(error)}.") from None
             stack.callback(ray.shutdown)
         yield ray
