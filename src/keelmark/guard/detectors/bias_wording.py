@@ -119,9 +119,8 @@ class Detector(BaseDetector):
         """See BaseDetector: no word that something begins with, or it goes on as nothing does."""
         if len(text) - start > _SHORT:
             return False
-        held = lower(text[start:])
-        end = last_token(held, 0)
-        for first, reader in begun(held, 0):
+        end = last_token(text, start)
+        for first, reader in begun(lower(text), start):
             if first >= end:
                 break
             if next(found(reader), None) or reader.cut:
