@@ -84,11 +84,9 @@ def _step(step: str, *, last: bool) -> Check:
 
 def luhn(number: str) -> bool:
     """ISO/IEC 7812-1, annex B; a number of equal digits is no number."""
-    if len(set(number)) == 1 or not number.isdigit():
-        return False
     digits = number.encode("ascii", "replace")
     total = sum(digits[::-2]) + sum(digits[-2::-2].translate(_DOUBLED))
-    return (total - 48 * len(digits)) % 10 == 0
+    return (total - 48 * len(digits)) % 10 == 0 and number.isdigit() and len(set(number)) > 1
 
 
 _DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
@@ -107,6 +108,25 @@ def any_word(words: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("(?i)(?<![a-zà-ɏ])(?:" + "|".join(parts) + ")")
 
 
+@cache
+def any_small_word(words: tuple[str, ...]) -> re.Pattern[str]:
+    """The same for a text in small letters: several times as fast."""
+    root: dict[str, Any] = {}
+    for word in dict.fromkeys([*words, *map(fold, words)]):
+        node = root
+        for char in word.lower():
+            node = node.setdefault(re.escape(char), {})
+        node[""] = "" if len(word) > 4 else "(?![^\\W\\d_])"
+    return re.compile(f"(?<![a-zà-ɏ])(?:{_branches(root)})")
+
+
+def _branches(node: dict[str, Any]) -> str:
+    parts = [token + _branches(rest) for token, rest in node.items() if token]
+    if "" in node:
+        parts.append(node[""])
+    return parts[0] if len(parts) == 1 else f"(?:{'|'.join(parts)})"
+
+
 def both_views(words: Iterable[str]) -> tuple[str, ...]:
     """Return the words in small letters, as written and as the folded view shows them."""
     small = [word.lower() for word in words]
@@ -136,16 +156,23 @@ class Speech:
         return any(word in low for word in self._given)
 
     @cached_property
-    def _words(self) -> re.Pattern[str] | None:
-        return any_word(self._given) if self.spoken else None
+    def places(self) -> list[tuple[int, int]]:
+        """Where the words stand: begin and end of each."""
+        if not self.spoken:
+            return []
+        found = every(any_small_word(self._given), lower(self._text))
+        return [match.span() for match in found]
 
     def before(self, index: int, near: int = 64) -> bool:
         """Whether one of the words stands in the `near` characters before the index."""
-        return self._words is not None and follows(self._words, self._text, index, near)
+        return self.between(max(0, index - near), index)
 
     def between(self, start: int, end: int) -> bool:
         """Whether one of the words stands between two places."""
-        return self._words is not None and self._words.search(self._text, start, end) is not None
+        if not self.places:
+            return False
+        first, last = bisect_left(self.places, (start,)), bisect_left(self.places, (end,))
+        return any(stop <= end for _, stop in self.places[first:last])
 
 
 def follows(words: re.Pattern[str], text: str, index: int, near: int = 64) -> bool:

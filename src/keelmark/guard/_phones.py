@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cache, lru_cache
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata
 
-from keelmark.guard._patterns import OTHER, Speech, any_word, both_views, every, lower, table
+from keelmark.guard._patterns import OTHER, Speech, both_views, every, table
 from keelmark.guard.contract import Hit
 
 _INTERNATIONAL = re.compile(
@@ -36,24 +35,21 @@ _NORTH_AMERICAN = re.compile(
 _NOUNS_AFTER = re.compile(
     r"(?i)[ ]?[-,(]?[ ]?(?:office|fax|mobile|home|cell|work|landline|handy|mobil|privat)(?![a-z])"
 )
+_LETTER_BEFORE = re.compile(r"[^\W\d_][.\"']{0,2}[ :]{1,4}\Z")
 _RIGHT_BEFORE = re.compile(
     r"(?i)(?:(?<![a-z])(?:call|calling|dial|ring|phone|telephone|tel|fax|mobile|cell|whatsapp|sms"
     r"|handy|telefon|teléfono|téléphone|telefono|telefone)(?: number)?(?: is)?[.\"']{0,2}[ :]{1,4}"
     r"|(?<![a-z])(?:answer|answering|reach|reached|reachable|contact)"
-    r"(?: (?:me|us|him|her|them|you))? (?:at|on|under)[ :]{1,2})(?=[(]?[0-9])"
-    r"|(?<![a-z0-9.])(?-i:[TMF]|Ph)[.:]?[ ]{1,2}(?=[(]?0[0-9])"
+    r"(?: (?:me|us|him|her|them|you))? (?:at|on|under)[ :]{1,2})\Z"
 )
-_VERBS: tuple[str, ...] = both_views(table("personal")["phone"]["verbs"])
+_LABEL = re.compile(r"(?<![A-Za-z0-9.])(?:[TMF]|Ph)[.:]?[ ]{1,2}\Z")
+_SMALL = re.compile(
+    rf"(?i) (?:{'|'.join(both_views(table('personal')['phone']['small']))})[ :]{{1,3}}\Z"
+)
 _ASKED = re.compile(
-    rf"(?i)(?<![a-z-])(?:{'|'.join(_VERBS)})(?= )[^0-9\n]{{0,28}}?"
-    rf" (?:{'|'.join(both_views(table('personal')['phone']['small']))})[ :]{{1,3}}"
-    r"(?=[(]|0[0-9]|[0-9]{2,5}[ ./-][0-9])"
+    rf"(?i)(?<![a-z-])(?:{'|'.join(both_views(table('personal')['phone']['verbs']))})"
+    r"(?= )[^0-9\n]{0,44}\Z"
 )
-_LABEL = re.compile(r"(?<![A-Za-z0-9.])(?:[TMF]|Ph)[.:]?[ ]{1,2}[(]?0[0-9]")
-_SAID_BEFORE = (
-    "call", "dial", "ring", "phone", "tel", "fax", "mobile", "cell", "whatsapp", "sms", "handy",
-    "tél", "answer", "reach", "contact",
-)  # fmt: skip
 _NO_PHONE = re.compile(
     r"[0-9]{1,2}([./-])[0-9]{1,2}\1(?:19|20)?[0-9]{2}(?:[ ].*)?"
     r"|(?:19|20)[0-9]{2}([./-])[0-9]{1,2}\2[0-9]{1,2}(?:[ ].*)?"
@@ -64,14 +60,12 @@ _TYPES = (
     "voip", "pager", "uan",
 )  # fmt: skip
 _WORDS: tuple[str, ...] = both_views(table("personal")["phone"]["context"])
-_CONTEXT = any_word(_WORDS)
 _FORMS = {
     region: re.compile("|".join(forms))
     for region, forms in table("personal")["phone"]["forms"].items()
 }
 _FORM = re.compile("|".join(form.pattern for form in _FORMS.values()))
 _LONGEST_FORM = 18
-_VERB_STEMS = tuple(dict.fromkeys(word[:4] for word in _VERBS))
 DEFAULT_REGIONS: tuple[str, ...] = tuple(table("personal")["phone"]["regions"])
 
 
@@ -109,12 +103,11 @@ def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[H
         start: Hits start here or later.
         regions: Regions whose grouped numbers count without a context word.
     """
-    named, close = _spoken_of(text, start)
-    other = Speech(OTHER, text)
+    named, other = Speech(_WORDS, text), Speech(OTHER, text)
     for match in every(_NATIONAL, text, start):
         found, at, end = match.group(), match.start(), match.end()
-        near = bool(named) and _within(named, at)
-        said: object = at in close
+        near = named.before(at, 40)
+        said: object = _called(text, at, found)
         if _GOES_ON.match(text, end):
             end = _with_extension(text, end)
             said = said or ((near or not found.isdigit()) and _NOUNS_AFTER.match(text, end))
@@ -124,28 +117,20 @@ def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[H
         yield Hit("PHONE", kind[0], at, end, kind[1])
 
 
-def _spoken_of(text: str, start: int) -> tuple[list[tuple[int, int]], set[int]]:
-    """Where context words stand, and where numbers begin that a verb or label stands right before.
-
-    Both from 64 characters before `start`.
-    """
-    low, begin = lower(text), max(0, start - 64)
-    if any(word in low for word in _WORDS):
-        named = [m.span() for m in every(_CONTEXT, text, begin)]
-    else:
-        named = []
-    close: set[int] = set()
-    if any(word in low for word in _SAID_BEFORE) or _LABEL.search(text, begin):
-        close = {m.end() for m in _RIGHT_BEFORE.finditer(text, begin)}
-    if any(stem in low for stem in _VERB_STEMS):
-        close.update(m.end() for m in every(_ASKED, text, begin))
-    return named, close
-
-
-def _within(named: list[tuple[int, int]], at: int) -> bool:
-    """Whether a word stands wholly in the 40 characters before."""
-    first, last = bisect_left(named, (at - 40,)), bisect_left(named, (at,))
-    return any(end <= at for _, end in named[first:last])
+def _called(text: str, at: int, found: str) -> bool:
+    """Whether a verb or a label stands right before a number, or asks to call somebody on it."""
+    if not _LETTER_BEFORE.search(text[max(0, at - 7) : at]):
+        return False
+    if _RIGHT_BEFORE.search(text[max(0, at - 40) : at]):
+        return True
+    grouped = found[0] in "0(" or not found.isdigit()
+    if not grouped:
+        return False
+    if found[0] in "0(" and _LABEL.search(text[max(0, at - 6) : at]):
+        return True
+    return bool(_SMALL.search(text[max(0, at - 14) : at])) and (
+        _ASKED.search(text[max(0, at - 56) : at]) is not None
+    )
 
 
 def _national(
