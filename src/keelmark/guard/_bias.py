@@ -240,6 +240,12 @@ def insults() -> frozenset[str]:
     return frozenset(word for row in bare for word in re.findall(r"[^\W_]+", fold(row)))
 
 
+def prepare() -> None:
+    """Read the tables, unless they have been read."""
+    insults()
+    seconds()
+
+
 def begun(text: str, start: int) -> Iterator[tuple[int, Reader]]:
     """Yield the places where something may begin, with the words from there on.
 

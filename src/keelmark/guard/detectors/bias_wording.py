@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from keelmark.guard._bias import begun, found, labels
+from keelmark.guard._bias import begun, found, labels, prepare
 from keelmark.guard._bias_context import AFTER, hits
 from keelmark.guard._patterns import AllowConfig, Allowed, lower, settle
 from keelmark.guard.contract import BaseDetector, Example, Hit, last_token
@@ -95,6 +95,7 @@ class Detector(BaseDetector):
 
     def __init__(self, config: Settings | None = None) -> None:
         super().__init__(config)
+        prepare()  # now, so that no text waits for it
         self._allowed = Allowed(self.config)
         wanted = self.config
         self._wanted = frozenset(
