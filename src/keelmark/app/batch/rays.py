@@ -93,7 +93,7 @@ def _cluster(address: str, workers: int) -> Iterator[Any]:
                 "_system_config": {"automatic_object_spilling_enabled": False},
             }
         else:
-            stack.enter_context(_environment(_QUIET))
+            stack.enter_context(_environment(_QUIET | _token()))
             _reach(address)
         ray = importlib.import_module("ray")
         if not ray.is_initialized():
@@ -115,6 +115,12 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     usual = tempfile.gettempdir()
     place = usual if len(usual) <= _LONGEST_PATH else "/tmp"  # noqa: S108 (a folder in it)
     return tempfile.TemporaryDirectory(prefix="keelmark-", dir=place, ignore_cleanup_errors=True)
+
+
+def _token() -> dict[str, str]:
+    """Say that there is a token where there is one: for HOST:PORT, Ray does not look by itself."""
+    there = os.environ.get("RAY_AUTH_TOKEN") or (Path.home() / ".ray" / "auth_token").is_file()
+    return {"RAY_AUTH_MODE": os.environ.get("RAY_AUTH_MODE", "token")} if there else {}
 
 
 def _reach(address: str) -> None:
