@@ -7,6 +7,7 @@ import pytest
 
 from gateway_parts import events, run, stack, text_of
 from keelmark.core.policy import GuardRules, Limits, Policy, Repair, Rule
+from keelmark.core.scope import Scope
 from keelmark.guard import Guard
 from keelmark.serve.fake import Script
 
@@ -489,5 +490,38 @@ def test_a_second_question_that_the_guard_stops_is_not_sent():
             assert why.endswith("asked again (1): INVALID_JSON, then content_filter")
             assert trace.input.outcome == "allow"
             assert len(s.fake.received) == 1
+
+    run(scene)
+
+
+def test_a_policy_that_is_loaded_while_it_serves_holds_from_then_on():
+    async def scene():
+        plain = Guard(Policy(guard=GuardRules(rules=())))
+        async with stack(answers(BAD), guard=plain) as s:
+            assert (await ask(s))[0] == 200
+            s.app.use(guard("block"), Policy())
+            assert (await ask(s))[0] == 422
+            s.app.use(plain, Policy())
+            assert (await ask(s))[0] == 200
+
+    run(scene)
+
+
+def test_the_rule_holds_in_its_scope_only():
+    async def scene():
+        scoped = guard("block", scope=Scope(models=("other-*",)))
+        async with stack(answers(BAD), guard=scoped, models=("fake", "other-1")) as s:
+            assert (await ask(s))[0] == 200
+            assert (await ask(s, model="other-1"))[0] == 422
+
+    run(scene)
+
+
+def test_labels_narrow_what_counts():
+    async def scene():
+        only_cut = guard("block", labels=("TRUNCATED_JSON",))
+        for text, status in ((BAD, 200), ('{"city": "B', 422)):
+            async with stack(answers(text), guard=only_cut) as s:
+                assert (await ask(s))[0] == status
 
     run(scene)
