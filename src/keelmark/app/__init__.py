@@ -21,6 +21,7 @@ from keelmark.app.judgement import explain
 from keelmark.app.proof import newest_checkpoint, newest_records, report, verify_ledger
 from keelmark.app.replay import replay, replay_text
 from keelmark.app.service import create_key, serve
+from keelmark.app.wording import policy_in_words
 
 __all__ = [
     "Home",
@@ -39,6 +40,7 @@ __all__ = [
     "make_guard",
     "newest_checkpoint",
     "newest_records",
+    "policy_in_words",
     "policy_notes",
     "policy_text",
     "replay",

@@ -166,8 +166,7 @@ class Watch:
 
     def _stay(self, reason: str) -> None:
         said = f"The changed policy is not taken up, the one before stays in force: {reason}"
-        log.error("%s", said)
-        self._say(f"WARNING: {said}")
+        self._say(f"WARNING: {said}")  # the log of the service
         self._gateway.note = said
         self._metrics.set_gauge("keelmark_policy_stale", 1)
 

@@ -24,7 +24,7 @@ from keelmark.core.trace import Content, Trace
 from keelmark.core.verdict import Verdict
 from keelmark.guard import Guard
 from keelmark.guard.engine import discovered
-from keelmark.guard.guard import channel_role
+from keelmark.guard.places import channel_role
 from keelmark.observe.show import clean
 from keelmark.serve.segments import read_segments
 

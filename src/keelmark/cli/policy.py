@@ -36,19 +36,27 @@ def command() -> None:
 
 @command.command()
 @policy_option
+@click.option("--words", is_flag=True, help="Say in words what is in force, after inheritance.")
 @json_option
-def show(policy: Path | None, *, as_json: bool) -> None:
+def show(policy: Path | None, *, words: bool, as_json: bool) -> None:
     """Print the policy file in force, comments included.
 
-    With --json it is what is in force after inheritance, with all defaults.
+    With --json it is what is in force after inheritance, with all defaults; with --words, too, in
+    sentences.
 
     \b
-    Example:
+    Examples:
       keelmark policy show > my-policy.yaml
+      keelmark policy show --policy hipaa --words
     """
     loaded = app.load_policy(policy)
+    if words and as_json:
+        raise UsageError("--words and --json exclude each other; give one of them.")
     if as_json:
         print_json(loaded)
+    elif words:
+        app.make_guard(loaded, policy)  # what no guard can be made of is in force nowhere
+        click.echo(app.policy_in_words(loaded, app.policy_notes(loaded)))
     else:
         click.echo(app.policy_text(policy), nl=False)
 

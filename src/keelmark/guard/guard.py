@@ -22,7 +22,7 @@ from keelmark.guard.contract import Request
 from keelmark.guard.engine import Detectors, Engine, bound
 from keelmark.guard.excuses import first
 from keelmark.guard.forms import Forms, streamed
-from keelmark.guard.places import place
+from keelmark.guard.places import channel_role, place
 from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
 from keelmark.guard.run import Probe, Run
 from keelmark.guard.seams import mended
@@ -246,11 +246,6 @@ class Guard:
         shadows = tuple(one.within(origin) for one in self._shadows) if self._shadows else ()
         limits = self.policy.limits
         return GuardedRequest(self._engine.within(origin), self._digest, shadows, self._key, limits)
-
-
-def channel_role(name: str) -> str:
-    """Return `tool_call` for a channel in which a model writes to a tool, "" for others."""
-    return "tool_call" if ".tool_calls" in name or ".function_call" in name else ""
 
 
 class GuardedRequest:

@@ -20,3 +20,8 @@ def place(stage: str, role: str) -> tuple[str, str]:
         raise UsageError(f"There is no role {role!r}; use one of: {known}.")
     side, of = STAGES[stage]
     return side, of or (role if side == "input" else "")
+
+
+def channel_role(name: str) -> str:
+    """Return `tool_call` for a channel in which a model writes to a tool, "" for others."""
+    return "tool_call" if ".tool_calls" in name or ".function_call" in name else ""
