@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate
 from operator import attrgetter, eq
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from keelmark.guard._names_file import everyday
@@ -120,14 +120,22 @@ class Row(NamedTuple):
         """Return where a token begins."""
         return self.starts[index + 3]
 
-    def word(self, index: int) -> Word:
-        """Return what is seen of a token."""
-        return self.words[index + 3]
-
     def judged(self, low: int = 0) -> Iterator[int]:
         """Yield the places of tokens that may be part of a name, from a place on."""
         for match in _JUDGED.finditer(self.codes, low):
             yield match.start()
+
+    def windows(self, low: int = 0) -> Iterator[tuple[int, Around, bytes]]:
+        """Yield each such token with its neighbours and borders; see `around` and `borders`."""
+        words, starts, ends, touching = self.words, self.starts, self.ends, self.touching
+        for match in _JUDGED.finditer(self.codes, low):
+            index = match.start()
+            near = starts[index] >= starts[index + 3] - REACH
+            if near and starts[index + 6] <= ends[index] + REACH:
+                around: Any = tuple(words[index : index + 7])
+            else:
+                around = self.around(index)
+            yield index, around, touching[index : index + 4]
 
     def around(self, index: int) -> Around:
         """Return a token with its neighbours."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
@@ -164,16 +165,13 @@ class Detector(BaseDetector):
         if not row.ends or row.ends[-1] <= start:
             return []
         out: list[Judged] = []
-        for index in row.judged():
-            begin = row.start(index)
-            if begin < least:
-                continue
+        for index, around, borders in row.windows(bisect_left(row.starts, least) - 3):
             if stop is not None and index >= stop:
                 break
-            label, score = judge(row.around(index), row.borders(index), by_model)
+            label, score = judge(around, borders, by_model)
             if label:
-                proof = _proof(row.word(index), label)
-                out.append(Judged(begin, row.ends[index], label, score, proof))
+                proof = _proof(around[3], label)
+                out.append(Judged(row.start(index), row.ends[index], label, score, proof))
         return out
 
 
