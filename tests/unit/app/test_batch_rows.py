@@ -8,6 +8,7 @@ import pytest
 
 from keelmark.app import batch
 from keelmark.core.policy import GuardRules, Policy, Rule
+from keelmark.guard import run
 from keelmark.guard.contract import Request
 from keelmark.guard.engine import discovered
 
@@ -68,3 +69,20 @@ def test_what_is_blocked_and_flagged(tmp_path):
         marks, rows = cleaned(tmp_path, made, text, "", blocked=does[0], flagged=does[1])
         assert [mark["what"] for mark in marks] == told
         assert len(rows) == (1 if does[0] == "drop" else 2)
+
+
+def test_a_machine_that_slept_is_no_slow_rule(tmp_path, monkeypatch):
+    """What a rule had no time for is read again when the time was spent elsewhere."""
+    clock, slept = run.perf_counter, [0]
+
+    def woken() -> float:
+        slept[0] += 1
+        return clock() + 3600 * (slept[0] // 7)
+
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"t": "{n}: ada@example.org"}}\n' for n in range(20)))
+    plan = batch.Plan(policy=policy("redact", "personal_data"))
+    monkeypatch.setattr(run, "perf_counter", woken)
+    report = batch.scan([path], plan, pool=batch.processes(1))
+    assert slept[0] > 40, "some were read twice"
+    assert (report.found, report.unchecked) == ({"EMAIL": 20}, 0)
