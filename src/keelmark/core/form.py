@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from keelmark.core.errors import UsageError
+
+Holds = Literal["nothing", "calls", "all"]
 
 
 class FormError(UsageError):
@@ -51,11 +53,12 @@ class Expected(NamedTuple):
 
     Attributes:
         judged: Whether any rule has something to say about it.
-        held: Whether nothing of it may leave before it is judged.
+        holds: What may not leave a stream before it is judged: nothing is held, calls of tools
+            are (from the first one on), or all of it.
     """
 
     judged: bool
-    held: bool
+    holds: Holds
 
 
 class Fault(NamedTuple):

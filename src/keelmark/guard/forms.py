@@ -9,7 +9,8 @@ from __future__ import annotations
 from time import perf_counter
 from typing import NamedTuple
 
-from keelmark.core.form import AnswerForm, Expected, Fault, Form, Formed, FormError
+from keelmark.core.form import AnswerForm, Expected, Fault, Form, Formed, FormError, Holds
+from keelmark.core.policy import Rule
 from keelmark.guard._documents import tidied
 from keelmark.guard._schemas import SchemaError
 from keelmark.guard.contract import Request
@@ -28,6 +29,16 @@ def _those(plan: tuple[Probe, ...], *, whole: bool) -> tuple[Probe, ...]:
     """The probes that judge whole answers, or the others, as a plan of their own."""
     chosen = [probe for probe in plan if probe.detector.whole is whole]
     return tuple(probe._replace(number=number) for number, probe in enumerate(chosen))
+
+
+def _demanding(plan: tuple[Probe, ...]) -> list[Rule]:
+    """The rules of the probes that demand anything."""
+    return [rule for p in plan if not p.detector.quiet(" ", 0) for rule in p.rules]
+
+
+def _holds(rule: Rule) -> bool:
+    """Whether a rule may change or stop what it judges."""
+    return rule.action == "block" or rule.repair is not None
 
 
 class _Judged(NamedTuple):
@@ -63,10 +74,10 @@ class Forms:
         for name, each in forms:
             for probe in self._whole(name) if strict and each else ():
                 _check(probe, each)
-        probes = [probe for plan in self._plans.values() for probe in plan]
-        rules = [rule for p in probes if not p.detector.quiet(" ", 0) for rule in p.rules]
-        held = any(rule.action == "block" or rule.repair for rule in rules)
-        return Expected(judged=bool(rules), held=held)
+        rules = {name: _demanding(plan) for name, plan in self._plans.items()}
+        holding = [name for name, asked in rules.items() if any(map(_holds, asked))]
+        holds: Holds = "all" if None in holding else "calls" if holding else "nothing"
+        return Expected(judged=any(rules.values()), holds=holds)
 
     def formed(self, name: str, text: str, tool: str | None = None) -> Formed:
         """See RequestGuard."""

@@ -14,6 +14,7 @@ _AGAIN = "Answer again with nothing but the JSON: no explanation, no code fence.
 _CALL_AGAIN = "Call the tool again with arguments that fit."
 _SHORTER = "It was cut off: make it shorter."
 _NOT_DONE = "This call was not made, because another one was wrong."
+CALLS = ("tool_calls", "function_call")
 _ONCE = frozenset({"role", "type", "id"})  # fields that come whole
 
 
@@ -136,6 +137,14 @@ def tidy(answer: Sequence[dict[str, Any]], formed: Mapping[str, Formed]) -> None
                 holder[field], new[at] = new[at], ""
                 if "logprobs" in choice:
                     choice["logprobs"] = None
+
+
+def calls_only(chunks: Sequence[dict[str, Any]]) -> None:
+    """Take everything but calls of tools out of the chunks of a chat."""
+    for choice in [choice for chunk in chunks for choice in chunk.get("choices") or ()]:
+        choice["delta"] = {n: v for n, v in (choice.get("delta") or {}).items() if n in CALLS}
+        if "logprobs" in choice:
+            choice["logprobs"] = None
 
 
 def chunks_in(events: bytes) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ import msgspec
 
 from keelmark.core import semconv
 from keelmark.core.errors import KeelmarkError, UnavailableError
-from keelmark.core.form import AnswerForm, Expected, Fault, Formed, FormError
+from keelmark.core.form import AnswerForm, Expected, Fault, Formed, FormError, Holds
 from keelmark.core.verdict import Verdict
 from keelmark.serve.answers import Answer
 from keelmark.serve.calls import (
@@ -35,8 +35,10 @@ from keelmark.serve.calls import (
 from keelmark.serve.choice import FILTERED
 from keelmark.serve.errors import ApiError, as_api_error
 from keelmark.serve.forms import (
+    CALLS,
     Said,
     asked_form,
+    calls_only,
     chunks_in,
     gathered,
     question,
@@ -52,6 +54,7 @@ from keelmark.serve.wire import Wire
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _LONGEST_DETAIL = 500
+_MARKS = tuple(f'"{name}":'.encode() for name in CALLS)  # within a text the quotes are escaped
 
 
 async def keep(_desk: Desk, call: Call) -> Call:
@@ -64,19 +67,24 @@ class _Copied(Wire):
 
     Attributes:
         kept: The events.
+        left: How many of them were sent on.
     """
 
-    def __init__(self, wire: Wire, *, held: bool) -> None:
+    def __init__(self, wire: Wire, holds: Holds) -> None:
         self.kept: list[bytes] = []
+        self.left = 0
         self.started = wire.started
         self._wire = wire
-        self._held = held
+        self._holds = holds
 
     async def events(self, data: bytes) -> None:
         """See Wire."""
         self.started = True
         self.kept.append(data)
-        if not self._held:
+        if self._holds == "calls" and any(mark in data for mark in _MARKS):
+            self._holds = "all"
+        if self._holds != "all":
+            self.left += 1
             await self._wire.events(data)
 
 
@@ -90,6 +98,7 @@ class _Attempt(NamedTuple):
         body: The whole answer, or the chunks of the stream.
         said: Its choices.
         formed: Path of a text to what is said of its form.
+        left: How many of the chunks have left.
     """
 
     call: Call
@@ -98,6 +107,7 @@ class _Attempt(NamedTuple):
     body: list[dict[str, Any]]
     said: list[Said]
     formed: Mapping[str, Formed]
+    left: int
 
     @property
     def faults(self) -> list[Fault]:
@@ -153,9 +163,8 @@ class FormedServing(Serving):
         expected = self._expect(self.call)
         if not expected.judged:
             return await super().ask()
-        began = perf_counter()
-        wire, held = self.wire, expected.held or not self.trace.stream
-        attempt = await self._attempt(wire, held=held)
+        began, wire = perf_counter(), self.wire
+        attempt = await self._attempt(wire, expected.holds)
         answers, usage = [attempt.verdict], attempt.answer.usage
         while attempt.repeats >= len(answers) and self.call.kind is CHAT:
             again = await self._again(attempt, wire)
@@ -169,7 +178,7 @@ class FormedServing(Serving):
         self.answer.usage = usage
         self._note(attempt, answers)
         attempt.refuse()
-        if not held:
+        if self.trace.stream and expected.holds == "nothing":
             return attempt.last
         return await self._let_go(attempt, began, usage if len(answers) > 1 else None)
 
@@ -182,9 +191,9 @@ class FormedServing(Serving):
             field = "tools" if error.tool else "response_format"
             raise ApiError(400, "invalid_schema", error.message, param=field) from None
 
-    async def _attempt(self, wire: Wire, *, held: bool) -> _Attempt:
+    async def _attempt(self, wire: Wire, holds: Holds) -> _Attempt:
         """Ask the engine, and judge what it answers."""
-        self.wire = copied = _Copied(wire, held=held)
+        self.wire = copied = _Copied(wire, holds)
         before = self._spent("engine", "guard_output")
         try:
             last = await super().ask()
@@ -209,7 +218,8 @@ class FormedServing(Serving):
             for call in choice.calls:
                 formed[call.path] = self.call.guard.formed(call.path, call.arguments, call.name)
         self._spend({"guard_output": 1000 * (perf_counter() - since)})
-        return _Attempt(self.call, self.answer, last, body, said, formed)
+        left = len(chunks_in(b"".join(copied.kept[: copied.left])))
+        return _Attempt(self.call, self.answer, last, body, said, formed, left)
 
     async def _again(self, attempt: _Attempt, wire: Wire) -> _Attempt | str:
         """Ask again; return the code of the error when that did not work."""
@@ -223,7 +233,7 @@ class FormedServing(Serving):
                 call = await stage(self.desk, call)
             self.call = call
             self._expect(call)
-            return await self._attempt(wire, held=True)
+            return await self._attempt(wire, "all")
         except KeelmarkError as error:
             self.trace.input = judged
             return as_api_error(error).code
@@ -264,8 +274,12 @@ class FormedServing(Serving):
                 part["usage"] = usage
         if not self.trace.stream:
             return _encode(attempt.body[0])
-        stamp(self.trace, "first_token", began)
-        await self.wire.events(b"".join(event(_encode(part)) for part in attempt.body))
+        chunks = attempt.body[attempt.left :]
+        if not self.wire.started:
+            stamp(self.trace, "first_token", began)
+        elif not attempt.left and any(choice.calls for choice in attempt.said):
+            calls_only(chunks)  # what the first answer said has left
+        await self.wire.events(b"".join(event(_encode(chunk)) for chunk in chunks))
         return DONE
 
     def _close(self, error: ApiError | None) -> None:

@@ -525,3 +525,59 @@ def test_labels_narrow_what_counts():
                 assert (await ask(s))[0] == status
 
     run(scene)
+
+
+def talking(text, arguments):
+    """An answer that says something before it calls a tool."""
+    function = {"name": "look_up", "arguments": arguments}
+    call = {"index": 0, "id": "call_1", "type": "function", "function": function}
+    return Script(deltas=({"content": text}, {"tool_calls": [call]}), finish="tool_calls")
+
+
+def test_with_tools_only_calls_are_held():
+    async def scene():
+        text = 'See "tool_calls": here. '
+        script = answers(talking(text, BAD), talking("Again. ", GOOD))
+        async with stack(script, guard=guard("block", Repair())) as s:
+            _, raw, _ = await s.chat("Look Bern up", stream=True, tools=[TOOL])
+            chunks = events(raw)
+            assert text_of(chunks) == text
+            deltas = [c["delta"] for chunk in chunks for c in chunk["choices"]]
+            calls = [d["tool_calls"][0]["function"] for d in deltas if d.get("tool_calls")]
+            assert "".join(call["arguments"] for call in calls) == GOOD
+            assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+            assert len(s.fake.received) == 2
+
+    run(scene)
+
+
+def test_with_tools_what_is_said_leaves_as_it_comes():
+    async def scene():
+        script = Script(pieces=("Well, ", "let me see. ", "And so on."), fault="hang", after=3)
+        async with stack(script, guard=guard("block", Repair())) as s:
+            body = {"model": "fake", "stream": True, "tools": [TOOL]}
+            body["messages"] = [{"role": "user", "content": "Look Bern up"}]
+            url = s.url + "/v1/chat/completions"
+            async with s.http.post(url, json=body, headers=s.auth) as response:
+                got = b""
+                async for data in response.content.iter_any():
+                    got += data
+                    if b"let me" in got:
+                        break
+                assert b"let me" in got
+
+    run(scene)
+
+
+def test_a_call_that_is_refused_after_something_was_said_ends_the_stream_with_an_error():
+    async def scene():
+        async with stack(answers(talking("Well. ", BAD)), guard=guard("block")) as s:
+            status, raw, _ = await s.chat("Look Bern up", stream=True, tools=[TOOL])
+            assert status == 200
+            assert b"Well." in raw
+            assert b"arguments" not in raw
+            last = json.loads(raw.strip().split(b"\n\n")[-1].removeprefix(b"data: "))
+            assert last["error"]["code"] == "invalid_answer"
+            assert s.recorder.records[0][0].error == "invalid_answer"
+
+    run(scene)
