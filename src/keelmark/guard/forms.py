@@ -90,6 +90,7 @@ class Forms:
             again = self._look(plan, name, neat.text, tool)
             if not again.faults and not again.run.lost:
                 judged, text, off = again, neat.text, neat.off
+            judged = judged._replace(faults=(*judged.faults, *again.faults))
         self.runs.append(judged.run)
         self.seconds += perf_counter() - began
         verdict = self._engine.verdict("output", [judged.run], self._digest, 0.0)

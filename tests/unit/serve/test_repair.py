@@ -223,6 +223,19 @@ def test_tidying_takes_off_a_fence_and_says_so(stream):
     run(scene)
 
 
+def test_what_is_wrong_within_a_fence_is_told_too():
+    async def scene():
+        script = answers(f"```json\n{BAD}\n```", GOOD)
+        async with stack(script, guard=guard("block", Repair(tidy=True))) as s:
+            status, text, _, _ = await ask(s)
+            assert (status, text) == (200, GOOD)
+            told = s.fake.received[1]["messages"][-1]["content"]
+            assert "not valid JSON" in told
+            assert "/city: it is not of type" in told
+
+    run(scene)
+
+
 @both
 def test_nothing_is_tidied_unless_the_policy_says_so(stream):
     async def scene():
