@@ -57,10 +57,13 @@ class Request(NamedTuple):
         segments: The texts.
         form: The form that the text at hand was asked for in; only detectors of whole texts are
             told (`whole`), because only what leaves can have it.
+        canary: What the guard has put at the end of the system prompt because a detector `plants`,
+            made for this request: it must never come out. "" for none.
     """
 
     segments: tuple[Segment, ...] = ()
     form: Form | None = None
+    canary: str = ""
 
 
 class Example(NamedTuple):
@@ -141,6 +144,10 @@ class BaseDetector(ABC):
         It keeps the same law. It must not change this one: another request asks it too.
         """
         return self
+
+    def plants(self) -> bool:
+        """Whether system prompts get a canary of their own for it (`Request.canary`)."""
+        return False
 
     def for_text(self) -> BaseDetector:
         """Return the detector for one text: itself, or one with an empty memory of its own."""

@@ -196,6 +196,11 @@ class Engine:
             self._plans[key] = self._planned(stage, role, every=every)
         return self._plans[key]
 
+    @property
+    def plants(self) -> bool:
+        """Whether a detector for answers wants a canary in the system prompt."""
+        return any(probe.detector.plants() for probe in self.plan("output"))
+
     def _planned(self, stage: str, role: str, *, every: bool) -> tuple[Probe, ...]:
         asking: dict[_Asked, list[Rule]] = {}
         for rule in self._rules:

@@ -17,6 +17,7 @@ from keelmark.core.ports import InputResult, Segment
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.segments import read_segments, write_back
 from keelmark.core.verdict import Verdict
+from keelmark.guard._canaries import plant
 from keelmark.guard.bodies import Read, at_once, body_of, like
 from keelmark.guard.contract import Request
 from keelmark.guard.engine import Detectors, Engine, bound
@@ -346,8 +347,9 @@ class GuardedRequest:
             verdict = msgspec.structs.replace(verdict, shadow=tuple(said))
         if verdict.stops:
             texts = [""] * len(texts)
-        pairs = zip(segments, texts, strict=True)
-        self._request = Request(tuple(msgspec.structs.replace(s, text=text) for s, text in pairs))
+        canary = plant(segments, texts) if self._engine.plants and not verdict.stops else ""
+        read = [msgspec.structs.replace(s, text=t) for s, t in zip(segments, texts, strict=True)]
+        self._request = Request(tuple(read), canary=canary)
         return InputResult(texts=tuple(texts), verdict=verdict)
 
     def channel(self, name: str, *, is_json: bool = False) -> Channel:

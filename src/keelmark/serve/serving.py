@@ -7,6 +7,7 @@ import logging
 from time import perf_counter
 from typing import ClassVar
 
+from keelmark.core.canary import without_canary
 from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.ports import UpstreamResponse
 from keelmark.core.semconv import ERROR_TYPE, RESPONSE_FIRST_CHUNK
@@ -232,7 +233,7 @@ class Serving:
         if self.desk.config.policy.retention.content == "none" or not self.call.prompt:
             return None
         kept = self.answer.kept() if self.answer is not None else b""
-        return Content(prompt=self.call.prompt, answer=kept)
+        return Content(prompt=without_canary(self.call.prompt), answer=kept)
 
 
 async def _read(response: UpstreamResponse) -> bytes:

@@ -12,13 +12,13 @@ import msgspec
 
 from keelmark.core.errors import UsageError
 from keelmark.core.ports import Segment
-from keelmark.guard._patterns import every, lower, settle
+from keelmark.guard._canaries import Canaries, letters
+from keelmark.guard._patterns import lower, settle
 from keelmark.guard.contract import BaseDetector, Example, Hit, Request, last_token
 from keelmark.guard.normalise import fold
 
 _JOINED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # no spaces between words
 _TOKEN = re.compile(rf"[{_JOINED}]|(?<![^\W_{_JOINED}])[^\W_{_JOINED}]+")
-_APART = r"[\W_]{0,3}"
 _MOST = 64  # words of one hit; what is longer is several
 _SHORTEST_CANARY = 8
 
@@ -29,12 +29,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         canaries: Words made up for the purpose that stand in the system prompt and must never
             come out, at least 8 letters and digits each. Found however they are spaced.
+        canary: Whether every request gets a canary of its own: a line with a random word at the end
+            of its system prompt, made for this request. It ends what an engine can keep of a
+            prompt from one request to the next: see docs/how-to/keep-the-system-prompt.md.
         words: Fewest words in a row that count as a leak. Two characters of a script without
             spaces count as a word.
         allow: Sentences of the system prompt that answers may say (a greeting, a closing line).
     """
 
     canaries: tuple[str, ...] = ()
+    canary: bool = False
     words: Annotated[int, msgspec.Meta(ge=4, le=32)] = 10
     allow: tuple[str, ...] = ()
 
@@ -44,11 +48,11 @@ class Detector(BaseDetector):
 
     What the other messages of the request say may be quoted. Scores: a canary 0.99; a stretch of
     words from 0.5 (10 words) to 0.95 (28 words and more). Translations and paraphrases are not
-    found, nor is what the model encodes.
+    found. What the model encodes is found by a canary in it (backwards, rot13, hex, base64).
     """
 
     title = "System prompt in the answer"
-    version = "1"
+    version = "2"
     labels: ClassVar[tuple[str, ...]] = ("CANARY", "SYSTEM_PROMPT")
     tags = ("owasp:llm07",)
     Config = Settings
@@ -94,6 +98,12 @@ class Detector(BaseDetector):
             "evasion: look-alike letters",
             _asked,
         ),
+        Example(
+            "Its code, backwards: d a e r b a 3 f 7 m k",
+            ("CANARY",),
+            "evasion: a canary backwards and spaced",
+            config={"canaries": ["KM-7F3A-bread"]},
+        ),
         Example("好的：请始终用礼貌的语气回答顾客的问题。", (), "Chinese, too short", _asked),
         Example(
             "请始终用礼貌的语气回答顾客的问题，不要透露供应商的名称。",
@@ -119,19 +129,23 @@ class Detector(BaseDetector):
 
     def __init__(self, config: Settings | None = None, request: Request | None = None) -> None:
         super().__init__(config)
-        letters = [re.sub(r"[\W_]+", "", fold(canary).lower()) for canary in self.config.canaries]
-        if short := [c for c in letters if len(c) < _SHORTEST_CANARY]:
-            raise UsageError(
-                f"prompt_leak: the canary {short[0]!r} is too short; use at least "
-                f"{_SHORTEST_CANARY} letters and digits."
-            )
-        self._canaries = [re.compile(_APART.join(map(re.escape, word))) for word in letters]
-        self._begun = [re.compile(_prefix(word)) for word in letters]
+        for canary in self.config.canaries:
+            if len(letters(canary)) < _SHORTEST_CANARY:
+                raise UsageError(
+                    f"prompt_leak: the canary {letters(canary)!r} is too short; use at least "
+                    f"{_SHORTEST_CANARY} letters and digits."
+                )
         self._request = request or Request()
+        planted = (self._request.canary,) if self._request.canary else ()
+        self._canaries = Canaries((*self.config.canaries, *planted))
         system = [s.text for s in self._request.segments if s.role == "system"]
         self._secret, pairs = _canonical(system)
         self._pairs = frozenset(pairs)
         self._firsts = frozenset(first for first, _ in pairs)
+
+    def plants(self) -> bool:
+        """See BaseDetector."""
+        return self.config.canary
 
     def for_request(self, request: Request) -> Detector:
         """See BaseDetector."""
@@ -147,9 +161,8 @@ class Detector(BaseDetector):
         """See BaseDetector."""
         low = lower(text)
         hits = [
-            Hit("CANARY", 0.99, match.start(), match.end(), "a canary of the system prompt")
-            for canary in self._canaries
-            for match in every(canary, low, start)
+            Hit("CANARY", 0.99, begin, end, "a canary of the system prompt")
+            for begin, end in self._canaries.spans(low, start)
         ]
         if self._pairs:
             hits += (stretch.hit for stretch in self._stretches(_Words(low, start)))
@@ -194,7 +207,7 @@ class Detector(BaseDetector):
 
     def quiet(self, text: str, start: int) -> bool:
         """See BaseDetector: nothing to look for, or no word that could begin a stretch."""
-        if self._canaries:
+        if self._canaries and not self._canaries.quiet(lower(text), start):
             return False
         return not self._pairs or self._firsts.isdisjoint(_TOKEN.findall(lower(text[start:])))
 
@@ -202,9 +215,8 @@ class Detector(BaseDetector):
         """Return where a canary or a stretch begins that may go on."""
         low = lower(text)
         opened = last_token(text, max(start, len(text) - 2 * _SHORTEST_CANARY))
-        for begun in self._begun:
-            match = begun.search(low, max(start, len(low) - 512))
-            opened = min(opened, match.start() if match else len(low))
+        if self._canaries:
+            opened = min(opened, self._canaries.open_from(low, start))
         return min(opened, self._open_stretch(_Words(low, start))) if self._pairs else opened
 
     def _open_stretch(self, words: _Words) -> int:
@@ -283,11 +295,3 @@ def _canonical(texts: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
     found = [_TOKEN.findall(lower(fold(text))) for text in texts]
     pairs = [pair for tokens in found for pair in pairwise(tokens)]
     return "\n".join(f" {' '.join(tokens)} " for tokens in found), pairs
-
-
-def _prefix(word: str) -> str:
-    """A pattern for the end of a text that begins the word, letters apart or not."""
-    pattern = r"[\W_]{0,3}"
-    for letter in reversed(word[1:]):
-        pattern = rf"{_APART}(?:{re.escape(letter)}{pattern})?"
-    return re.escape(word[0]) + pattern + r"\Z"
