@@ -22,6 +22,14 @@ _NUMBER = re.compile(r"\d{1,4}\Z")
 _FILLS = 3  # phrases of `fill` in a row
 _FREE = 2  # words between what is said and the verb, where the verb comes last
 _LONGEST_FREE = 24
+LEAD = 48
+"""Characters before the wording that say whom it means."""
+
+_THE = re.compile(rf"(?<![^\W_])the{_GAP}{{1,8}}(?:very )?\Z")
+_ANYBODY = re.compile(
+    rf"(?<![^\W_])(?:every|any|each|a typical|the typical|the average|(?:trust|hate|despise) an?)"
+    rf"{_GAP}{{1,8}}\Z"
+)
 _LEADS = frozenset(
     [
         *("a", "an", "the", "you", "he", "she", "must", "be", "will", "have", "no", "not", "in"),
@@ -37,13 +45,13 @@ Trie = dict[str, Any]
 
 
 class Group(NamedTuple):
-    """Words for people."""
+    """Words for people; `lead` must stand right before them."""
 
     language: str
     ground: str
     article: bool
     cased: bool
-    single: bool
+    lead: re.Pattern[str] | None
 
 
 class Claim(NamedTuple):
@@ -105,13 +113,19 @@ class Reader:
         cut: Whether a word was asked for that the text does not hold, or not to its end.
     """
 
-    __slots__ = ("_ends", "_text", "_words", "cut")
+    __slots__ = ("_ends", "_start", "_text", "_words", "cut")
 
     def __init__(self, text: str, first: re.Match[str]) -> None:
         self._text = text
+        self._start = first.start()
         self._words = [first[0]]
         self._ends = [first.end()]
         self.cut = first.end() == len(text)
+
+    def led_by(self, lead: re.Pattern[str] | None) -> bool:
+        """Whether what must stand right before does."""
+        before = self._text[max(0, self._start - LEAD) : self._start] if lead else ""
+        return lead is None or lead.search(before) is not None
 
     def word(self, index: int) -> str | None:
         """Return a word by its place, or None where words end."""
@@ -149,13 +163,15 @@ def found(reader: Reader) -> Iterator[Found]:
     """Yield everything that the words of a reader may be."""
     for things, after in reader.ends(_beginnings(), 0):
         for thing in things:
+            if not reader.led_by(thing.lead):
+                continue
             if isinstance(thing, Term):
                 yield Found(reader.end(after), None, thing)
                 continue
             tongue = _tongue(thing.language)
             for number, last in _said(reader, tongue, after):
                 claim = tongue.claims[number]
-                if thing.ground in claim.grounds:
+                if thing.ground in claim.grounds and reader.led_by(claim.before):
                     yield Found(reader.end(last), thing, claim)
 
 
@@ -286,8 +302,9 @@ def _beginnings() -> Trie:
     """Groups and terms."""
     trie: Trie = {}
     for row in table("bias")["group"]:
-        marks = (row.get(mark, False) for mark in ("article", "cased", "single"))
-        group = Group(row["language"], row["ground"], *marks)
+        article, cased = row.get("article", False), row.get("cased", False)
+        lead = _THE if article else _ANYBODY if row.get("single") else None
+        group = Group(row["language"], row["ground"], article, cased, lead)
         for word in row["words"]:
             _put(trie, word, group)
     for row in table("bias_terms")["term"]:
@@ -302,8 +319,8 @@ def _beginnings() -> Trie:
             pattern(row["unless"]) if "unless" in row else None,
         )
         for phrase in row["words"]:
-            lead, words = _split(phrase)
-            _put(trie, words, term._replace(lead=_lead(lead)) if lead else term)
+            first, words = _split(phrase)
+            _put(trie, words, term._replace(lead=_lead(first)) if first else term)
     return trie
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 
-from keelmark.guard._bias import Claim, Found, Group, Term, pattern, phrase_words
+from keelmark.guard._bias import LEAD, Claim, Found, Group, Term, pattern, phrase_words
 from keelmark.guard._patterns import CONTEXT, table
 from keelmark.guard.contract import Hit
 
@@ -15,8 +15,6 @@ AFTER = 96
 
 _GENERAL = frozenset({"ethnicity", "religion", "nationality", "orientation"})
 _THE = ("the ", "die ", "den ")
-_ARTICLE = (" the ", " the very ")
-_ANYBODY = (" every ", " any ", " each ", " a typical ", " the typical ", " the average ")
 _SAID = re.compile(
     r"""[\s,."'”’!?]{1,4}(?:(?:he|she|they) )?"""
     r"(?:said|says|wrote|writes|claimed|shouted|thought)\b"
@@ -29,7 +27,6 @@ _WHY = re.compile(r"\b(?:why|warum|wieso|weshalb|pourquoi|por que)\b[^.!?\n]{0,4
 _FIGURE = re.compile(r"\d ?%|\(\d{4}\)")
 _ANY = re.compile(r"[^\W_]+")
 _MOST_REASON = 96
-_LEAD = 48  # characters before the wording that say whom it means
 
 
 @cache
@@ -85,7 +82,7 @@ class Around:
     @cached_property
     def lead(self) -> str:
         """The words of the sentence that stand before, with blanks around them."""
-        return spaced(_STOP.split(self.before[-_LEAD:])[-1])
+        return spaced(_STOP.split(self.before[-LEAD:])[-1])
 
     def near(self, name: str, language: str = "") -> bool:
         """Whether words of the tables stand near by."""
@@ -164,19 +161,14 @@ def hits(text: str, low: str, start: int, some: Iterator[Found]) -> Iterator[Hit
 
 
 def _of_term(term: Term, around: Around) -> float:
-    if term.lead and not term.lead.search(around.before[-_LEAD:]):
-        return 0.0
     return 0.0 if term.unless and term.unless.search(around.whole) else term.score
 
 
 def _of_claim(claim: Claim, group: Group, around: Around, first: str) -> float:
-    lead = around.lead
-    if (group.cased and not first.isupper()) or (group.article and not lead.endswith(_ARTICLE)):
+    if group.cased and not first.isupper():
         return 0.0
     if claim.before:
-        return claim.score if claim.before.search(around.before[-_LEAD:]) else 0.0
-    if group.single and not lead.endswith(_ANYBODY):
-        return 0.0
+        return claim.score
     general = group.ground in _GENERAL or group.article
     if around.particular or (not general and around.lead.endswith(_THE)):
         return claim.score / 2

@@ -298,3 +298,9 @@ def test_quiet_and_open_keep_the_law(text, cut):
 def test_prose_is_quiet():
     text = "The committee met on Tuesday and agreed that the bridge should be painted in spring. "
     assert all(DETECTOR.quiet(text[:end], max(0, end - 40)) for end in range(len(text) + 1))
+
+
+def test_people_who_are_only_mentioned_hold_nothing():
+    text = "Many women, two Germans and a native speaker went home, and she was born in a town "
+    assert DETECTOR.open_from(text) == len(text)
+    assert DETECTOR.quiet(text, 10)
