@@ -54,7 +54,7 @@ class Filter:
         known: Hits in decoded runs, in the order of the text (whole texts only).
         whole: Whether to judge on to the end of the text when something blocks it.
         before: What stands before the text and is not part of it, such as the name of its field.
-            Detectors that remember are not shown it: they know where the text begins.
+            Detectors that know where the text begins (`remembers`, `whole`) are not shown it.
     """
 
     def __init__(
@@ -189,7 +189,8 @@ class Filter:
             )
         windows: dict[tuple[bool, bool], tuple[View, str, int]] = {}
         for probe in self._run.live:
-            raw, alone = probe.detector.raw, self._before and probe.detector.remembers
+            kind = probe.detector
+            raw, alone = kind.raw, self._before and (kind.remembers or kind.whole)
             if (raw, alone) not in windows:
                 view = View(held, length) if raw else folded(held)
                 context = "" if alone else self._context[raw]
