@@ -2,11 +2,15 @@
 
 import asyncio
 import hashlib
+from types import SimpleNamespace
 
 import pytest
 
 from gateway_parts import MemoryKeys
 from keelmark.core.errors import UsageError
+from keelmark.core.scope import Origin
+from keelmark.core.trace import Trace
+from keelmark.serve.calls import CHAT, Call, Desk, authenticate
 from keelmark.serve.errors import ApiError
 from keelmark.serve.keys import KeyRing, hash_key, new_key, require
 
@@ -65,3 +69,28 @@ def test_the_cache_holds_for_its_time_and_no_longer():
         assert key.revoked is None
 
     asyncio.run(scene())
+
+
+def test_the_guard_is_told_whose_key_it_is():
+    async def scene():
+        keys = MemoryKeys()
+        secret, key = keys.add("bot", team="support")
+        headers = {b"authorization": f"Bearer {secret}".encode()}
+        call = Call(
+            request=SimpleNamespace(headers=headers),
+            kind=CHAT,
+            trace=Trace(trace_id="0" * 32, started=0.0, model="tiny", operation="chat"),
+        )
+        known = await authenticate(Desk(None, KeyRing(keys)), call)
+        assert known.origin == Origin(
+            key=key.id, key_name="bot", model="tiny", operation="chat", team="support"
+        )
+        assert known.trace.team == "support"
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("team", ["x" * 65, " a", "a\n", "\x1b[31m"])
+def test_a_team_whose_name_cannot_be_shown_is_refused(team):
+    with pytest.raises(UsageError, match="A team's name has at most 64 characters"):
+        new_key("x", team=team)
