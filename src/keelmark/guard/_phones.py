@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from itertools import pairwise
 
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS, PhoneMetadata
 
@@ -146,7 +147,7 @@ def _national(
             return 0.7, "number after its name"
     if _NORTH_AMERICAN.fullmatch(found):
         return 0.65, "number in North American groups"
-    if len(found) <= _LONGEST_FORM and _FORM.fullmatch(found):
+    if len(found) <= _LONGEST_FORM and _FORM.fullmatch(found) and not _counts_up(found):
         for region, form in _FORMS.items():
             if form.fullmatch(found) and _plan(re.sub("[^0-9]", "", found), (region,)):
                 return 0.65, f"number in groups of {region}"
@@ -154,6 +155,12 @@ def _national(
         return None
     region = _plan(re.sub("[^0-9]", "", found), regions)
     return (0.7, f"national number in groups, plan of {region}") if region else None
+
+
+def _counts_up(found: str) -> bool:
+    """Whether a number is a row of small numbers, each greater than the last: 05 12 23 34 45."""
+    parts = [int(part) for part in re.split("[ .]", found) if part.isdigit()]
+    return len(parts) > 3 and max(parts) < 50 and all(low < high for low, high in pairwise(parts))
 
 
 def _well_grouped(text: str, start: int, end: int) -> bool:

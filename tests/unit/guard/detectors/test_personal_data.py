@@ -79,6 +79,54 @@ def test_regions_make_national_phones_count() -> None:
     assert labels(text, regions=("DE",)) == ["PHONE"]
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("07835 523564", "01947 319013", "020 7946 0018", "0176/30417988", "(0421) 7109740"),
+        *("06 45 50 51 53", "06-10446904", "079 234 56 78", "612 34 56 78", "0412 345 678"),
+        *("070-123 45 67", "(11) 91234-5678", "090-1234-5678", "010-1234-5678", "138 1234 5678"),
+        *("8 (912) 345-67-89", "0532 123 45 67", "+44 7700 228235"),
+    ],
+)
+def test_phones_that_are_written_like_nothing_else(number: str) -> None:
+    assert labels(f"Berg, {number}, upstairs") == ["PHONE"]
+    assert labels(f"order {number} was shipped") == [] or number[0] == "+"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please ring our office on 01633 960122 to book.",
+        "Bitte rufen Sie mich unter 0521 975296 an.",
+        "Desmond fährt, ruf sie an: 0521 601735",
+        "Podem ligar para 3442 1183 22?",
+        "Puede llamar a Carmen al 912 345 678.",
+        "U kunt ons bellen op 020 624 1111.",
+        "Il est joignable au 0471 12 34 56.",
+        "Muehlgasse 9, T 0521 384878",
+    ],
+)
+def test_phones_that_somebody_is_asked_to_call(text: str) -> None:
+    assert labels(text) == ["PHONE"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "draw: 05 12 23 34 45, bonus 7",
+        "file 0815/2024 and 0816/2024",
+        "call the function with 3074185296",
+        "call me at 10:30 on 06.05.2024",
+        "ring buffer of 4096 on 12 34",
+        "T 5 and F 12 are sizes",
+        "reach 100 000 000 people",
+        "a call to malloc(16777216) at 0x0804",
+    ],
+)
+def test_numbers_that_only_look_like_phones(text: str) -> None:
+    assert labels(text) == []
+
+
 def test_settings() -> None:
     assert labels("a@b.org EMP-123456.", extra={"EMPLOYEE": "EMP-[0-9]{6}"}) == [
         "EMAIL",
