@@ -30,6 +30,7 @@ def report(path: Path) -> dict:
     return {**json.loads(path.read_text("utf-8")), "seconds": 0}
 
 
+@pytest.mark.timeout(600)  # three runs, two of which start a Ray
 def test_kill_and_resume(tmp_path):
     corpus(tmp_path / "in", 1500)
     words = ["guard", "clean", "in", "--report"]
