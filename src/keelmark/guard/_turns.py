@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby, islice, pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from keelmark.core.ports import Segment
@@ -28,6 +28,7 @@ _FINISHED = re.compile(r"[.!?。！？:;,)\]}\"'”’»」』]\s*\Z")
 _VALUE = re.compile(
     r"(?:[=:>→]|\b(?:is|to|be|as|ist|est|es|è|é))\s{0,3}[\"'“‘`«„]([^\n\"“”‘„`«»]{1,256}?)[\"'”’`»“]"
 )
+_QUOTED = re.compile("[\"'“‘`«„]")
 _NAME = re.compile(r"(\w{1,24})[\"'”’`}\])]{0,2}\s{0,3}(?:[:=-])?\Z")
 
 
@@ -54,47 +55,50 @@ class Assembly(NamedTuple):
     open_at: tuple[tuple[str, ...], ...]
 
 
-def turns(segments: Sequence[Segment]) -> Iterator[Assembly]:
-    """Yield the messages of each role that follow one another and leave a sentence open."""
-    for role, numbers in _by_role(segments):
+def assemblies(segments: Sequence[Segment]) -> Iterator[Assembly]:
+    """Yield what the segments say together: first the messages, then the values with names.
+
+    The segments may be changed meanwhile; what is yielded holds for how they are then.
+    """
+    by_role: dict[str, list[int]] = {}
+    for number, one in enumerate(segments):
+        if one.role in ROLES and one.text and not one.is_json and _CONTENT.match(one.path):
+            by_role.setdefault(one.role, []).append(number)
+    for role, numbers in by_role.items():
+        if len(numbers) > 1:
+            yield from _turns(role, numbers, segments)
+    for role, numbers in by_role.items():
+        yield from _named_values(role, numbers, segments)
+
+
+def _turns(role: str, numbers: list[int], segments: Sequence[Segment]) -> Iterator[Assembly]:
+    """Yield the messages of a role, if one of them leaves its sentence open."""
+    open_at = tuple(_between(segments[a], segments[b]) for a, b in pairwise(numbers))
+    if any(open_at):
         slices = tuple(Slice(number, 0, len(segments[number].text)) for number in numbers)
-        open_at = tuple(
-            _between(segments[first], segments[second]) for first, second in pairwise(numbers)
-        )
-        if any(open_at):
-            yield Assembly(role, slices, open_at)
+        yield Assembly(role, slices, open_at)
 
 
-def named_values(segments: Sequence[Segment]) -> Iterator[Assembly]:
-    """Yield the values that the messages of each role give names to, one after the other."""
-    for role, numbers in _by_role(segments):
-        given = list(
-            islice((one for n in numbers for one in _values(n, segments[n].text)), MOST_VALUES)
-        )
-        if len(given) < 2:
-            continue
-        in_order = [where for _, where in given]
-        yield _together(role, in_order)
-        called = _as_called(given, [segments[n].text for n in numbers], numbers)
-        if called and called != in_order:
-            yield _together(role, called)
+def _named_values(role: str, numbers: list[int], segments: Sequence[Segment]) -> Iterator[Assembly]:
+    """Yield the values that the messages of a role give names to, one after the other."""
+    given = _given(numbers, segments)
+    if len(given) < 2:
+        return
+    yield _together(role, [where for _, where in given])
+    given = _given(numbers, segments)  # by now they may be others
+    called = _as_called(given, [segments[number].text for number in numbers], numbers)
+    if called and called != [where for _, where in given]:
+        yield _together(role, called)
+
+
+def _given(numbers: list[int], segments: Sequence[Segment]) -> list[tuple[str, Slice]]:
+    """Return the first values of some segments, with their names."""
+    every = (one for number in numbers for one in _values(number, segments[number].text))
+    return list(islice(every, MOST_VALUES))
 
 
 def _together(role: str, slices: list[Slice]) -> Assembly:
     return Assembly(role, tuple(slices), (("", " "),) * (len(slices) - 1))
-
-
-def _by_role(segments: Sequence[Segment]) -> Iterator[tuple[str, list[int]]]:
-    """Yield the texts of each role that others write, by number; documents are no prose."""
-    mine = [
-        number
-        for number, one in enumerate(segments)
-        if one.role in ROLES and one.text and not one.is_json and _CONTENT.match(one.path)
-    ]
-    for role, some in groupby(
-        sorted(mine, key=lambda n: segments[n].role), lambda n: segments[n].role
-    ):
-        yield role, list(some)
 
 
 def _between(first: Segment, second: Segment) -> tuple[str, ...]:
@@ -107,7 +111,7 @@ def _between(first: Segment, second: Segment) -> tuple[str, ...]:
 
 def _values(number: int, text: str) -> Iterator[tuple[str, Slice]]:
     """Yield the values in a text that are in quotation marks behind a name, with the name."""
-    if not any(mark in text for mark in "\"'“‘`«„"):
+    if not _QUOTED.search(text):
         return
     for match in islice(_VALUE.finditer(text), 4 * MOST_VALUES):
         name = _NAME.search(text[max(0, match.start() - 32) : match.start()])
@@ -117,6 +121,8 @@ def _values(number: int, text: str) -> Iterator[tuple[str, Slice]]:
 
 def _as_called(given: list[tuple[str, Slice]], texts: list[str], numbers: list[int]) -> list[Slice]:
     """The values in the order in which their names are called after the last one is given."""
+    if not given:
+        return []
     values = dict(given)
     last = given[-1][1]
     behind = [

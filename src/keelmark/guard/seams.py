@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ import msgspec
 
 from keelmark.core.ports import Segment
 from keelmark.guard import decode
-from keelmark.guard._turns import Slice, named_values, turns
+from keelmark.guard._turns import Slice, assemblies
 from keelmark.guard.engine import Engine
 from keelmark.guard.normalise import View, folded
 from keelmark.guard.run import Probe, Run, Seen
@@ -70,22 +70,21 @@ async def mended(
             runs += looked
             for number, text in zip(numbers, parts, strict=True):
                 out[number] = msgspec.structs.replace(out[number], text=text)
-    for assemblies in (turns, named_values):
-        for one in assemblies(out):
-            some = [p for p in engine.plan("input", one.role) if p.detector.assembles]
-            plan = tuple(probe._replace(number=n) for n, probe in enumerate(some))
-            if plan:
-                parts = [out[n].text[start:end] for n, start, end in one.slices]
-                after, looked = await mend(plan, "messages", parts, mask, one.open_at)
-                runs += looked
-                if after != parts:
-                    _write(out, one.slices, after)
+    for one in assemblies(out):
+        some = [probe for probe in engine.plan("input", one.role) if probe.detector.assembles]
+        plan = tuple(probe._replace(number=number) for number, probe in enumerate(some))
+        if plan:
+            parts = [out[number].text[start:end] for number, start, end in one.slices]
+            after, looked = await mend(plan, "messages", parts, mask, one.open_at)
+            runs += looked
+            said = zip(one.slices, parts, after, strict=True)
+            _write(out, {where: text for where, before, text in said if text != before})
     return out, runs
 
 
-def _write(segments: list[Segment], slices: Sequence[Slice], texts: Sequence[str]) -> None:
+def _write(segments: list[Segment], texts: Mapping[Slice, str]) -> None:
     """Put texts in the place of stretches of the segments."""
-    for (number, start, end), text in sorted(zip(slices, texts, strict=True), reverse=True):
+    for (number, start, end), text in sorted(texts.items(), reverse=True):
         whole = segments[number].text
         changed = whole[:start] + text + whole[end:]
         segments[number] = msgspec.structs.replace(segments[number], text=changed)
