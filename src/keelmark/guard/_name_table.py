@@ -13,7 +13,8 @@ class Rules(NamedTuple):
     """What stands under `rules` of the table, in small letters; phrases as their last three words.
 
     Attributes not explained there: `places` are names of places of one word, `pairs` and `threes`
-    those of more, `streets` words for streets, `companies` organisations of one word.
+    those of more, `streets` words for streets and words that end like them, `companies`
+    organisations of one word.
     """
 
     honorific: frozenset[str]
@@ -80,7 +81,7 @@ def rules() -> Rules:
         places=_single(kinds["city"], kinds["region"]),
         pairs=frozenset(tuple(w) for w in several if len(w) == 2),
         threes=frozenset(tuple(w) for w in several if len(w) == 3),
-        streets=_words(kinds["street"]),
+        streets=_words(kinds["street"]) | _words(given["no_street"]),
         companies=_single(kinds["organisation"]) - doubtful,
         things=_words(given["things"]),
         laws=_words(given["laws"]),
@@ -110,7 +111,7 @@ _NO_NAME = EVERYDAY | bit("calendar", "people", "org_word", "title")
 
 def titled(w: Word) -> bool:
     """Whether a word is written as names are."""
-    return w.shape in (CAPITAL, MIXED) and bool(w.able)
+    return w.shape in (CAPITAL, MIXED) and bool(w.able) and not w.made
 
 
 def named(w: Word) -> bool:

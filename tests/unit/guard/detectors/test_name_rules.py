@@ -61,6 +61,8 @@ NOTHING = [
     "Mon, 06 May 2024 12:00:00 GMT",
     "It costs 12 dollars in the Main Building, Room 12.",
     "step 5 drive to the right place",
+    "Brigade 12 left, and Blockade 3 began.",
+    "Mein Arbeitsplatz 3 ist neben dem Parkplatz 12.",
     "Error 50000 OR 50001 in IN 10000",
 ]
 
