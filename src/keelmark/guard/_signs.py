@@ -269,7 +269,8 @@ def _held(slot: Slot) -> tuple[set[str], set[str]]:
 
 def holds(sign: Sign, low: str, keys: set[str]) -> bool:
     """Whether a text has one of the literals of a sign."""
-    near = sign.keyed.keys() & keys
-    if near and any(literal in low for key in near for literal in sign.keyed[key]):
-        return True
-    return any(other in low for other in sign.others)
+    for key in sign.keyed.keys() & keys:
+        for literal in sign.keyed[key]:
+            if literal in low:
+                return True
+    return bool(sign.others) and any(other in low for other in sign.others)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -168,6 +168,9 @@ class Spots(NamedTuple):
     ended_in: list[int]
 
 
+_NOWHERE = Spots([], [], [], [])
+
+
 class Places:
     """Where the words of a language stand in a text; looked up when asked for, once."""
 
@@ -176,9 +179,9 @@ class Places:
         self._language = language
         self._found: dict[str, Spots] = {}
 
-    def all_there(self, wanted: Phrase) -> bool:
-        """Whether each slot of a phrase has a word in the text."""
-        return all(self.of(slot).starts for slot in wanted.slots)
+    def there(self, slots: Iterable[str]) -> set[str]:
+        """Return those slots of which a word is there."""
+        return {slot for slot in slots if self.of(slot).starts}
 
     def of(self, slot: str) -> Spots:
         """Return where the words of a slot stand."""
@@ -187,6 +190,9 @@ class Places:
             for at, end in self._matches(self._language[slot]):
                 if end > longest.get(at, 0):
                     longest[at] = end
+            if not longest:
+                self._found[slot] = _NOWHERE
+                return _NOWHERE
             starts = sorted(longest)
             ends = [longest[start] for start in starts]
             stops = self._reading.stops

@@ -41,7 +41,7 @@ class Detector(BaseDetector):
     points: ClassVar[Mapping[str, float]] = {"balanced": 0.5, "precise": 0.7, "certain": 0.9}
     decoded = True
     assembles = True
-    enough = 100
+    enough = 32
     Config = Settings
     config: Settings
 
