@@ -11,7 +11,6 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cache
-from itertools import islice
 from typing import NamedTuple
 
 from keelmark.guard._patterns import CONTEXT, lower
@@ -103,6 +102,9 @@ class Begin(NamedTuple):
     places: Places | None = None
 
 
+_Begins = dict[int, list[tuple[Begin, int]]]
+
+
 class _Search:
     """The places of one text at which signs may begin, and what begins there."""
 
@@ -113,7 +115,7 @@ class _Search:
         self._gate = gate()
         self._quoted: tuple[int, bool | None] = (-1, False)
         self._order: list[int] = []
-        self._begins: dict[int, list[tuple[Begin, int]]] = {}
+        self._begins: _Begins = {}
         self._read: dict[int, list[Seen]] = {}
 
     def places(self, start: int) -> Iterator[int]:
@@ -122,9 +124,10 @@ class _Search:
         for begin, end in _pieces(self._low, self._start):
             reading, wanted = self._wanted(begin, end, literals)
             if wanted:
-                before = len(self._begins)
-                self._gather(reading, wanted)
-                fresh = sorted(islice(self._begins, before, None))
+                begins: _Begins = {}
+                self._gather(begins, reading, wanted)
+                self._begins.update(begins)
+                fresh = sorted(begins)
                 self._order += fresh
                 yield from fresh[bisect_left(fresh, start) :]
 
@@ -139,7 +142,7 @@ class _Search:
             one for one in passed if one.phrase or holds(signs[one.sign], held, reading.keys)
         ]
 
-    def _gather(self, reading: Reading, all_wanted: list[Wanted]) -> None:
+    def _gather(self, begins: _Begins, reading: Reading, all_wanted: list[Wanted]) -> None:
         """Find all places; with each, its number among those of the phrase, or a match's end."""
         spoken: dict[str, list[Wanted]] = {}
         for wanted in all_wanted:
@@ -149,14 +152,14 @@ class _Search:
             begin = Begin(_only(self._signs[wanted.sign].label), wanted)
             if not wanted.pattern.heads:
                 for at, end in _matches(wanted.pattern.regex, reading):
-                    self._begins.setdefault(at, []).append((begin, end))
+                    begins.setdefault(at, []).append((begin, end))
             for key in sorted(reading.keys & wanted.pattern.heads):
                 for at in reading.places.get(key, ()):
-                    self._begins.setdefault(at, []).append((begin, 0))
+                    begins.setdefault(at, []).append((begin, 0))
         for code, phrases in spoken.items():
-            self._gather_phrases(Places(reading, language(code)), phrases)
+            self._gather_phrases(begins, Places(reading, language(code)), phrases)
 
-    def _gather_phrases(self, places: Places, phrases: list[Wanted]) -> None:
+    def _gather_phrases(self, begins: _Begins, places: Places, phrases: list[Wanted]) -> None:
         """Find the places of the first words of phrases that may be there."""
         firsts: dict[str, list[Wanted]] = {}
         needed = {slot for one in phrases if one.phrase for slot in one.phrase.slots}
@@ -168,7 +171,7 @@ class _Search:
             labels = frozenset(self._signs[one.sign].label for one in some)
             begin = Begin(labels, None, tuple(some), places)
             for number, at in enumerate(places.of(slot).starts):
-                self._begins.setdefault(at, []).append((begin, number))
+                begins.setdefault(at, []).append((begin, number))
 
     def may(self, at: int, but: str) -> bool:
         """Whether a sign of another label than one may begin at a place."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -118,13 +117,6 @@ def test_finished_sentences_and_documents_are_not_joined() -> None:
 
 
 @pytest.mark.parametrize("text", [':"', ":„", "a='b' ", "is '", "a = 'b"])
-def test_named_values_are_bounded_and_cost_linear_time(text: str) -> None:
-    def cost(size: int) -> float:
-        given = segments(("user", text * (size // len(text))))
-        began = process_time()
-        found = list(assemblies(given))
-        assert all(len(one.slices) <= MOST_VALUES for one in found)
-        return process_time() - began
-
-    cost(1_000)
-    assert cost(80_000) < 20 * (cost(20_000) + 0.005)
+def test_named_values_are_bounded(text: str) -> None:
+    given = segments(("user", text * (40_000 // len(text))))
+    assert all(len(one.slices) <= MOST_VALUES for one in assemblies(given))
