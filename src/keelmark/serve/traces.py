@@ -30,7 +30,7 @@ _REQUEST = {
 def new_trace(operation: str, policy_digest: str) -> Trace:
     """Return an empty trace with an id of its own: random, but no secret."""
     return Trace(
-        trace_id=f"{random.getrandbits(128):032x}",  # noqa: S311
+        trace_id=f"{random.getrandbits(128):032x}",
         started=time.time(),
         operation=operation,
         policy_digest=policy_digest,
