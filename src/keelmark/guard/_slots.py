@@ -208,8 +208,11 @@ class Places:
         text, start, end = self._reading.text, self._reading.start, self._reading.end
         for key in slot.keyed.keys() & self._reading.keys:
             for word in slot.keyed[key]:
-                if word.holds != word.found_by and text.find(word.holds, start, end) < 0:
-                    continue
+                if (
+                    text.find(word.holds, start, end) < 0
+                    or text.find(word.found_by, start, end) < 0
+                ):
+                    continue  # another word with the same key; most are
                 for at in self._reading.places.get(key, ()):
                     if match := word.whole.match(text, at):
                         yield match.span()
