@@ -274,7 +274,8 @@ def _anchors(root: Any) -> dict[str, Any]:
 def _check_part(part: dict[str, Any], *, is_root: bool) -> None:
     if not is_root and "$id" in part:
         raise SchemaError("The schema has a `$id` inside; keep one at its top, or none.")
-    patterns = [part.get("pattern"), *(part.get("patternProperties") or ())]
+    keyed = part.get("patternProperties")
+    patterns = [part.get("pattern"), *(keyed if isinstance(keyed, dict) else ())]
     if any(isinstance(p, str) and len(p) > _LONGEST_PATTERN for p in patterns):
         raise SchemaError(f"A pattern of the schema is longer than {_LONGEST_PATTERN} characters.")
 
