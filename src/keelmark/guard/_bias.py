@@ -223,7 +223,8 @@ def phrase_words(phrase: str) -> list[str]:
     return re.findall(r"[#%]|[^\W_]+", fold(phrase.lower()))
 
 
-def _put(trie: Trie, words: str, value: object) -> None:
+def put(trie: Trie, words: str, value: object) -> None:
+    """Put a phrase of the tables into a trie; several values may stand under one phrase."""
     for word in phrase_words(words):
         trie = trie.setdefault(word, {})
     trie[""] = (*trie.get("", ()), value)
@@ -306,7 +307,7 @@ def _beginnings() -> Trie:
         lead = _THE if article else _ANYBODY if row.get("single") else None
         group = Group(row["language"], row["ground"], article, cased, lead)
         for word in row["words"]:
-            _put(trie, word, group)
+            put(trie, word, group)
     for row in table("bias_terms")["term"]:
         term = Term(
             row["language"],
@@ -320,7 +321,7 @@ def _beginnings() -> Trie:
         )
         for phrase in row["words"]:
             first, words = _split(phrase)
-            _put(trie, words, term._replace(lead=_lead(first)) if first else term)
+            put(trie, words, term._replace(lead=_lead(first)) if first else term)
     return trie
 
 
@@ -345,7 +346,7 @@ def _tongue(language: str) -> Tongue:
     rows = [row for row in table("bias_claims")["claim"] if row["language"] == language]
     fill: Trie = {}
     for word in table("bias_claims")["fill"][language]:
-        _put(fill, word, 0)
+        put(fill, word, 0)
     claims = tuple(map(_claim, rows))
     links = _numbered([row.get("link", ()) for row in rows])
     traits = _numbered([row.get("trait", ()) for row in rows])
@@ -382,7 +383,7 @@ def _numbered(phrases: list[Iterable[str]]) -> Trie:
     for number, some in enumerate(phrases):
         for one in some:
             for spelt in {one, re.sub(r"n t\b", "nt", one)}:  # don't, dont
-                _put(trie, spelt, number)
+                put(trie, spelt, number)
     return _frozen(trie)
 
 
