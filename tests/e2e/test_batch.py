@@ -40,7 +40,7 @@ def gone(group: int) -> bool:
 
 
 def test_kill_and_resume(tmp_path):
-    corpus(tmp_path / "in", 3000)
+    corpus(tmp_path / "in", 1800)
     words = ["guard", "clean", "in", "--workers", "2", "--out"]
     whole = keelmark(*words, "whole", data=tmp_path / "data", cwd=tmp_path)
     assert whole.returncode == 1, whole.stderr
