@@ -121,7 +121,8 @@ class Lead:
         """Yield the places before some words that may be skipped, beginning with none."""
         yield end
         for _ in range(most):
-            size = max(self._ending(words, end, 2), default=0)
+            number = int(end > 0 and self._words[end - 1].isdigit())
+            size = max(self._ending(words, end, 2), default=number)
             if not size:
                 return
             end -= size

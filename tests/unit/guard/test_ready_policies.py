@@ -65,6 +65,16 @@ def test_names_of_people_do_not_pass(name, stage):
     assert "PERSON" in {finding.label for finding in result.findings}
 
 
+@pytest.mark.parametrize("text", ["My wife has HIV.", "Er ist Mitglied der IG Metall."])
+def test_special_categories_reach_no_model_under_the_gdpr(text):
+    told = {"input": "_1>", "output": "]"}
+    for stage, mark in told.items():
+        result = GUARDS["gdpr"].check(text, stage=stage)
+        assert result.text.endswith(f"{mark}.")
+        assert not GUARDS["hipaa"].check(text, stage=stage).findings
+    assert "special-in" in {one.rule for one in GUARDS["gdpr"].check(text).findings}
+
+
 def test_operating_points_are_thresholds():
     for kind in discovered().values():
         assert all(0 < value <= 1 for value in kind.points.values())
