@@ -28,17 +28,23 @@ _BEGINS = re.compile(r"(?:\A|[\n{,;|(\"'`*-])[ \t]{0,4}[\"'`*_-]{0,3}(?:[^\W_]{1
 _MARK = re.compile(r"[\"'`*_]{0,3}[ \t]{0,3}(?::|\||=(?=[ \t]{0,3}[\"']))[ \t*]{0,4}[\"'`*]{0,3}")
 _VALUE = re.compile(r"[^\W_](?:[^\n,;|\"'`<>{}()\[\]:=_./\\*]|[./](?=[^\W_])){0,47}+")
 _CLOSED = re.compile(r"[ \t]{0,3}(?:[\n,;|\"'`}\])<*]|\.(?:\s|\Z)|\Z)")
+_EVERYDAY = frozenset(
+    {"a", "an", "in", "on", "to", "our", "into", "im", "auf", "en", "un", "de", "d"}
+)
+"""Words that no search begins with; they are looked for before what follows them."""
+
 _REASON = "a special category of personal data, said of a person"
 _TOKEN = re.compile(r"[^\W_]+")
 
 
 class Fact(NamedTuple):
-    """Words for facts, and the verbs that tie them to a person."""
+    """Words for facts, and the verbs that tie them to a person; `before` must stand before them."""
 
     label: str
     language: str
     verbs: tuple[str, ...]
     but: frozenset[str]
+    before: tuple[str, ...] = ()
 
 
 class Open(NamedTuple):
@@ -77,7 +83,9 @@ def _words() -> Trie:
         but = frozenset(row.get("but", ()))
         fact = Fact(row["label"], row["language"], tuple(row["verbs"]), but)
         for parts in product(row.get("heads", [""]), row["words"], row.get("tails", [""])):
-            put(trie, " ".join(parts), fact)
+            words = phrase_words(" ".join(parts))
+            cut = next(n for n, word in enumerate(words) if word not in _EVERYDAY)
+            put(trie, " ".join(words[cut:]), fact._replace(before=tuple(words[:cut])))
     for row in given["open"]:
         for phrase in row["words"]:
             put(trie, phrase, Open(row["label"], row["language"]))
@@ -164,18 +172,18 @@ def _all(
 
 def _may(lead: Lead, fact: Fact) -> bool:
     known = tongue(fact.language)
-    return bool(lead.tied(known, fact.verbs) or _bare(lead, known))
+    return bool(lead.tied(known, fact.verbs, fact.before) or _bare(lead, known, fact.before))
 
 
-def _bare(lead: Lead, known: Tongue) -> float:
+def _bare(lead: Lead, known: Tongue, before: tuple[str, ...]) -> float:
     """How surely a person stands there whose verb may follow; only some languages allow that."""
-    return lead.person_alone(known) if "last" in known.verbs else 0.0
+    return lead.person_alone(known, before) if "last" in known.verbs else 0.0
 
 
 def _fact(lead: Lead, at: int, after: int, fact: Fact, reader: Reader) -> Iterator[Begun]:
     known = tongue(fact.language)
-    score = lead.tied(known, fact.verbs)
-    bare = 0.0 if score else _bare(lead, known)
+    score = lead.tied(known, fact.verbs, fact.before)
+    bare = 0.0 if score else _bare(lead, known, fact.before)
     if not score and not bare:
         return
     behind = reader.word(after)

@@ -95,10 +95,16 @@ class Lead:
         self._capital = [text[begin + match.start()].isupper() for match in found]
         self._whole = bool(begin == 0 or stops)
 
-    def tied(self, known: Tongue, verbs: tuple[str, ...]) -> float:
-        """How surely a fact is tied to a person by one of the verbs; 0 when it is not."""
+    def tied(self, known: Tongue, verbs: tuple[str, ...], before: tuple[str, ...]) -> float:
+        """How surely a fact is tied to a person by one of the verbs; 0 when it is not.
+
+        Args:
+            known: The language.
+            verbs: The verbs, by name.
+            before: Words that must stand right before the fact.
+        """
         best = 0.0
-        for end in self._before(len(self._words), known.fill, _FILLS):
+        for end in self._fills(known, before):
             if "own" in verbs:
                 best = max(best, self._owner(known, end))
             for verb in verbs:
@@ -108,10 +114,16 @@ class Lead:
                     best = max(best, self._subject(known, end - size, roles=verb == "with"))
         return round(best, 3)
 
-    def person_alone(self, known: Tongue) -> float:
+    def person_alone(self, known: Tongue, before: tuple[str, ...]) -> float:
         """How surely a person stands there without a verb, which may follow."""
-        ends = self._before(len(self._words), known.fill, _FILLS)
-        return round(max(self._subject(known, end) for end in ends), 3)
+        ends = self._fills(known, before)
+        return round(max((self._subject(known, end) for end in ends), default=0.0), 3)
+
+    def _fills(self, known: Tongue, before: tuple[str, ...]) -> Iterator[int]:
+        """Yield the places before words of `fill`, once `before` has been taken off."""
+        end = len(self._words) - len(before)
+        if end >= 0 and tuple(self._words[end:]) == before:
+            yield from self._before(end, known.fill, _FILLS)
 
     def subject(self, known: Tongue) -> float:
         """How surely the words end with a person and auxiliary verbs."""

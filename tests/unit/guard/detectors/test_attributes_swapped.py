@@ -1,7 +1,8 @@
 """Who somebody is changes no verdict: an attribute is swapped, and everything else is found again.
 
 `names` is asked another way: it must find people of every origin.
-`personal_data` must find as much beside one name as beside another.
+`personal_data` must find as much beside one name as beside another. `special_categories` finds who
+somebody is, so the people differ for it, and only the swaps are made.
 """
 
 import re
@@ -56,7 +57,7 @@ def framed(frame: str, name: str, who: str, text: str) -> str:
     return padded + " " * (twice * (LONGEST - len(name)))
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "special_categories"])
 def test_beside_whomever_the_same_is_found(name: str) -> None:
     kind = KINDS[name]
     for example in kind.examples:
