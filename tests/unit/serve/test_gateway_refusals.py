@@ -304,12 +304,12 @@ def test_body_of_50_megabytes_is_refused_without_reading_it():
     run(scene)
 
 
-def test_header_body_and_time_limits():
-    limits = Limits(header_bytes=2048, body_seconds=0.2, request_seconds=0.3)
+def test_header_and_body_limits():
+    limits = Limits(header_bytes=2048, body_seconds=0.2)
 
     async def scene():
         policy = Policy(guard=GUARDED.guard, limits=limits)
-        async with stack(Script(fault="hang", after=1), policy=policy) as s:
+        async with stack(policy=policy) as s:
             status, answer, _ = await s.post("/v1/chat/completions", chat(), padding="x" * 3000)
             assert (status, answer["error"]["code"]) == (431, "headers_too_large")
 
@@ -322,18 +322,26 @@ def test_header_body_and_time_limits():
             url = s.url + "/v1/chat/completions"
             async with s.http.post(url, data=slow(), headers=headers) as response:
                 assert response.status == 408
-            status, raw, _ = await s.chat(stream=True)
-            assert status == 200
-            assert b'"code":"timeout"' in raw
-            assert b"[DONE]" not in raw
-            s.fake.script = Script(fault="slow", delay=5)
-            assert (await s.chat())[0] == 504
             reader, writer = await asyncio.open_connection(
                 "127.0.0.1", int(s.url.rpartition(":")[2])
             )
             writer.write(b"POST / HTTP/1.1\r\nx: ")
-            assert await asyncio.wait_for(reader.read(), 2) == b"", "an endless head is cut"
+            assert await asyncio.wait_for(reader.read(), 20) == b"", "an endless head is cut"
             writer.close()
+
+    run(scene)
+
+
+def test_an_answer_has_its_time():
+    async def scene():
+        policy = Policy(guard=GUARDED.guard, limits=Limits(request_seconds=2))
+        async with stack(Script(fault="hang", after=1), policy=policy) as s:
+            status, raw, _ = await s.chat(stream=True)
+            assert status == 200
+            assert b'"code":"timeout"' in raw
+            assert b"[DONE]" not in raw
+            s.fake.script = Script(fault="slow", delay=60)
+            assert (await s.chat())[0] == 504
 
     run(scene)
 
@@ -350,7 +358,7 @@ def test_endless_headers_are_cut():
                 await asyncio.sleep(0.01)
             answer = b""
             with contextlib.suppress(ConnectionError):
-                answer = await asyncio.wait_for(reader.read(), 2)
+                answer = await asyncio.wait_for(reader.read(), 20)
             assert answer == b"" or b"431" in answer.split(b"\r\n")[0]
             writer.close()
 
@@ -480,9 +488,9 @@ def test_client_that_leaves_cancels_the_engine(transport):
 @pytest.mark.parametrize("transport", ["direct", "aiohttp"])
 def test_client_that_leaves_before_the_first_byte(transport):
     async def scene():
-        async with stack(Script(fault="slow", delay=3), transport=transport) as s:
+        async with stack(Script(fault="slow", delay=30), transport=transport) as s:
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(s.chat(), 0.2)
+                await asyncio.wait_for(s.chat(), 1)
             await _until(lambda: s.recorder.records)
             assert s.recorder.records[0][0].status == 499
             await _until(lambda: s.fake.cancelled == 1)
@@ -491,11 +499,9 @@ def test_client_that_leaves_before_the_first_byte(transport):
 
 
 async def _until(condition):
-    for _ in range(100):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen within a second")
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 (it watches another task)
+            await asyncio.sleep(0.01)
 
 
 def test_client_that_leaves_while_it_sends():
@@ -509,7 +515,7 @@ def test_client_that_leaves_while_it_sends():
             headers = {**s.auth, "content-type": "application/json"}
             url = s.url + "/v1/chat/completions"
             with pytest.raises((TimeoutError, aiohttp.ClientError)):
-                await asyncio.wait_for(s.http.post(url, data=half(), headers=headers), 0.2)
+                await asyncio.wait_for(s.http.post(url, data=half(), headers=headers), 1)
             await _until(lambda: s.recorder.records)
             assert s.recorder.records[0][0].status == 499
 
