@@ -44,27 +44,22 @@ def test_kill_and_resume(tmp_path):
     words = ["guard", "clean", "in", "--workers", "2", "--out"]
     whole = keelmark(*words, "whole", data=tmp_path / "data", cwd=tmp_path)
     assert whole.returncode == 1, whole.stderr
-    draft, kills = tmp_path / "out" / ".a.jsonl.part", 0
-    for _ in range(2):
-        process = subprocess.Popen(
-            [KEELMARK, *words, "out", *(["--resume"] if kills else [])],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "KEELMARK_DATA": str(tmp_path / "data")},
-            start_new_session=True,
-        )
-        before = draft.stat().st_size if draft.exists() else 0
-        while process.poll() is None and not (draft.exists() and draft.stat().st_size > before):
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        if process.returncode != -signal.SIGKILL:
-            break  # it was faster
-        kills += 1
-        assert gone(process.pid), "its processes outlive it"
-        assert not (tmp_path / "out" / "findings.jsonl").exists(), "nothing half-written has a name"
-    assert kills, "it was never killed: the corpus is too small"
+    draft = tmp_path / "out" / ".a.jsonl.part"
+    process = subprocess.Popen(
+        [KEELMARK, *words, "out"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "KEELMARK_DATA": str(tmp_path / "data")},
+        start_new_session=True,
+    )
+    while process.poll() is None and not (draft.exists() and draft.stat().st_size):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it was faster: the corpus is too small"
+    assert gone(process.pid), "its processes outlive it"
+    assert not (tmp_path / "out" / "findings.jsonl").exists(), "nothing half-written has a name"
     again = keelmark(*words, "out", data=tmp_path / "data", cwd=tmp_path)
     assert again.returncode == 2
     assert "--resume" in again.stderr
