@@ -47,7 +47,7 @@ class Transaction:
     def __init__(self, db: sqlite3.Connection, signer: Signer, now: float) -> None:
         self.now = now
         self.keys: dict[str, bytes] = {}
-        """Data keys that were read; forgotten whenever a job uses the database."""
+        """Data keys that were read; forgotten when a job uses the database, or is undone."""
         self.reading = db
         """The database without the rows put aside, for what is none of them."""
         self._rows: list[tuple[str, tuple[object, ...]]] = []
@@ -116,6 +116,7 @@ class Transaction:
         if undo:
             self.size, self._frontier = job.size, job.frontier
             del self._rows[job.rows :]
+            self.keys.clear()  # one of them may have been made by the job
             if job.saved:
                 self.reading.execute("ROLLBACK TO job")
         if job.saved:

@@ -22,6 +22,7 @@ from keelmark.core.trace import Content, Trace
 from keelmark.store import Store, schema
 from keelmark.store.content import destroy_key
 from keelmark.store.ledger import Transaction
+from keelmark.store.traces import write_request
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
@@ -173,6 +174,27 @@ def test_jobs_that_share_a_transaction_leave_what_they_would_leave_alone(kinds: 
             prompt=b"p", answer=b"a"
         )
         assert store.verify().ok
+
+
+def test_a_key_that_was_taken_back_encrypts_nothing(store: Store) -> None:
+    """A job makes a subject's key and fails; the next job of the subject must not use that key."""
+    vault = store._need_vault()
+
+    def fails(transaction: Transaction) -> None:
+        trace = Trace(trace_id="b" * 32, started=1.0, subject="ada", key_id="k")
+        write_request(transaction, vault, trace, Content(prompt=b"lost", answer=b""))
+        raise ZeroDivisionError
+
+    async def together() -> list[object]:
+        trace = Trace(trace_id="a" * 32, started=1.0, subject="ada", key_id="k")
+        kept = store.record(trace, Content(prompt=b"p", answer=b"a"))
+        return await asyncio.gather(store.run(fails), kept, return_exceptions=True)
+
+    results = asyncio.run(together())
+    assert isinstance(results[0], ZeroDivisionError)
+    assert results[1] is None
+    assert store.read_content("a" * 32) == Content(prompt=b"p", answer=b"a")
+    assert store.verify().ok
 
 
 def test_a_cancelled_wait_does_not_disturb_the_writer(store: Store) -> None:
