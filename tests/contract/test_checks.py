@@ -1,13 +1,10 @@
 """The contract of every check, and the corpus: what is hostile fires, what is benign is silent."""
 
 import datetime as dt
-import importlib.util
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -17,21 +14,12 @@ from keelmark.core.vetting import NotChecked, VetVerdict
 from keelmark.vet import VetLimits, all_checks, all_rules
 from keelmark.vet.examiner import Examiner
 from keelmark.vet.judge import judge
+from scripts import load
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _load_corpus() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("corpus_make", ROOT / "corpus" / "make.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["corpus_make"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-CORPUS = _load_corpus()
+CORPUS = load("corpus/make.py", "corpus_make")
 CASES = CORPUS.CASES
 
 
@@ -115,7 +103,7 @@ def test_every_rule_id_belongs_to_one_check() -> None:
 
 
 def test_generator_is_deterministic() -> None:
-    again = _load_corpus().CASES
+    again = load("corpus/make.py", "corpus_make").CASES
     assert {name: case.files for name, case in again.items()} == {
         name: case.files for name, case in CASES.items()
     }

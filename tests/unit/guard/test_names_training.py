@@ -1,25 +1,19 @@
 """The texts that the names model is trained on, as far as we make them ourselves."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from random import Random
 from types import ModuleType
 
 import pytest
 
+from scripts import load
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def text() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("text", ROOT / "training" / "names" / "text.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["text"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("training/names/text.py")
 
 
 def test_every_template_can_be_filled(text: ModuleType) -> None:

@@ -60,10 +60,6 @@ class Parquet(Format):
             value = {name: values[number] for name, values in columns.items()}
             yield Row(batch.first + number, value)
 
-    def line(self, row: Row, value: Any) -> bytes:
-        """Write a row that has changed."""
-        raise NotImplementedError  # a row of a Parquet file is written with its batch
-
     def written(
         self, batch: Batch, rows: Sequence[tuple[Row, Any]], fields: Sequence[str]
     ) -> list[bytes]:

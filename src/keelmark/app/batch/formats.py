@@ -83,17 +83,10 @@ class Format(ABC):
         """Read a batch."""
 
     @abstractmethod
-    def line(self, row: Row, value: Any) -> bytes:
-        """Write a row that has changed."""
-
     def written(
-        self,
-        batch: Batch,  # noqa: ARG002
-        rows: Sequence[tuple[Row, Any]],
-        fields: Sequence[str],  # noqa: ARG002
+        self, batch: Batch, rows: Sequence[tuple[Row, Any]], fields: Sequence[str]
     ) -> list[bytes]:
         """Write rows and the values they have now: one piece for each row that could be read."""
-        return [self.line(row, value) for row, value in rows]
 
     def kept(self, pieces: Sequence[bytes], keep: Sequence[bool]) -> bytes:
         """Return the rows that are to stay."""
@@ -107,6 +100,23 @@ class Format(ABC):
         """Make a file, durable or not, of the pieces that were appended to a draft."""
 
 
+class RowByRow(Format):
+    """A format in which a row is written without a look at the others."""
+
+    @abstractmethod
+    def line(self, row: Row, value: Any) -> bytes:
+        """Write a row that has changed."""
+
+    def written(
+        self,
+        batch: Batch,  # noqa: ARG002
+        rows: Sequence[tuple[Row, Any]],
+        fields: Sequence[str],  # noqa: ARG002
+    ) -> list[bytes]:
+        """See Format."""
+        return [self.line(row, value) for row, value in rows]
+
+
 def opened(path: Path) -> tuple[BinaryIO, BinaryIO]:
     """Open a file; return what to read, unpacked, and the file on the disk."""
     raw = path.open("rb")
@@ -115,7 +125,7 @@ def opened(path: Path) -> tuple[BinaryIO, BinaryIO]:
     return gzip.GzipFile(fileobj=raw), raw  # type: ignore[return-value]
 
 
-class _Lines(Format):
+class _Lines(RowByRow):
     """Rows are lines of UTF-8."""
 
     def batches(self, path: Path) -> Iterator[Batch]:
@@ -187,7 +197,7 @@ def _dumped(value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
-class Table(Format):
+class Table(RowByRow):
     """CSV and its relatives; the delimiter is the one that stands in the first line most often."""
 
     suffixes = (".csv", ".tsv")
@@ -268,7 +278,7 @@ def unlike(names: list[str]) -> list[str]:
     return out
 
 
-class Text(Format):
+class Text(RowByRow):
     """A document: one text up to some length, then parts that end with a paragraph or a line."""
 
     suffixes = (".txt", ".text", ".md", ".markdown", ".rst", ".adoc", ".log", ".tex", ".html")

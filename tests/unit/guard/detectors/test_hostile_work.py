@@ -3,13 +3,11 @@
 Steps do not depend on the machine. The time itself is measured by `make bench ARGS=hostile`.
 """
 
-import importlib.util
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from itertools import count
-from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any, ClassVar
 
 import pytest
@@ -20,23 +18,13 @@ from keelmark.guard.contract import BaseDetector, Hit
 from keelmark.guard.decode import decoded
 from keelmark.guard.engine import discovered
 from keelmark.guard.run import Probe, Run
+from scripts import load
 
 SMALL, LARGE = 2_000, 4_000
 MOST_STEPS = 25  # for each character: a text in which something is found at every second one
-BENCH = Path(__file__).parents[4] / "bench" / "hostile.py"
 
 
-def _bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("hostile", BENCH)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["hostile"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-HOSTILE = _bench()
+HOSTILE = load("bench/hostile.py")
 NAMES = sorted({*discovered(), "decode"})
 
 
