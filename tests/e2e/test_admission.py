@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from corpus.make import CASES as CORPUS
 from keelmark.core.events import FIELDS
 from keelmark.core.semconv import LOAD_MODE
 from keelmark.guard.guard import shipped_policy
@@ -28,9 +28,6 @@ from .conftest import MODEL, Service, free_port, keelmark, status_of, with_model
 from .wire import check_sentence
 
 pytestmark = pytest.mark.engine
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "corpus"))
-from make import CASES as CORPUS  # noqa: E402
 
 
 @pytest.fixture(scope="module")

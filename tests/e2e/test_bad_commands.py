@@ -18,11 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from corpus.make import CASES as CORPUS
+
 from .conftest import KEELMARK, free_port, keelmark
 from .wire import check_sentence
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "corpus"))
-from make import CASES as CORPUS
 
 RULE = "version: 1\nguard:\n  rules:\n    - id: a\n      detector: {}\n      action: {}\n"
 FILES: dict[str, bytes] = {
