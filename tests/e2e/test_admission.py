@@ -22,7 +22,7 @@ from keelmark.passport.passport import Passport
 from keelmark.serve.fake import FakeEngine
 from keelmark.serve.models import LocalModel
 from keelmark.store import Store
-from keelmark.vet import vet
+from keelmark.vet import vetted
 
 from .conftest import MODEL, Service, free_port, keelmark, status_of, with_model
 from .wire import check_sentence
@@ -90,8 +90,8 @@ def verified(data: Path, ref: object, *words: object) -> str:
 
 def issue(data: Path, path: Path, key: Path, now: datetime) -> bytes:
     """A passport as `keelmark admit` signs it, with another key or at another time."""
-    admission, manifest = shipped_policy("default").admission, build_manifest(path)
-    report = vet(path, admission=admission, manifest=manifest)
+    admission = shipped_policy("default").admission
+    report, manifest, _ = vetted(path, admission=admission)
     signer = load_or_create(key)
     return Passport.issue(report, manifest, signer=signer, admission=admission, now=now).to_bytes()
 

@@ -17,7 +17,7 @@ from keelmark.passport.manifest import build_manifest
 from keelmark.passport.passport import Passport, PassportStatus
 from keelmark.passport.sealed import SealedModel, seal
 from keelmark.store import StoredModel
-from keelmark.vet import vet
+from keelmark.vet import NOTHING, Asked, vetted
 
 Progress = Callable[[int, int], None]
 
@@ -36,21 +36,28 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-def admit(home: Home, path: Path, *, name: str = "", progress: Progress | None = None) -> Admitted:
+def admit(
+    home: Home,
+    path: Path,
+    *,
+    name: str = "",
+    asked: Asked = NOTHING,
+    progress: Progress | None = None,
+) -> Admitted:
     """Vet a model and sign a passport when it passes; both go to the ledger.
 
     Args:
         home: The installation.
         path: File or folder.
         name: What clients call it; the file's name without its ending by default.
+        asked: What is to be answered beyond the artefact itself.
         progress: Called with bytes done and bytes in total.
 
     Raises:
         KeelmarkError: It cannot be read, or changes while it is read.
     """
     admission = home.policy.admission
-    manifest = build_manifest(path, progress)
-    report = vet(path, admission=admission, manifest=manifest, progress=progress)
+    report, manifest, _ = vetted(path, admission=admission, asked=asked, progress=progress)
     home.store.append(MODEL_VETTED, _vetted(report))
     if report.verdict is not VetVerdict.PASS:
         word = "fails vetting" if report.verdict is VetVerdict.FAIL else "could not be fully vetted"

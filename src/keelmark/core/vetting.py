@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -38,6 +39,45 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     not_checked: tuple[NotChecked, ...] = ()
 
 
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of a section.
+
+    Attributes:
+        what: The question, a few words ("serve to third parties", "KV cache at 8,192 tokens").
+        answer: The answer, a few words.
+        why: One sentence.
+        evidence: A short quotation with its place, or the figures that it rests on.
+    """
+
+    what: str
+    answer: str
+    why: str = ""
+    evidence: str = ""
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """What one survey says of the whole artefact.
+
+    Attributes:
+        title: What it looked into.
+        answer: The answer, two or three words ("allowed if", "fits", "could not tell").
+        summary: One sentence for people.
+        lines: The parts of the answer.
+        unanswered: What could not be told, and why.
+        required: Whether it was asked for, so that what it cannot answer leaves the vetting
+            incomplete.
+        data: The same for machines: plain values, sorted, no time and no host.
+    """
+
+    title: str
+    answer: str
+    summary: str
+    lines: tuple[Line, ...] = ()
+    unanswered: tuple[str, ...] = ()
+    required: bool = False
+    data: dict[str, Any] = {}
+
+
 class VetReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything vetting says of one artefact, bound to its digest.
 
@@ -47,9 +87,10 @@ class VetReport(msgspec.Struct, frozen=True, kw_only=True):
         verdict: Pass, fail or incomplete under the policy.
         findings: Sorted by path, severity, rule and location.
         coverage: What was looked at.
-        checks: Check id to version (ours and the library's), for every check that ran.
+        checks: Check id to version (ours and the library's), for every check and survey that ran.
         policy_digest: Digest of the admission policy in force.
         reason: One sentence: why the verdict is what it is.
+        sections: Survey id to what it says of the whole artefact.
     """
 
     digest: str
@@ -60,3 +101,4 @@ class VetReport(msgspec.Struct, frozen=True, kw_only=True):
     checks: dict[str, str]
     policy_digest: str
     reason: str
+    sections: dict[str, Section] = {}

@@ -85,7 +85,7 @@ def payload_of(envelope: Envelope) -> bytes:
     Raises:
         IntegrityError: The payload is not base64.
     """
-    return _unbase64(envelope.payload, "payload")
+    return unbase64(envelope.payload, "payload")
 
 
 def verify(envelope: Envelope, trusted: TrustedKeys, *, payload_type: str = IN_TOTO) -> bytes:
@@ -109,7 +109,7 @@ def verify(envelope: Envelope, trusted: TrustedKeys, *, payload_type: str = IN_T
     message = pae(envelope.payload_type, payload)
     known = [s for s in envelope.signatures if _candidates(s, trusted)]
     for signature in known:
-        raw = _unbase64(signature.sig, "signature")
+        raw = unbase64(signature.sig, "signature")
         if not any(_holds(public, raw, message) for public in _candidates(signature, trusted)):
             raise IntegrityError(
                 "The signature does not fit the content: the file was altered after it was "
@@ -140,11 +140,18 @@ def _holds(public: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def _unbase64(text: str, what: str) -> bytes:
-    """Decode base64, standard or URL-safe, as the specification allows."""
+def unbase64(text: str, what: str) -> bytes:
+    """Decode base64, standard or URL-safe, as the specification allows.
+
+    Bits that stand for nothing must be zero: one content has one spelling in each alphabet.
+    """
+    plain = text.replace("-", "+").replace("_", "/")
     try:
-        return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+        data = base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError):
+        data = b""
+    if base64.b64encode(data).decode() != plain:
         raise IntegrityError(
             f"The {what} of the envelope is not base64: it is damaged; take the original again."
-        ) from None
+        )
+    return data

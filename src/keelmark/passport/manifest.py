@@ -16,8 +16,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -46,6 +47,9 @@ MAX_DEPTH = 64
 MAX_PATH_BYTES = 4096
 SINGLE_FILE = "."
 _THREADS = 4
+
+Visit = Callable[[str, int], None]
+"""Called with the path of a file and a descriptor of it; one file after another."""
 
 
 class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +122,9 @@ def root_digest(entries: Iterable[ManifestEntry]) -> str:
     return "sha256:" + state.hexdigest()
 
 
-def build_manifest(path: Path | str, progress: Progress | None = None) -> Manifest:
+def build_manifest(
+    path: Path | str, progress: Progress | None = None, visit: Visit | None = None
+) -> Manifest:
     """Read every file of a model and return its manifest.
 
     The path itself may be a symbolic link. Within a folder links are refused, except those of a
@@ -128,6 +134,8 @@ def build_manifest(path: Path | str, progress: Progress | None = None) -> Manife
     Args:
         path: File or folder.
         progress: Called with bytes done and bytes in total.
+        visit: Called with every file while others are hashed, so that what is looked at is what
+            the manifest names.
 
     Raises:
         UsageError: Missing, unreadable, empty, a link, a special file, or a name that is not text.
@@ -136,15 +144,19 @@ def build_manifest(path: Path | str, progress: Progress | None = None) -> Manife
         CouldNotCheckError: The disk does not answer.
     """
     real = resolve(path)
-    name = Path(path).name or real.name or "model"
+    name = name_of(path, real)
     check_name(name)
     if not real.is_dir():
-        return Manifest(name=name, entries=(_single(real, printable(path), progress),))
+        return Manifest(name=name, entries=(_single(real, printable(path), progress, visit),))
     with _Tree(real, printable(path)) as tree:
         before = tree.listing()
         if not before:
             raise UsageError(f"{tree.shown} holds no files: give the folder that holds the model.")
-        digests = _hash_all(tree, before, progress)
+        opened = {
+            entry: _Opened(f"{tree.shown}/{entry}", file.seen, partial(tree.open, entry, file))
+            for entry, file in before.items()
+        }
+        digests = _read_all(opened, progress, visit)
         after = tree.listing()
         for entry in before.keys() | after.keys():
             if before.get(entry) != after.get(entry):
@@ -159,16 +171,52 @@ def build_manifest(path: Path | str, progress: Progress | None = None) -> Manife
     )
 
 
-def _single(real: Path, shown: str, progress: Progress | None) -> ManifestEntry:
+def name_of(path: Path | str, real: Path) -> str:
+    """Return what people call a model that lies at a path."""
+    return Path(path).name or real.name or "model"
+
+
+def _single(
+    real: Path, shown: str, progress: Progress | None, visit: Visit | None
+) -> ManifestEntry:
     fd = open_regular(real, shown)
     try:
         seen = Fingerprint.of(os.fstat(fd))
-        digest = hash_steadily(fd, Meter(seen.size, progress), shown, seen)
-        if fingerprint_at(real) != seen:
-            raise changed(shown)
     finally:
         os.close(fd)
+    opened = {SINGLE_FILE: _Opened(shown, seen, partial(open_regular, real, shown))}
+    digest = _read_all(opened, progress, visit)[SINGLE_FILE]
+    if fingerprint_at(real) != seen:
+        raise changed(shown)
     return ManifestEntry(path=SINGLE_FILE, size=seen.size, sha256=digest.hex())
+
+
+class _Opened(NamedTuple):
+    """A file that was seen, and how to open it again."""
+
+    shown: str
+    seen: Fingerprint
+    open: Callable[[], int]
+
+    def hash(self, meter: Meter) -> bytes:
+        """Return the SHA-256 of the file, which must still be the same."""
+        fd = self.open()
+        try:
+            return hash_steadily(fd, meter, self.shown, self.seen)
+        finally:
+            os.close(fd)
+
+    def look(self, path: str, visit: Visit) -> None:
+        """Have the file visited, which must be the same before and after."""
+        fd = self.open()
+        try:
+            if Fingerprint.of(os.fstat(fd)) != self.seen:
+                raise changed(self.shown)
+            visit(path, fd)
+            if Fingerprint.of(os.fstat(fd)) != self.seen:
+                raise changed(self.shown)
+        finally:
+            os.close(fd)
 
 
 class _File(NamedTuple):
@@ -227,22 +275,17 @@ class _Tree:
                 )
         return found
 
-    def hash(self, path: str, file: _File, meter: Meter) -> bytes:
-        """Return the SHA-256 of one listed file, which must still be the same."""
+    def open(self, path: str, file: _File) -> int:
+        """Open a listed file; the caller closes the descriptor."""
         shown = f"{self.shown}/{path}"
+        if file.blob:
+            return open_regular(file.blob, shown, dir_fd=self._blobs)
         parent, _, name = path.rpartition("/")
         folder = self._folder(parent)
         try:
-            if file.blob:
-                fd = open_regular(file.blob, shown, dir_fd=self._blobs)
-            else:
-                fd = open_regular(name, shown, dir_fd=folder)
+            return open_regular(name, shown, dir_fd=folder)
         finally:
             os.close(folder)
-        try:
-            return hash_steadily(fd, meter, shown, file.seen)
-        finally:
-            os.close(fd)
 
     def _names(self, folder: int, prefix: str) -> list[str]:
         if prefix.count("/") > MAX_DEPTH:
@@ -312,13 +355,21 @@ class _Tree:
         return fd
 
 
-def _hash_all(tree: _Tree, files: dict[str, _File], progress: Progress | None) -> dict[str, bytes]:
-    """Hash the files on a few threads (hashing and reading release the GIL), largest first."""
+def _read_all(
+    files: dict[str, _Opened], progress: Progress | None, visit: Visit | None
+) -> dict[str, bytes]:
+    """Hash the files on a few threads (hashing and reading release the GIL), largest first.
+
+    Visits happen meanwhile, here: an interrupt reaches them, and they need not be thread-safe.
+    """
     meter = Meter(sum(file.seen.size for file in files.values()), progress)
     order = sorted(files, key=lambda path: -files[path].seen.size)
     pool = ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1, len(files)))
     try:
-        jobs = {path: pool.submit(tree.hash, path, files[path], meter) for path in order}
+        jobs = {path: pool.submit(files[path].hash, meter) for path in order}
+        if visit:
+            for path in sorted(files, key=path_order):
+                files[path].look(path, visit)
         for job in wait(jobs.values(), return_when=FIRST_EXCEPTION).done:
             job.result()
         return {path: job.result() for path, job in jobs.items()}

@@ -14,7 +14,7 @@ import msgspec
 from keelmark.core.canonical import canonical
 from keelmark.core.errors import IntegrityError
 from keelmark.core.findings import ArtefactFinding
-from keelmark.core.vetting import Coverage, VetVerdict
+from keelmark.core.vetting import Coverage, Section, VetVerdict
 from keelmark.passport.manifest import Manifest, ManifestEntry
 
 StatementType = Literal["https://in-toto.io/Statement/v1"]
@@ -73,6 +73,7 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
         not_before: Valid from, RFC 3339.
         not_after: Valid until, RFC 3339.
         keelmark: Version that issued it.
+        sections: What surveys say of the whole: licence, lineage, fit and the like.
     """
 
     resources: Annotated[tuple[Resource, ...], msgspec.Meta(min_length=1)]
@@ -86,6 +87,7 @@ class Predicate(msgspec.Struct, frozen=True, kw_only=True):
     not_before: _Moment
     not_after: _Moment
     keelmark: str
+    sections: dict[str, Section] = {}
 
 
 class SubjectDigest(msgspec.Struct, frozen=True):

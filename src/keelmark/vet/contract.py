@@ -9,7 +9,7 @@ the file counts as checked when at least one claims it and all that claim it exa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from keelmark.core.findings import ArtefactFinding, Severity
@@ -19,6 +19,9 @@ HEAD = 64 * 1024
 
 READ_CAP = 256 * 1024 * 1024
 """Largest single read, bytes."""
+
+FACTS = 8 * 1024 * 1024
+"""Largest fact that a check may hand up, bytes of JSON."""
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa1-\u1fff\u2c00-\ud7ff\uf900-\ufdff]|\u00ad")
 
@@ -57,11 +60,23 @@ class Rule(NamedTuple):
     ) -> ArtefactFinding:
         """Return a finding of this rule; untrusted text in it is made printable and short."""
         where = f"{file.inner}: {location}" if file.inner else location
+        return self.about(file.path, where, message, evidence=evidence, severity=severity)
+
+    def about(
+        self,
+        path: str,
+        location: str,
+        message: str,
+        *,
+        evidence: str = "",
+        severity: Severity | None = None,
+    ) -> ArtefactFinding:
+        """Return a finding of this rule about a path; "." is the model as a whole."""
         return ArtefactFinding(
             rule=self.id,
             severity=severity or self.severity,
-            path=file.path,
-            location=printable(where, 300),
+            path=path,
+            location=printable(location, 300),
             message=printable(message, 400),
             evidence=printable(evidence, 200),
         )
@@ -165,11 +180,14 @@ class Result(NamedTuple):
         findings: What it saw.
         unexamined: Empty when the whole file was examined, else why not, a phrase.
         members: Files inside this file, to be examined like any other.
+        facts: What surveys may want to know of it, plain JSON values by name; at most `FACTS` bytes
+            of JSON for each name, or the name alone is handed up.
     """
 
     findings: tuple[ArtefactFinding, ...] = ()
     unexamined: str = ""
     members: Iterable[File] = ()
+    facts: Mapping[str, object] = {}
 
 
 class Check(NamedTuple):

@@ -51,11 +51,16 @@ class FileResult(NamedTuple):
         findings: What they saw.
         unexamined: Why the file is not fully covered; empty when it is.
         ran: Id and version of every check that ran.
+        facts: What was learnt of the file, by the names of the members that lead there ("" for the
+            file itself) and the name of the fact.
+        left_out: Facts that were too large to be handed up, as `member fact`.
     """
 
     findings: tuple[ArtefactFinding, ...]
     unexamined: tuple[str, ...]
     ran: dict[str, str]
+    facts: dict[str, dict[str, Any]]
+    left_out: tuple[str, ...] = ()
 
 
 class _DiedError(Exception):
@@ -95,6 +100,8 @@ class Examiner:
         findings: list[ArtefactFinding] = []
         reasons: list[str] = []
         ran: dict[str, str] = {}
+        facts: dict[str, dict[str, Any]] = {}
+        left_out: list[str] = []
         skip: list[str] = []
         while True:
             fresh = self._process is None
@@ -108,6 +115,9 @@ class Examiner:
                         ran[answer["result"]] = answer["version"]
                     findings += msgspec.convert(answer["findings"], list[ArtefactFinding])
                     reasons += [answer["unexamined"]] if answer["unexamined"] else []
+                    if "facts" in answer:
+                        facts.setdefault(answer["inner"], {}).update(answer["facts"])
+                        left_out += [f"{answer['inner']} {name}" for name in answer["left_out"]]
                 break
             except _DiedError as death:
                 self._stop()
@@ -120,7 +130,9 @@ class Examiner:
                 reasons.append(f"the {running} check {death}")
                 skip.append(running)
         unique = {json.dumps(msgspec.to_builtins(f), sort_keys=True): f for f in findings}
-        return FileResult(tuple(unique.values()), tuple(dict.fromkeys(reasons)), ran)
+        return FileResult(
+            tuple(unique.values()), tuple(dict.fromkeys(reasons)), ran, facts, tuple(left_out)
+        )
 
     def _ask(self, path: str, fd: int, skip: list[str]) -> Iterator[dict[str, Any]]:
         starting = self._process is None

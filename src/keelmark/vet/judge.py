@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from keelmark.core.findings import ArtefactFinding
 from keelmark.core.policy import Admission, Waiver
-from keelmark.core.vetting import NotChecked, VetVerdict
+from keelmark.core.vetting import NotChecked, Section, VetVerdict
 
 
 class Judgement(NamedTuple):
@@ -23,6 +23,7 @@ def judge(
     not_checked: Sequence[NotChecked],
     admission: Admission,
     today: dt.date,
+    sections: Mapping[str, Section] | None = None,
 ) -> Judgement:
     """Judge an artefact.
 
@@ -31,6 +32,7 @@ def judge(
         not_checked: Every file that was not fully examined.
         admission: The policy.
         today: The day on which waivers must still hold.
+        sections: What surveys say; one that was asked for must have an answer.
     """
     grave = [f for f in findings if f.severity.rank >= admission.fail_on.rank]
     counting = [f for f in grave if not any(_waives(w, f, today) for w in admission.waivers)]
@@ -55,6 +57,10 @@ def judge(
         if admission.allow_incomplete:
             return Judgement(VetVerdict.PASS, f"{what}; the policy allows that{note}.")
         return Judgement(VetVerdict.INCOMPLETE, f"{what}: {first.reason}{note}.")
+    for section in (sections or {}).values():
+        if section.required and section.unanswered and not admission.allow_incomplete:
+            what = f"{section.title}: {section.unanswered[0].rstrip('.')}"
+            return Judgement(VetVerdict.INCOMPLETE, f"{what}{note}.")
     nothing = f"no finding of severity {admission.fail_on.value} or above"
     return Judgement(VetVerdict.PASS, f"Every file was fully checked, {nothing}{note}.")
 

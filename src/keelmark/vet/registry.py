@@ -1,9 +1,12 @@
-"""All checks and all rules, as found in `vet/checks/` and in installed extensions."""
+"""All checks, surveys and rules, as found in their folders and in installed extensions."""
 
 from __future__ import annotations
 
+from itertools import chain
+
 from keelmark.plugins import discover
 from keelmark.vet.contract import Check, Rule
+from keelmark.vet.survey import Survey
 
 
 def all_checks() -> dict[str, Check]:
@@ -11,7 +14,15 @@ def all_checks() -> dict[str, Check]:
     return {name: module.CHECK for name, module in discover("keelmark.vet.checks").items()}
 
 
+def all_surveys() -> dict[str, Survey]:
+    """Return every survey by id, sorted by id."""
+    return {name: module.SURVEY for name, module in discover("keelmark.vet.surveys").items()}
+
+
 def all_rules() -> dict[str, Rule]:
-    """Return every rule that a check may report, by id, sorted by id."""
-    rules = {rule.id: rule for check in all_checks().values() for rule in check.rules}
-    return dict(sorted(rules.items()))
+    """Return every rule that a check or survey may report, by id, sorted by id."""
+    found = chain(
+        (rule for check in all_checks().values() for rule in check.rules),
+        (rule for survey in all_surveys().values() for rule in survey.rules),
+    )
+    return dict(sorted((rule.id, rule) for rule in found))

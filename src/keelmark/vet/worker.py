@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from keelmark.vet.contract import Budget, Check, File, ReadLimitError, Result
+from keelmark.vet.contract import FACTS, Budget, Check, File, ReadLimitError, Result
 from keelmark.vet.registry import all_checks
 from keelmark.vet.sniff import unknown_reason
 
@@ -108,7 +108,17 @@ def _answer(name: str, file: File, result: Result, version: str = "") -> dict[st
         "version": version,
         "findings": msgspec.to_builtins(result.findings),
         "unexamined": where + reason,
+        **_facts(file, result),
     }
+
+
+def _facts(file: File, result: Result) -> dict[str, Any]:
+    """The facts of a file or member, each by name; one that is too large is only named."""
+    if not result.facts:
+        return {}
+    said = {name: json.dumps(value) for name, value in result.facts.items()}
+    kept = {name: result.facts[name] for name, text in said.items() if len(text) <= FACTS}
+    return {"inner": file.inner, "facts": kept, "left_out": sorted(said.keys() - kept.keys())}
 
 
 def _serve(channel: socket.socket) -> None:

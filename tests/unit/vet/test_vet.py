@@ -2,7 +2,6 @@ import ctypes
 import datetime as dt
 import json
 import os
-import pickle
 import resource
 import signal
 import threading
@@ -17,7 +16,7 @@ from keelmark.core.findings import Severity
 from keelmark.core.policy import Admission, Policy, Waiver
 from keelmark.core.vetting import VetVerdict
 from keelmark.passport.manifest import build_manifest
-from keelmark.vet import VetLimits, vet
+from keelmark.vet import VetLimits, vet, vetted
 from keelmark.vet.examiner import Examiner
 
 EVIL = b"cposix\nsystem\n(S'true'\ntR."
@@ -101,24 +100,25 @@ def test_threshold_is_the_policy_s(tmp_path: Path) -> None:
     assert strict.verdict is VetVerdict.FAIL
 
 
-def test_bytes_must_be_the_manifest_s(tmp_path: Path) -> None:
-    path = tmp_path / "m.pkl"
-    path.write_bytes(pickle.dumps([1]))
-    manifest = build_manifest(path)
-    path.write_bytes(pickle.dumps([2]))
-    with pytest.raises(IntegrityError, match=r"m\.pkl"):
-        vet(path, manifest=manifest)
-
-
-def test_file_that_changes_between_two_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_bytes_that_change_while_they_are_read(kind: str, tmp_path: Path) -> None:
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text("text")
 
     def meddle(done: int, total: int) -> None:
         (tmp_path / "b.txt").write_text("evil")
 
-    with pytest.raises(IntegrityError):
-        vet(tmp_path, manifest=build_manifest(tmp_path), progress=meddle)
+    with pytest.raises(IntegrityError, match="changed while it was read"):
+        vet(tmp_path / "b.txt" if kind == "file" else tmp_path, progress=meddle)
+
+
+def test_what_is_examined_is_what_the_manifest_names(tmp_path: Path) -> None:
+    for name in ("a.txt", "b/c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    report, manifest, _ = vetted(tmp_path)
+    assert manifest == build_manifest(tmp_path)
+    assert report.digest == manifest.digest
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty folder", "pipe", "link inside"])

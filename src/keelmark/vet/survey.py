@@ -1,0 +1,110 @@
+"""What a survey is: one file in `vet/surveys/` with one value called `SURVEY`.
+
+Checks look at one file each, in the limited process. A survey looks at what they learnt of all
+files together and answers one question about the whole: may we use it, where does it come from,
+will it fit. It reads no bytes of the artefact; everything it may know is in the subject.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from keelmark.core.findings import ArtefactFinding
+from keelmark.core.vetting import Section
+from keelmark.passport.manifest import Manifest
+from keelmark.vet.contract import Rule
+from keelmark.vet.machine import Machine
+
+Facts = Mapping[str, Mapping[str, Any]]
+"""Path of a file (`file!member` within archives) to fact name to value."""
+
+
+class Whole(NamedTuple):
+    """Another artefact to compare with, such as the parent.
+
+    Attributes:
+        manifest: Its files.
+        facts: What checks learnt of them.
+    """
+
+    manifest: Manifest
+    facts: Facts
+
+
+class Asked(NamedTuple):
+    """What the user wants to know beyond the artefact itself; nothing by default.
+
+    Attributes:
+        use: Declared use, plain values as read from the file.
+        parent: The model that this one is said to be made from.
+        project: A local git clone of the project behind it.
+        advisories: An OSV dump: a ZIP, or a folder.
+        stack: A requirements file, lock file or CycloneDX file of what will load the model; this
+            installation when None.
+    """
+
+    use: Mapping[str, Any] | None = None
+    parent: Whole | None = None
+    project: Path | None = None
+    advisories: Path | None = None
+    stack: Path | None = None
+
+
+NOTHING = Asked()
+"""Nothing beyond the artefact itself."""
+
+
+class Subject(NamedTuple):
+    """Everything a survey may know.
+
+    Attributes:
+        manifest: The files.
+        facts: What checks learnt of them.
+        findings: What checks found.
+        asked: What the user wants to know.
+        machine: Where it would run.
+        today: The day.
+    """
+
+    manifest: Manifest
+    facts: Facts
+    findings: tuple[ArtefactFinding, ...]
+    asked: Asked
+    machine: Machine
+    today: dt.date
+
+
+class Surveyed(NamedTuple):
+    """The answer of a survey: its section, and findings that count for the verdict."""
+
+    section: Section
+    findings: tuple[ArtefactFinding, ...] = ()
+
+
+class Survey(NamedTuple):
+    """A survey.
+
+    Attributes:
+        title: What it looks into, a few words.
+        version: Version of this survey and of its data.
+        tags: Risks it answers.
+        rules: Every rule it can report.
+        examples: Ids of corpus cases that fire its rules.
+        run: Answer.
+    """
+
+    title: str
+    version: str
+    tags: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    examples: tuple[str, ...]
+    run: Callable[[Subject], Surveyed]
+
+
+class SurveyModule(Protocol):
+    """A module in `vet/surveys/`."""
+
+    SURVEY: Survey

@@ -1,0 +1,1 @@
+"""Surveys: one file each, see `vet/survey.py`."""
