@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 CASES: dict[str, Case] = {}
 
 
 class Case(NamedTuple):
-    """One artefact.
+    """One artefact, and what is asked about it.
 
     Attributes:
         id: Name of the case; a twin's name ends in `-twin`.
@@ -16,6 +17,8 @@ class Case(NamedTuple):
         rules: Rules that must fire; a benign case fires none above info.
         files: Relative path to content.
         quiet: Whether nothing above info may be found.
+        use: The declared use, if one is.
+        parent: Files of the model it is said to be made from, if they are at hand.
     """
 
     id: str
@@ -23,14 +26,32 @@ class Case(NamedTuple):
     rules: tuple[str, ...]
     files: dict[str, bytes]
     quiet: bool
+    use: Mapping[str, object] | None = None
+    parent: dict[str, bytes] | None = None
 
 
-def hostile(name: str, rules: str, files: dict[str, bytes], verdict: str = "fail") -> None:
-    _register(Case(name, verdict, tuple(rules.split()), files, quiet=False))
+def hostile(
+    name: str,
+    rules: str,
+    files: dict[str, bytes],
+    verdict: str = "fail",
+    *,
+    use: Mapping[str, object] | None = None,
+    parent: dict[str, bytes] | None = None,
+) -> None:
+    _register(Case(name, verdict, tuple(rules.split()), files, quiet=False, use=use, parent=parent))
 
 
-def benign(name: str, files: dict[str, bytes], verdict: str = "pass", rules: str = "") -> None:
-    _register(Case(name, verdict, tuple(rules.split()), files, quiet=True))
+def benign(
+    name: str,
+    files: dict[str, bytes],
+    verdict: str = "pass",
+    rules: str = "",
+    *,
+    use: Mapping[str, object] | None = None,
+    parent: dict[str, bytes] | None = None,
+) -> None:
+    _register(Case(name, verdict, tuple(rules.split()), files, quiet=True, use=use, parent=parent))
 
 
 def _register(case: Case) -> None:

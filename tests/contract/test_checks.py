@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from corpus.case import Case
-from corpus.make import CASES, write
-from keelmark.core.findings import ArtefactFinding, Severity
+from corpus.make import CASES, write, write_parent
+from keelmark.core.findings import Severity
 from keelmark.core.policy import Admission
-from keelmark.core.vetting import NotChecked, VetVerdict
-from keelmark.vet import VetLimits, all_checks, all_rules
+from keelmark.core.vetting import VetVerdict
+from keelmark.vet import Asked, VetLimits, all_checks, all_rules, all_surveys, look
+from keelmark.vet.contract import Check
 from keelmark.vet.examiner import Examiner
-from keelmark.vet.judge import judge
+from keelmark.vet.machine import Machine
+from keelmark.vet.run import examine_and_judge
+from keelmark.vet.survey import Survey
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,39 +31,33 @@ def examiner() -> Iterator[Examiner]:
         yield one
 
 
-def _examine(
-    examiner: Examiner, case: Case, folder: Path
-) -> tuple[list[ArtefactFinding], list[NotChecked]]:
-    findings, not_checked = [], []
-    write(case, folder)
-    for name in case.files:
-        fd = os.open(folder / name, os.O_RDONLY)
-        try:
-            result = examiner.examine(name, fd)
-        finally:
-            os.close(fd)
-        findings += result.findings
-        if result.unexamined:
-            not_checked.append(NotChecked(path=name, reason="; ".join(result.unexamined)))
-    return findings, not_checked
-
-
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_corpus_case(case: Case, examiner: Examiner, tmp_path: Path) -> None:
-    findings, not_checked = _examine(examiner, case, tmp_path)
-    verdict = judge(findings, not_checked, Admission(), dt.date(2026, 1, 1)).verdict
-    assert verdict == case.verdict, (findings, not_checked)
-    fired = {finding.rule for finding in findings}
-    assert set(case.rules) <= fired
+    parent = write_parent(case, tmp_path / "parent")
+    report = examine_and_judge(
+        write(case, tmp_path / "model"),
+        admission=Admission(),
+        asked=Asked(use=case.use, parent=look(parent) if parent else None),
+        machine=Machine(memory=16 * 2**30),
+        examiner=examiner,
+        today=dt.date(2026, 1, 1),
+    ).report
+    assert report.verdict == case.verdict, (report.findings, report.reason)
+    assert set(case.rules) <= {finding.rule for finding in report.findings}
     if case.quiet:
-        assert [f for f in findings if f.severity is not Severity.INFO] == []
-        assert bool(not_checked) == (case.verdict == VetVerdict.INCOMPLETE)
-    for finding in findings:
+        assert [f for f in report.findings if f.severity is not Severity.INFO] == []
+        missing = report.coverage.not_checked or case.use
+        assert bool(missing) == (case.verdict == VetVerdict.INCOMPLETE)
+    for finding in report.findings:
         assert finding.rule in all_rules()
-        assert finding.path in case.files
+        assert finding.path in {*case.files, "."}
         assert finding.location
         assert finding.message.isprintable()
         assert len(finding.message) <= 400
+    for name, section in report.sections.items():
+        assert name in all_surveys()
+        assert section.summary.endswith(".")
+        assert all(line.answer for line in section.lines)
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -72,12 +69,12 @@ def test_hostile_cases_never_pass_unseen(name: str) -> None:
         assert case.verdict != VetVerdict.FAIL
 
 
-@pytest.mark.parametrize(("name", "check"), all_checks().items())
-def test_check_keeps_the_contract(name: str, check: object) -> None:
+@pytest.mark.parametrize(("name", "check"), [*all_checks().items(), *all_surveys().items()])
+def test_check_keeps_the_contract(name: str, check: Check | Survey) -> None:
     assert check.title
     assert check.version
-    assert check.rules
-    assert check.examples
+    assert isinstance(check, Survey) or check.rules
+    assert bool(check.examples) == bool(check.rules)
     assert any(tag.startswith("owasp:llm") for tag in check.tags)
     for tag in check.tags:
         assert re.fullmatch(r"(owasp:llm\d\d|cve:CVE-\d{4}-\d{4,}|cwe:CWE-\d+)", tag)
@@ -97,7 +94,8 @@ def test_every_rule_has_a_case_that_fires_it() -> None:
 
 
 def test_every_rule_id_belongs_to_one_check() -> None:
-    ids = [rule.id for check in all_checks().values() for rule in check.rules]
+    everyone = [*all_checks().values(), *all_surveys().values()]
+    ids = [rule.id for one in everyone for rule in one.rules]
     assert len(ids) == len(set(ids))
 
 
