@@ -17,16 +17,24 @@ from keelmark.cli._common import (
     say,
     write_out,
 )
+from keelmark.cli.vet import asked_options
 
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write it here.")
+@asked_options
 @data_option
 @policy_option
 @json_option
 def command(
-    path: Path, out: Path | None, data: Path | None, policy: Path | None, *, as_json: bool
+    path: Path,
+    out: Path | None,
+    data: Path | None,
+    policy: Path | None,
+    *,
+    as_json: bool,
+    **wanted: Path | None,
 ) -> int:
     """Vet a model and, when it passes, sign a passport for exactly these bytes.
 
@@ -37,9 +45,11 @@ def command(
     Examples:
       keelmark admit ./model.gguf
       keelmark admit ./model.gguf --out model.passport.json
+      keelmark admit ./my-model-folder --use use.yaml
     """
     with app.Home.open(data, policy) as home:
-        admitted = app.admit(home, path, progress=progress("Reading"))
+        asked = app.asked(**wanted)
+        admitted = app.admit(home, path, asked=asked, progress=progress("Reading"))
     if out and admitted.passport:
         write_out(out, admitted.passport.to_bytes())
     if as_json:

@@ -1,8 +1,10 @@
-"""`keelmark vet`: is this model safe to load?"""
+"""`keelmark vet`: is this model safe to load, and may it be used?"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,18 +18,58 @@ from keelmark.cli._common import (
     say,
     write_out,
 )
-from keelmark.vet import vet
+from keelmark.vet import vetted
+from keelmark.vet.explain import explain
+from keelmark.vet.html import to_html
 from keelmark.vet.render import to_json, to_sarif, to_text
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_ANY = click.Path(path_type=Path)
+
+
+def asked_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what is to be answered beyond the artefact itself."""
+    for option in (
+        click.option("--stack", type=_FILE, help="What will load it: requirements, lock or BOM."),
+        click.option("--advisories", type=_ANY, help="OSV dump: all.zip, or a folder of them."),
+        click.option("--project", type=_ANY, help="Local git clone of the project behind it."),
+        click.option("--parent", type=_ANY, help="The model that it is said to be made from."),
+        click.option("--use", type=_FILE, help="Declared use (YAML): may we do this with it?"),
+    ):
+        command = option(command)
+    return command
+
+
+def _explain(context: click.Context, _: click.Parameter, rule: str | None) -> None:
+    if rule is not None:
+        click.echo(explain(rule), nl=False)
+        context.exit()
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=_ANY)
 @json_option
-@click.option(
-    "--sarif", type=click.Path(dir_okay=False, path_type=Path), help="Also write SARIF 2.1.0 here."
-)
+@click.option("--sarif", type=_FILE, help="Also write SARIF 2.1.0 here.")
+@click.option("--html", type=_FILE, help="Also write a report for people here.")
+@asked_options
 @policy_option
-def command(path: Path, *, as_json: bool, sarif: Path | None, policy: Path | None) -> int:
+@click.option(
+    "--explain",
+    metavar="RULE",
+    is_eager=True,
+    expose_value=False,
+    callback=_explain,
+    help="Say what a rule is about, and stop.",
+)
+def command(
+    path: Path,
+    *,
+    as_json: bool,
+    sarif: Path | None,
+    html: Path | None,
+    policy: Path | None,
+    **wanted: Path | None,
+) -> int:
     """Run every applicable check on a model file or folder. Nothing in it is executed.
 
     Ends with 0 when it passes the policy, 1 with findings against it, 2 when something could not
@@ -36,13 +78,17 @@ def command(path: Path, *, as_json: bool, sarif: Path | None, policy: Path | Non
     \b
     Examples:
       keelmark vet ./model.gguf
-      keelmark vet ./my-model-folder --sarif findings.sarif
+      keelmark vet ./my-model-folder --sarif findings.sarif --html report.html
+      keelmark vet ./my-model-folder --use use.yaml --parent ./its-parent
       keelmark vet ./pytorch_model.bin --json | jq .verdict
+      keelmark vet --explain pickle.dangerous_call
     """
     admission = app.load_policy(policy).admission
-    report = vet(path, admission=admission, progress=progress("Reading"))
-    if sarif:
-        write_out(sarif, to_sarif(report))
-        say(f"SARIF written to {sarif}.")
+    asked = app.asked(**wanted)
+    report = vetted(path, admission=admission, asked=asked, progress=progress("Reading")).report
+    for place, text, what in ((sarif, to_sarif, "SARIF"), (html, to_html, "The report")):
+        if place:
+            write_out(place, text(report))
+            say(f"{what} was written to {place}.")
     click.echo(to_json(report) if as_json else to_text(report, color=coloured()))
     return EXIT[report.verdict]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -10,7 +11,7 @@ import msgspec
 
 from keelmark import __version__
 from keelmark.core.findings import ArtefactFinding, Severity
-from keelmark.core.vetting import VetReport, VetVerdict
+from keelmark.core.vetting import Section, VetReport, VetVerdict
 from keelmark.vet.contract import Rule, printable
 from keelmark.vet.registry import all_rules
 
@@ -61,11 +62,13 @@ def to_text(report: VetReport, *, color: bool = False) -> str:
     what = f"{printable(report.name, 200)}: {printable(report.reason, 600)}"
     lines = [
         f"{paint(answer, '1;' + code)}  {what}",
-        _advice(report, rules),
+        advice(report, rules),
         "",
         f"digest    {report.digest}",
         f"coverage  {coverage.checked} of {coverage.files} files fully checked",
     ]
+    for section in report.sections.values():
+        lines += _section(section, paint)
     worst_first = sorted(report.findings, key=lambda f: -f.severity.rank)
     for finding in worst_first:
         where = printable(f"{finding.path}: {finding.location}", 400)
@@ -82,13 +85,27 @@ def to_text(report: VetReport, *, color: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _advice(report: VetReport, rules: dict[str, Rule]) -> str:
+def _section(section: Section, paint: Callable[[str, str], str]) -> list[str]:
+    """A survey's answer for people: its parts below it, then what could not be told."""
+    lines = ["", f"{paint(section.title, '1')}: {section.answer}", f"  {section.summary}"]
+    for line in section.lines:
+        lines.append(f"  - {line.what}: {line.answer}" + (f" ({line.why})" if line.why else ""))
+        if line.evidence:
+            lines.append(f"      {line.evidence}")
+    lines += [f"  could not tell: {reason}" for reason in section.unanswered]
+    return [lines[0], lines[1], *(printable(line, 1000) for line in lines[2:])]
+
+
+def advice(report: VetReport, rules: Mapping[str, Rule]) -> str:
+    """Return what to do now, one or two sentences."""
     if report.verdict is VetVerdict.PASS:
         return "Go on: `keelmark admit` signs a passport for exactly these bytes."
     if report.verdict is VetVerdict.FAIL:
         worst = max(report.findings, key=lambda f: f.severity.rank)
         rule = rules.get(worst.rule)
         return f"Do not serve it. {rule.mend if rule else 'Read the findings below.'}"
+    if not report.coverage.not_checked:
+        return "Do not serve it yet: answer what could not be told, below, or ask for less."
     return (
         "Do not serve it yet: leave out the files below, get them in a format that can be "
         "checked, or allow incomplete vetting in the policy."

@@ -1,0 +1,58 @@
+"""From what a person types to what vetting is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from keelmark.core.errors import UsageError
+from keelmark.core.yamlfile import read_document
+from keelmark.passport.files import printable, read_small
+from keelmark.vet import Asked, look
+
+_MAX_USE = 1024 * 1024
+
+
+def asked(
+    *,
+    use: Path | None = None,
+    parent: Path | None = None,
+    project: Path | None = None,
+    advisories: Path | None = None,
+    stack: Path | None = None,
+) -> Asked:
+    """Return what vetting is to answer beyond the artefact itself.
+
+    Args:
+        use: Declared use, a YAML or JSON file.
+        parent: The model that this one is said to be made from.
+        project: A local git clone of the project behind it.
+        advisories: An OSV dump.
+        stack: What will load the model: requirements, a lock file, or a CycloneDX file.
+
+    Raises:
+        UsageError: A file is missing, or is not what it should be.
+        KeelmarkError: The parent cannot be read.
+    """
+    return Asked(
+        use=_use(use) if use else None,
+        parent=look(parent) if parent else None,
+        project=_there(project),
+        advisories=_there(advisories),
+        stack=_there(stack),
+    )
+
+
+def _use(path: Path) -> Mapping[str, Any]:
+    text = read_small(path, _MAX_USE, printable(path)).decode("utf-8", "replace")
+    plain = read_document(text, source=printable(path)).plain
+    if not isinstance(plain, dict):
+        raise UsageError(f"{printable(path)} is no declared use: write `name: value` lines.")
+    return plain
+
+
+def _there(path: Path | None) -> Path | None:
+    if path is not None and not path.exists():
+        raise UsageError(f"{printable(path)} does not exist: check the spelling of the path.")
+    return path
