@@ -6,6 +6,7 @@ acceptance rules of llama.cpp's loader. Tensor data is never read.
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import NamedTuple
 
@@ -22,6 +23,22 @@ _WIDTH = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _FORMAT = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q"}
 _FORMAT[12] = "d"
 _WINDOW = 1024 * 1024
+_KEPT = 64
+"""Arrays of up to so many elements are kept; of longer ones only length and type."""
+
+TYPES = (
+    ("F32", 0), ("F16", 1), ("Q4_0", 2), ("Q4_1", 3), ("Q5_0", 6), ("Q5_1", 7), ("Q8_0", 8),
+    ("Q8_1", 9), ("Q2_K", 10), ("Q3_K", 11), ("Q4_K", 12), ("Q5_K", 13), ("Q6_K", 14),
+    ("Q8_K", 15), ("IQ2_XXS", 16), ("IQ2_XS", 17), ("IQ3_XXS", 18), ("IQ1_S", 19), ("IQ4_NL", 20),
+    ("IQ3_S", 21), ("IQ2_S", 22), ("IQ4_XS", 23), ("I8", 24), ("I16", 25), ("I32", 26),
+    ("I64", 27), ("F64", 28), ("IQ1_M", 29), ("BF16", 30), ("TQ1_0", 34), ("TQ2_0", 35),
+    ("MXFP4", 39), ("NVFP4", 40), ("Q1_0", 41),
+)  # fmt: skip
+TYPE_NAMES = {number: name for name, number in TYPES}
+_VALUE_NAMES = (
+    *("UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "FLOAT32", "BOOL"),
+    *("STRING", "ARRAY", "UINT64", "INT64", "FLOAT64"),
+)
 
 # ggml type id to (elements per block, bytes per block), from ggml's block structures.
 BLOCKS = {
@@ -79,12 +96,21 @@ class Tensor(NamedTuple):
     offset: int
 
 
+class Array(NamedTuple):
+    """An array of metadata: its element type, its length, and its elements if they are few."""
+
+    type: int
+    length: int
+    items: list[bytes | int | float] | None
+
+
 class Header(NamedTuple):
     """What a GGUF header says.
 
     Attributes:
         version: 2 or 3.
-        values: Metadata: scalars and strings (bytes); arrays are left out.
+        values: Metadata: scalars and strings (bytes).
+        arrays: Metadata: arrays, or length and type of those that are long.
         types: Metadata key to value type.
         repeated: Keys that appear more than once.
         tensors: The tensor table.
@@ -94,6 +120,7 @@ class Header(NamedTuple):
 
     version: int
     values: dict[bytes, bytes | int | float]
+    arrays: dict[bytes, Array]
     types: dict[bytes, int]
     repeated: tuple[bytes, ...]
     tensors: tuple[Tensor, ...]
@@ -164,6 +191,7 @@ def read_header(file: File) -> Header:
     cursor.fits(pairs, 13, "metadata entries")
     cursor.fits(declared, 24, "tensors")
     values: dict[bytes, bytes | int | float] = {}
+    arrays: dict[bytes, Array] = {}
     types: dict[bytes, int] = {}
     repeated = []
     for _ in range(pairs):
@@ -172,37 +200,38 @@ def read_header(file: File) -> Header:
         if key in types:
             repeated.append(key)
         types[key] = kind
-        value = _value(cursor, kind, f"the value of {key[:64]!r}")
-        if value is not None:
-            values[key] = value
+        what = f"the value of {key[:64]!r}"
+        if kind == ARRAY:
+            arrays[key] = _array(cursor, what)
+        else:
+            values[key] = _value(cursor, kind, what)
     tensors = tuple(_tensor(cursor) for _ in range(declared))
-    return Header(version, values, types, tuple(repeated), tensors, cursor.at, declared)
+    return Header(version, values, arrays, types, tuple(repeated), tensors, cursor.at, declared)
 
 
-def _value(cursor: _Cursor, kind: int, what: str) -> bytes | int | float | None:
+def _value(cursor: _Cursor, kind: int, what: str) -> bytes | int | float:
     if kind == STRING:
         return cursor.string(what)
-    if kind == ARRAY:
-        _skip_array(cursor, what)
-        return None
     if kind not in _WIDTH:
         raise GGUFError(f"{what} has the unknown type {kind}")
     value: int | float = struct.unpack("<" + _FORMAT[kind], cursor.take(_WIDTH[kind], what))[0]
     return value
 
 
-def _skip_array(cursor: _Cursor, what: str) -> None:
+def _array(cursor: _Cursor, what: str) -> Array:
     kind = cursor.number("I", what)
     count = cursor.number("Q", what)
+    if kind != STRING and kind not in _WIDTH:
+        raise GGUFError(f"{what} is an array of the unknown type {kind}")
+    cursor.fits(count, _WIDTH.get(kind, 8), "array elements")
+    if count <= _KEPT:
+        return Array(kind, count, [_value(cursor, kind, what) for _ in range(count)])
     if kind == STRING:
-        cursor.fits(count, 8, "strings")
         for _ in range(count):
             cursor.skip(cursor.number("Q", what), what)
-    elif kind in _WIDTH:
-        cursor.fits(count, _WIDTH[kind], "array elements")
-        cursor.skip(count * _WIDTH[kind], what)
     else:
-        raise GGUFError(f"{what} is an array of the unknown type {kind}")
+        cursor.skip(count * _WIDTH[kind], what)
+    return Array(kind, count, None)
 
 
 def _tensor(cursor: _Cursor) -> Tensor:
@@ -223,3 +252,32 @@ def tensor_bytes(tensor: Tensor) -> int | None:
     for dimension in tensor.shape:
         count *= dimension
     return -(-count // elements) * size
+
+
+def header_facts(header: Header) -> dict[str, object]:
+    """Return what a header says as plain JSON values; bytes that are no text are replaced."""
+    metadata: dict[str, object] = {_text(key): _plain(item) for key, item in header.values.items()}
+    for key, array in header.arrays.items():
+        metadata[_text(key)] = (
+            {"length": array.length, "type": _VALUE_NAMES[array.type]}
+            if array.items is None
+            else [_plain(item) for item in array.items]
+        )
+    return {
+        "version": header.version,
+        "metadata": dict(sorted(metadata.items())),
+        "tensors": [
+            [_text(t.name), TYPE_NAMES.get(t.type, str(t.type)), list(t.shape)]
+            for t in header.tensors
+        ],
+    }
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
+
+
+def _plain(item: bytes | float) -> str | int | float:
+    if isinstance(item, bytes):
+        return _text(item)
+    return item if math.isfinite(item) else str(item)

@@ -28,11 +28,12 @@ def _run(file: File) -> Result:
         return Result((), f"it cannot be read ({error})")
     findings = []
     reasons = []
+    facts = {"template": dict(sorted(sources))} if sources else {}
     for place, source in sources:
         seen, reason = examine_template(T, file, place, source)
         findings += seen
         reasons += [reason] if reason else []
-    return Result(tuple(findings), "; ".join(reasons[:3]))
+    return Result(tuple(findings), "; ".join(reasons[:3]), facts=facts)
 
 
 def _in_json(value: Any) -> Iterator[tuple[str, str]]:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from typing import Any
+
+import yaml
 
 from keelmark.core.findings import Severity
 from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.sniff import is_text
 
 MAX_TEXT = 128 * 1024 * 1024
+_MAX_KEPT_JSON = 4 * 1024 * 1024
+_MAX_KEPT_TEXT = 256 * 1024
 _JSON = {".json"}
 _LINES = {".jsonl", ".ndjson"}
 _YAML = {".yaml", ".yml"}
 _TEXT = {".md", ".txt", ".rst", ".csv", ".tsv", ".toml", ".ini", ".cfg", ".jinja", ".jinja2", ".j2"}
 _TEXT |= {".gitattributes", ".gitignore", ".bib", ".cff", ".license", ".vocab", ".bpe", ".merges"}
 _TEXT |= {".log", ".tiktoken", ".metadata", ".lock", ".gitkeep", ".sha256", ".md5", ".asc", ".sig"}
+_PROSE = {".md", ".txt", ".rst", ".license"}
 _NAMES = re.compile(r"(readme|licen[cs]e|notice|copying|copyright|authors|changelog|use_policy)")
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -57,18 +63,53 @@ def _run(file: File) -> Result:
         message = "The YAML asks for a Python object."
         return Result((YAML_TAG.at(file, f"line {line}", message, evidence=match[0]),))
     try:
-        _parse(file.suffix, text)
+        value = _parse(file.suffix, text)
     except (ValueError, RecursionError) as error:
         return Result((), f"it is not JSON ({error})")
-    return Result()
+    return Result(facts=_facts(file, text, value))
 
 
-def _parse(suffix: str, text: str) -> None:
+def _parse(suffix: str, text: str) -> Any:
     if suffix in _JSON:
-        json.loads(text)
-    elif suffix in _LINES:
+        return json.loads(text, parse_constant=str)  # NaN is no JSON value
+    if suffix in _LINES:
         for record in filter(str.strip, text.splitlines()):
             json.loads(record)
+    return None
+
+
+def _facts(file: File, text: str, value: Any) -> dict[str, object]:
+    """Settings as they are parsed, the front matter of a card, and texts for people."""
+    if file.suffix in _JSON:
+        return {"json": value} if isinstance(value, dict) and file.size <= _MAX_KEPT_JSON else {}
+    facts: dict[str, object] = {}
+    if file.suffix in _PROSE or _NAMES.match(file.name):
+        if file.size <= _MAX_KEPT_TEXT:
+            facts["text"] = text
+        card = _front_matter(text) if file.suffix == ".md" else None
+        if card is not None:
+            facts["card"] = card
+    return facts
+
+
+def _front_matter(text: str) -> dict[str, Any] | None:
+    """Return the YAML block that a card begins with, as plain JSON values; None if there is none.
+
+    Aliases are refused: a few lines of them stand for gigabytes.
+    """
+    match = re.match(
+        r"---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", text[:_MAX_KEPT_TEXT], re.DOTALL
+    )
+    if match is None:
+        return None
+    try:
+        events = yaml.parse(match[1], Loader=yaml.SafeLoader)
+        if any(isinstance(event, yaml.AliasEvent) for event in events):
+            return None
+        value = json.loads(json.dumps(yaml.safe_load(match[1]), default=str))
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _png(file: File) -> str:

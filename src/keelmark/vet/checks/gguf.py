@@ -21,6 +21,7 @@ from keelmark.vet.gguf_header import (
     Header,
     Tensor,
     UnknownVersionError,
+    header_facts,
     read_header,
     tensor_bytes,
 )
@@ -138,17 +139,26 @@ def _run(file: File) -> Result:
     reasons = [f"{f.location}: {f.message}" for f in findings if f.rule == TRAILING.id]
     if any(tensor.type not in BLOCKS for tensor in header.tensors):
         reasons.append("a tensor has a type that is not known here")
-    for key in sorted(key for key in header.values if key.startswith(b"tokenizer.chat_template")):
-        value = header.values[key]
-        if isinstance(value, bytes):
-            text = value.decode(errors="replace")
-            seen, reason = examine_template(T, file, key.decode(errors="replace"), text)
-            findings += seen
-            reasons += [reason] if reason else []
+    templates = _templates(header)
+    for key, text in templates.items():
+        seen, reason = examine_template(T, file, key, text)
+        findings += seen
+        reasons += [reason] if reason else []
     seen, reason = _second_engine(file, header, {finding.rule for finding in findings})
     findings += seen
     reasons += [reason] if reason else []
-    return Result(tuple(findings), "; ".join(reasons[:3]))
+    facts: dict[str, object] = {"gguf": header_facts(header)}
+    if templates:
+        facts["template"] = templates
+    return Result(tuple(findings), "; ".join(reasons[:3]), facts=facts)
+
+
+def _templates(header: Header) -> dict[str, str]:
+    return {
+        key.decode(errors="replace"): value.decode(errors="replace")
+        for key, value in sorted(header.values.items())
+        if key.startswith(b"tokenizer.chat_template") and isinstance(value, bytes)
+    }
 
 
 def _structure(file: File, header: Header) -> Iterator[ArtefactFinding]:

@@ -110,7 +110,19 @@ def _run(file: File) -> Result:
     ]
     findings += _check(file, header, file.size - 8 - length)
     broken = any(finding.rule == MALFORMED.id for finding in findings)
-    return Result(tuple(findings), "the safetensors header is damaged" if broken else "")
+    reason = "the safetensors header is damaged" if broken else ""
+    return Result(tuple(findings), reason, facts={} if broken else {"safetensors": _facts(header)})
+
+
+def _facts(header: dict[str, Any]) -> dict[str, object]:
+    return {
+        "metadata": header.get("__metadata__", {}),
+        "tensors": [
+            [name, entry["dtype"], entry["shape"]]
+            for name, entry in header.items()
+            if name != "__metadata__"
+        ],
+    }
 
 
 def _damaged(file: File, what: str) -> Result:
