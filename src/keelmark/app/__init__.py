@@ -21,7 +21,7 @@ from keelmark.app.judgement import explain
 from keelmark.app.proof import newest_checkpoint, newest_records, report, verify_ledger
 from keelmark.app.replay import replay, replay_text
 from keelmark.app.service import create_key, serve
-from keelmark.app.vetting import asked
+from keelmark.app.vetting import asked, compare
 from keelmark.app.wording import policy_in_words
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "asked",
     "calibrate",
     "calibration_text",
+    "compare",
     "create_key",
     "data_folder",
     "explain",

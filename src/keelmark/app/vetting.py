@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from keelmark.app.admission import find_passport
+from keelmark.app.home import Home
 from keelmark.core.errors import UsageError
 from keelmark.core.yamlfile import read_document
-from keelmark.passport.files import printable, read_small
-from keelmark.vet import Asked, look
+from keelmark.passport.files import Progress, printable, read_small
+from keelmark.passport.passport import Passport
+from keelmark.vet import Asked, look, vetted
+from keelmark.vet.difference import Difference, Side, difference
 
 _MAX_USE = 1024 * 1024
 
@@ -56,3 +60,44 @@ def _there(path: Path | None) -> Path | None:
     if path is not None and not path.exists():
         raise UsageError(f"{printable(path)} does not exist: check the spelling of the path.")
     return path
+
+
+def compare(
+    old: str, new: str, *, data: Path | None = None, progress: Progress | None = None
+) -> Difference:
+    """Say what changed between two models, or two passports.
+
+    Args:
+        old: Path of a model or passport, or the name or digest of an admitted model.
+        new: The same.
+        data: Data folder in which admitted models are known.
+        progress: Called with bytes done and bytes in total.
+
+    Raises:
+        UsageError: There is no such model or passport.
+        KeelmarkError: One cannot be read.
+    """
+    return difference(_side(old, data, progress), _side(new, data, progress))
+
+
+def _side(ref: str, data: Path | None, progress: Progress | None) -> Side:
+    path = Path(ref)
+    if path.exists() and not _is_passport(path):
+        report, manifest, facts = vetted(path, progress=progress)
+        return Side(manifest, report.findings, report.sections, facts)
+    if path.exists():
+        passport = Passport.load(path)
+    else:
+        with Home.open(data) as home:
+            passport = find_passport(home, ref)
+    said = passport.statement.predicate
+    return Side(passport.manifest, said.findings, said.sections, None)
+
+
+def _is_passport(path: Path) -> bool:
+    """Whether a file looks like a passport: JSON that begins like an envelope."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(256).lstrip()
+    return head.startswith(b"{") and b'"payload' in head
