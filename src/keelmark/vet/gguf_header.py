@@ -24,7 +24,9 @@ _FORMAT = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "
 _FORMAT[12] = "d"
 _WINDOW = 1024 * 1024
 _KEPT = 64
-"""Arrays of up to so many elements are kept; of longer ones only length and type."""
+_KEPT_NUMBERS = 512
+"""Arrays of up to so many elements are kept (a number for each layer); of longer ones only length
+and type."""
 
 TYPES = (
     ("F32", 0), ("F16", 1), ("Q4_0", 2), ("Q4_1", 3), ("Q5_0", 6), ("Q5_1", 7), ("Q8_0", 8),
@@ -224,7 +226,7 @@ def _array(cursor: _Cursor, what: str) -> Array:
     if kind != STRING and kind not in _WIDTH:
         raise GGUFError(f"{what} is an array of the unknown type {kind}")
     cursor.fits(count, _WIDTH.get(kind, 8), "array elements")
-    if count <= _KEPT:
+    if count <= (_KEPT if kind == STRING else _KEPT_NUMBERS):
         return Array(kind, count, [_value(cursor, kind, what) for _ in range(count)])
     if kind == STRING:
         for _ in range(count):
