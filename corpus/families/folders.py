@@ -32,8 +32,9 @@ benign("folder-hf-twin", FOLDER)
 hostile("folder-unknown-bin", "", {**FOLDER, "extra.bin": bytes(range(256))}, "incomplete")
 hostile("folder-one-evil-file", CALL, {**FOLDER, "optimizer.bin": EVIL_ZIP})
 hostile("unknown-format", "", {"model.bin": bytes(range(256)) * 4}, "incomplete")
-hostile("unknown-onnx", "", {"model.onnx": b"\x08\x07\x12\x04test" + bytes(100)}, "incomplete")
-hostile("unknown-hdf5", "", {"model.h5": b"\x89HDF\r\n\x1a\n" + bytes(100)}, "incomplete")
+hostile("onnx-zeros", "onnx.malformed", {"model.onnx": b"\x08\x07\x12\x04test" + bytes(100)})
+hostile("hdf5-zeros", "hdf5.malformed", {"model.h5": b"\x89HDF\r\n\x1a\n" + bytes(100)})
+hostile("unknown-rknn", "", {"model.rknn": b"RKNN" + bytes(60)}, "incomplete")
 hostile("empty-file", "", {"model.bin": b""}, "incomplete")
 hostile("empty-safetensors", "safetensors.malformed", {"model.safetensors": b""})
 hostile(
@@ -46,6 +47,17 @@ hostile(
     },
     "incomplete",
 )
+for _suffix in (".safetensors", ".gguf", ".onnx", ".h5", ".keras"):
+    hostile(
+        f"lfs-pointer{_suffix.replace('.', '-')}",
+        "",
+        {
+            f"model{_suffix}": b"version https://git-lfs.github.com/spec/v1\noid sha256:"
+            + b"0" * 64
+            + b"\nsize 9\n"
+        },
+        "incomplete",
+    )
 hostile("json-broken", "", {"config.json": b"{"}, "incomplete")
 hostile("json-deep", "", {"tokenizer.json": b"[" * 200_000}, "incomplete")
 hostile("text-binary", "", {"README.md": b"text\x00\x01"}, "incomplete")

@@ -10,7 +10,6 @@ from keelmark.vet.contract import File
 from keelmark.vet.unpack import compressed_kind
 
 _MAGIC = (
-    (b"\x89HDF\r\n\x1a\n", "HDF5 (Keras) files"),
     (b"7z\xbc\xaf\x27\x1c", "7-Zip archives"),
     (b"\x28\xb5\x2f\xfd", "Zstandard streams"),
     (b"\x04\x22\x4d\x18", "LZ4 streams"),
@@ -23,8 +22,6 @@ _MAGIC = (
     (b"RIFF", "RIFF media"),
 )
 _NAMES = {
-    ".onnx": "ONNX models",
-    ".h5": "Keras models",
     ".keras": "Keras models",
     ".pb": "TensorFlow graphs",
     ".tflite": "TensorFlow Lite models",
@@ -39,6 +36,15 @@ _CALLS = {"REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"}
 _IDENTIFIER = re.compile(r"[^\W\d][\w.]* [^\W\d][\w.]*\Z")
 _PICKLE_NAMES = {".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt"}
 _MAX_OPCODES = 20_000
+
+
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a file begins that was left at the server."""
+
+
+def named(file: File, *suffixes: str) -> bool:
+    """Whether the name says that a file is of a format; a pointer to a file is of none."""
+    return file.suffix in suffixes and not file.head.startswith(POINTER)
 
 
 def is_text(data: bytes, *, whole: bool) -> bool:

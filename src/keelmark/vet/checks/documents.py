@@ -11,7 +11,7 @@ import yaml
 
 from keelmark.core.findings import Severity
 from keelmark.vet.contract import Check, File, Result, Rule
-from keelmark.vet.sniff import is_text
+from keelmark.vet.sniff import POINTER, is_text
 
 MAX_TEXT = 128 * 1024 * 1024
 _MAX_KEPT_JSON = 4 * 1024 * 1024
@@ -24,7 +24,6 @@ _TEXT |= {".gitattributes", ".gitignore", ".bib", ".cff", ".license", ".vocab", 
 _TEXT |= {".log", ".tiktoken", ".metadata", ".lock", ".gitkeep", ".sha256", ".md5", ".asc", ".sig"}
 _PROSE = {".md", ".txt", ".rst", ".license"}
 _NAMES = re.compile(r"(readme|licen[cs]e|notice|copying|copyright|authors|changelog|use_policy)")
-_POINTER = b"version https://git-lfs.github.com/spec/"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PYTHON_TAG = re.compile(r"!!python/|!<tag:yaml\.org,2002:python/|tag:yaml\.org,2002:python/")
 _TAGS = ("owasp:llm03", "cwe:CWE-502")
@@ -40,7 +39,7 @@ YAML_TAG = Rule(
 
 
 def _claims(file: File) -> bool:
-    if file.head.startswith((_PNG, _POINTER)):
+    if file.head.startswith((_PNG, POINTER)):
         return True
     known = file.suffix in _JSON | _LINES | _YAML | _TEXT or file.name in _TEXT
     named = bool(_NAMES.match(file.name))
@@ -50,7 +49,7 @@ def _claims(file: File) -> bool:
 def _run(file: File) -> Result:
     if file.head.startswith(_PNG):
         return Result((), _png(file))
-    if file.head.startswith(_POINTER):
+    if file.head.startswith(POINTER):
         return Result((), "it is a Git LFS pointer, so the file itself was never downloaded")
     if file.size > MAX_TEXT:
         return Result((), f"the text is longer than {MAX_TEXT} bytes")

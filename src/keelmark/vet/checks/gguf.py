@@ -25,6 +25,7 @@ from keelmark.vet.gguf_header import (
     read_header,
     tensor_bytes,
 )
+from keelmark.vet.sniff import named
 from keelmark.vet.templates import VERSIONS, examine_template, template_rules
 
 _LOAD = ("owasp:llm03", "cwe:CWE-20")
@@ -125,7 +126,7 @@ _NOTES = {"MET001", "MET002", "MET005", "MET014", "INT005", "TOK004", "TOK005"}
 
 
 def _claims(file: File) -> bool:
-    return file.head.startswith(b"GGUF") or file.suffix == ".gguf"
+    return file.head.startswith(b"GGUF") or named(file, ".gguf")
 
 
 def _run(file: File) -> Result:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.vet.contract import Check, File, Result, Rule
+from keelmark.vet.sniff import named
 
 MAX_HEADER = 100_000_000
 _BITS = {
@@ -87,7 +88,7 @@ class _Tensor(NamedTuple):
 def _claims(file: File) -> bool:
     length = int.from_bytes(file.head[:8], "little")
     starts = file.head[8:9] == b"{" and length <= max(file.size, MAX_HEADER * 2)
-    return file.suffix == ".safetensors" or (starts and not file.head.startswith(b"GGUF"))
+    return named(file, ".safetensors") or (starts and not file.head.startswith(b"GGUF"))
 
 
 def _run(file: File) -> Result:
