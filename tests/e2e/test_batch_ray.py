@@ -20,7 +20,9 @@ from keelmark.app.batch import rays
 from keelmark.app.batch.formats import Batch
 from keelmark.app.batch.pools import Pool, Task, judged
 from keelmark.app.batch.sources import Source
+from keelmark.app.registry import vet_each
 from keelmark.cli.main import run
+from keelmark.core.policy import Admission
 from keelmark.guard import shipped_policy
 
 from .conftest import KEELMARK, free_port, keelmark
@@ -61,8 +63,20 @@ def test_kill_and_resume(tmp_path):
 
 @pytest.fixture(scope="module")
 def ray() -> Iterator[object]:
-    with rays._cluster("local", 1) as started:
+    with rays.cluster("local", 1) as started:
         yield started
+
+
+def test_a_registry_is_vetted_the_same(ray, tmp_path):
+    models = tmp_path / "models"
+    models.mkdir()
+    for number in range(4):
+        (models / f"m{number}.json").write_text("{}")
+    (models / "odd.bin").write_bytes(bytes(range(256)))
+    for out, where in (("here", ""), ("ray", "local")):
+        found = vet_each(models, tmp_path / out, admission=Admission(), ray=where)
+        assert found.verdicts == {"pass": 4, "incomplete": 1}
+    assert (tmp_path / "ray").read_bytes() == (tmp_path / "here").read_bytes()
 
 
 def task(tmp_path: Path, name: str, number: int) -> Task:

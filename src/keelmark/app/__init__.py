@@ -19,6 +19,7 @@ from keelmark.app.home import (
 )
 from keelmark.app.judgement import explain
 from keelmark.app.proof import newest_checkpoint, newest_records, report, verify_ledger
+from keelmark.app.registry import vet_each
 from keelmark.app.replay import replay, replay_text
 from keelmark.app.service import create_key, serve
 from keelmark.app.vetting import asked, compare
@@ -54,4 +55,5 @@ __all__ = [
     "value_key",
     "verify_ledger",
     "verify_passport",
+    "vet_each",
 ]

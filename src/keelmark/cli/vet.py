@@ -14,10 +14,15 @@ from keelmark.cli._common import (
     coloured,
     json_option,
     policy_option,
+    print_json,
     progress,
     say,
     write_out,
 )
+from keelmark.core.errors import UsageError
+from keelmark.core.policy import Admission
+from keelmark.core.vetting import VetVerdict
+from keelmark.passport.files import escape
 from keelmark.vet import vetted
 from keelmark.vet.explain import explain
 from keelmark.vet.html import to_html
@@ -54,6 +59,28 @@ def _explain(context: click.Context, _: click.Parameter, rule: str | None) -> No
 @asked_options
 @policy_option
 @click.option(
+    "--each",
+    type=_FILE,
+    metavar="RESULTS",
+    help="Vet every model in PATH; RESULTS gets one line of JSON for each. What it has already "
+    "is not done again while files, policy and version are the same.",
+)
+@click.option(
+    "--jobs",
+    default=0,
+    type=click.IntRange(0, 256),
+    help="With --each: models at once [default: one for each core].",
+)
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="local",
+    default="",
+    metavar="[ADDRESS]",
+    help="With --each: vet on Ray, `auto` or HOST:PORT of a cluster whose nodes see the same "
+    "files, or without a value a Ray of this machine that ends with the run.",
+)
+@click.option(
     "--explain",
     metavar="RULE",
     is_eager=True,
@@ -68,6 +95,9 @@ def command(
     sarif: Path | None,
     html: Path | None,
     policy: Path | None,
+    each: Path | None,
+    jobs: int,
+    ray: str,
     **wanted: Path | None,
 ) -> int:
     """Run every applicable check on a model file or folder. Nothing in it is executed.
@@ -81,9 +111,14 @@ def command(
       keelmark vet ./my-model-folder --sarif findings.sarif --html report.html
       keelmark vet ./my-model-folder --use use.yaml --parent ./its-parent
       keelmark vet ./pytorch_model.bin --json | jq .verdict
+      keelmark vet ./registry --each results.jsonl
       keelmark vet --explain pickle.dangerous_call
     """
     admission = app.load_policy(policy).admission
+    if each:
+        return _each(path, each, admission, jobs, ray, as_json=as_json)
+    if jobs or ray:
+        raise UsageError("--jobs and --ray are for many models: give --each RESULTS too.")
     asked = app.asked(**wanted)
     report = vetted(path, admission=admission, asked=asked, progress=progress("Reading")).report
     for place, text, what in ((sarif, to_sarif, "SARIF"), (html, to_html, "The report")):
@@ -92,3 +127,22 @@ def command(
             say(f"{what} was written to {place}.")
     click.echo(to_json(report) if as_json else to_text(report, color=coloured()))
     return EXIT[report.verdict]
+
+
+def _each(
+    folder: Path, out: Path, admission: Admission, jobs: int, ray: str, *, as_json: bool
+) -> int:
+    def told(done: int, total: int, what: str) -> None:
+        say(f"[{done} of {total}] {escape(what)}")
+
+    found = app.vet_each(folder, out, admission=admission, jobs=jobs, ray=ray, told=told)
+    if as_json:
+        print_json({"results": str(out), "verdicts": found.verdicts, "kept": found.kept})
+    else:
+        for name, verdict, reason in found.worst:
+            click.echo(f"{verdict:<11} {escape(name)}: {escape(reason)}")
+        passed = found.verdicts[VetVerdict.PASS]
+        kept = f", {found.kept} known from before" if found.kept else ""
+        click.echo(f"{passed} of {found.verdicts.total()} models pass{kept}; all is in {out}.")
+    worst = [v for v in (VetVerdict.FAIL, VetVerdict.INCOMPLETE) if found.verdicts[v]]
+    return EXIT[worst[0]] if worst else 0

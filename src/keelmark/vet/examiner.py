@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from keelmark.core.errors import UnavailableError
+from keelmark.core.errors import CouldNotCheckError, UnavailableError
 from keelmark.core.findings import ArtefactFinding
 
 _MIB = 1024 * 1024
@@ -75,12 +75,20 @@ class Examiner:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._rest = b""
+        self._over = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop()
+
+    def interrupt(self) -> None:
+        """End it from another thread: what is examined now, and what comes later, is not."""
+        self._over = True
+        process = self._process
+        if process is not None:
+            process.kill()
 
     @property
     def pid(self) -> int | None:
@@ -96,6 +104,7 @@ class Examiner:
 
         Raises:
             UnavailableError: No worker can be started on this machine.
+            CouldNotCheckError: It was interrupted.
         """
         findings: list[ArtefactFinding] = []
         reasons: list[str] = []
@@ -104,6 +113,8 @@ class Examiner:
         left_out: list[str] = []
         skip: list[str] = []
         while True:
+            if self._over:
+                raise CouldNotCheckError(f"{path} was not checked: the run was stopped.")
             fresh = self._process is None
             running = ""
             try:

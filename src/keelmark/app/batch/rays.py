@@ -53,6 +53,23 @@ def on_ray(address: str = LOCAL, workers: int = 0) -> Opener:
     Raises:
         UsageError: There is no Ray, or the address is none.
     """
+    check_address(address, workers)
+
+    @contextlib.contextmanager
+    def opened(plan: Plan) -> Iterator[Pool]:
+        with cluster(address, workers or cores()) as ray:
+            width = max(1, int(ray.cluster_resources().get("CPU", 0)))
+            yield Pool(AHEAD * width, _Hand(ray, plan).submit)
+
+    return opened
+
+
+def check_address(address: str, workers: int) -> None:
+    """Refuse what cannot be a cluster, before anything is begun.
+
+    Raises:
+        UsageError: There is no Ray, the address is none, or a cluster is told its size.
+    """
     host, _, port = address.rpartition(":")
     if address not in {LOCAL, AUTO} and not (host and port.isdigit() and "/" not in host):
         raise UsageError(
@@ -66,18 +83,16 @@ def on_ray(address: str = LOCAL, workers: int = 0) -> Opener:
     if importlib.util.find_spec("ray") is None:
         raise UsageError('--ray needs one more package: run `pip install "keelmark[ray]"`.')
 
-    @contextlib.contextmanager
-    def opened(plan: Plan) -> Iterator[Pool]:
-        with _cluster(address, workers or cores()) as ray:
-            width = max(1, int(ray.cluster_resources().get("CPU", 0)))
-            yield Pool(AHEAD * width, _Hand(ray, plan).submit)
-
-    return opened
-
 
 @contextlib.contextmanager
-def _cluster(address: str, workers: int) -> Iterator[Any]:
-    """Connect to a cluster, or start a local one; leave one alone that is there already."""
+def cluster(address: str, workers: int) -> Iterator[Any]:
+    """Connect to a cluster, or start a local one; leave one alone that is there already.
+
+    Yields Ray itself.
+
+    Raises:
+        UsageError: Nothing can be reached or started.
+    """
     with contextlib.ExitStack() as stack:
         more: dict[str, Any] = {}
         if address == LOCAL:
@@ -177,7 +192,7 @@ class _Hand:
             try:
                 return _known(*self._ray.get(held[0]))
             except self._ray.exceptions.RayTaskError as error:
-                raise _refused(error) from None
+                raise refused(error) from None
             except self._ray.exceptions.RayError:
                 if tries >= _TRIES:
                     raise LostError from None
@@ -202,20 +217,29 @@ class _Hand:
 
 
 def _known(version: str, piece: Piece) -> Piece:
+    same_version(version)
+    return piece
+
+
+def same_version(version: str) -> None:
+    """Refuse the answer of a node that runs another version.
+
+    Raises:
+        UsageError: It does.
+    """
     if version != __version__:
         raise UsageError(
             f"A node of the cluster has Keelmark {version}, and this is {__version__}: install the "
             "same everywhere, and go on with --resume."
         )
-    return piece
 
 
-def _refused(error: Exception) -> KeelmarkError:
-    """A batch never raises, so it is the node that is not fit."""
+def refused(error: Exception) -> KeelmarkError:
+    """Return the error for a task that raised, which none does on a node that is fit."""
     cause = getattr(error, "cause", None)
     said = f"{type(cause or error).__name__}: {_first(cause or error)}"
     return UsageError(
-        f"A node of the cluster cannot read rows ({said}): install keelmark=={__version__} there, "
+        f"A node of the cluster cannot work ({said}): install keelmark=={__version__} there, "
         "with the files that the policy names."
     )
 
