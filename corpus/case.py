@@ -19,6 +19,8 @@ class Case(NamedTuple):
         quiet: Whether nothing above info may be found.
         use: The declared use, if one is.
         parent: Files of the model it is said to be made from, if they are at hand.
+        stack: Requirements of what will load it, if they are declared.
+        advisories: Files of an OSV dump, if there is one.
     """
 
     id: str
@@ -28,6 +30,8 @@ class Case(NamedTuple):
     quiet: bool
     use: Mapping[str, object] | None = None
     parent: dict[str, bytes] | None = None
+    stack: str = ""
+    advisories: dict[str, bytes] | None = None
 
 
 def hostile(
@@ -38,8 +42,11 @@ def hostile(
     *,
     use: Mapping[str, object] | None = None,
     parent: dict[str, bytes] | None = None,
+    stack: str = "",
+    advisories: dict[str, bytes] | None = None,
 ) -> None:
-    _register(Case(name, verdict, tuple(rules.split()), files, quiet=False, use=use, parent=parent))
+    asked = {"use": use, "parent": parent, "stack": stack, "advisories": advisories}
+    _register(Case(name, verdict, tuple(rules.split()), files, quiet=False, **asked))
 
 
 def benign(
@@ -50,8 +57,11 @@ def benign(
     *,
     use: Mapping[str, object] | None = None,
     parent: dict[str, bytes] | None = None,
+    stack: str = "",
+    advisories: dict[str, bytes] | None = None,
 ) -> None:
-    _register(Case(name, verdict, tuple(rules.split()), files, quiet=True, use=use, parent=parent))
+    asked = {"use": use, "parent": parent, "stack": stack, "advisories": advisories}
+    _register(Case(name, verdict, tuple(rules.split()), files, quiet=True, **asked))
 
 
 def _register(case: Case) -> None:

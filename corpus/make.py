@@ -1,9 +1,10 @@
 """Hostile files and their benign twins, made from advisories and specifications.
 
-`python corpus/make.py FOLDER` writes every case below FOLDER/<id>/ (with <id>.use.json and
-<id>.parent/ where the case has them) and prints its id and the verdict that vetting must give.
-Nothing here is ever loaded. Payloads do nothing but name a command (`true`), and every file is the
-same on every run. A family of cases is one file in `families/`.
+`python corpus/make.py FOLDER` writes every case below FOLDER/<id>/ (with <id>.use.json,
+<id>.parent/, <id>.stack.txt and <id>.advisories/ where the case has them) and prints its id and
+the verdict that vetting must give. Nothing here is ever loaded. Payloads do nothing but name a
+command (`true`), and every file is the same on every run. A family of cases is one file in
+`families/`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,22 @@ def write_parent(case: Case, folder: Path) -> Path | None:
     return _write(case.parent, folder) if case.parent else None
 
 
+def write_stack(case: Case, path: Path) -> Path | None:
+    """Write what will load a case to a path, if it is declared."""
+    if not case.stack:
+        return None
+    path.write_text(case.stack)
+    return path
+
+
+def write_advisories(case: Case, folder: Path) -> Path | None:
+    """Write the OSV dump of a case into another empty folder, if it has one."""
+    if not case.advisories:
+        return None
+    _write(case.advisories, folder)
+    return folder
+
+
 def _write(files: dict[str, bytes], folder: Path) -> Path:
     for name, data in files.items():
         path = folder / name
@@ -45,6 +62,8 @@ def main(target: Path) -> None:
     for item in CASES.values():
         write(item, target / item.id)
         beside = write_parent(item, target / f"{item.id}.parent")
+        write_stack(item, target / f"{item.id}.stack.txt")
+        write_advisories(item, target / f"{item.id}.advisories")
         if item.use is not None:
             (target / f"{item.id}.use.json").write_text(json.dumps(item.use))
         print(f"{item.id}\t{item.verdict}" + (f"\t{beside.name}" if beside else ""))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from corpus.case import Case
-from corpus.make import CASES, write, write_parent
+from corpus.make import CASES, write, write_advisories, write_parent, write_stack
 from keelmark.core.findings import Severity
 from keelmark.core.policy import Admission
 from keelmark.core.vetting import VetVerdict
@@ -37,7 +37,12 @@ def test_corpus_case(case: Case, examiner: Examiner, tmp_path: Path) -> None:
     report = examine_and_judge(
         write(case, tmp_path / "model"),
         admission=Admission(),
-        asked=Asked(use=case.use, parent=look(parent) if parent else None),
+        asked=Asked(
+            use=case.use,
+            parent=look(parent) if parent else None,
+            stack=write_stack(case, tmp_path / "requirements.txt"),
+            advisories=write_advisories(case, tmp_path / "advisories"),
+        ),
         machine=Machine(memory=16 * 2**30),
         examiner=examiner,
         today=dt.date(2026, 1, 1),

@@ -42,6 +42,7 @@ class Asked(NamedTuple):
         parent: The model that this one is said to be made from.
         project: A local git clone of the project behind it.
         advisories: An OSV dump: a ZIP, or a folder.
+        advisory_days: Age from which that dump no longer answers for what came later, days.
         stack: A requirements file, lock file or CycloneDX file of what will load the model; this
             installation when None.
     """
@@ -50,6 +51,7 @@ class Asked(NamedTuple):
     parent: Whole | None = None
     project: Path | None = None
     advisories: Path | None = None
+    advisory_days: int = 30
     stack: Path | None = None
 
 
