@@ -23,7 +23,6 @@ _MAGIC = (
 )
 _NAMES = {
     ".keras": "Keras models",
-    ".pb": "TensorFlow graphs",
     ".tflite": "TensorFlow Lite models",
     ".engine": "TensorRT engines",
     ".mlmodel": "Core ML models",
