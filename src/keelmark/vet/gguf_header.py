@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from keelmark.vet.contract import File
 
@@ -99,11 +100,21 @@ class Tensor(NamedTuple):
 
 
 class Array(NamedTuple):
-    """An array of metadata: its element type, its length, and its elements if they are few."""
+    """An array of metadata.
+
+    Attributes:
+        type: Element type.
+        length: Number of elements.
+        items: The elements, if they are few.
+        start: Offset of the first element.
+        end: Offset of the first byte after the last one.
+    """
 
     type: int
     length: int
     items: list[bytes | int | float] | None
+    start: int
+    end: int
 
 
 class Header(NamedTuple):
@@ -174,14 +185,24 @@ class _Cursor:
             raise GGUFError(f"the header announces {count} {what}, more than the file can hold")
 
 
+_READ: WeakKeyDictionary[File, Header] = WeakKeyDictionary()
+"""Headers of the file at hand, so that the second check that asks need not read it again."""
+
+
 def read_header(file: File) -> Header:
-    """Read a GGUF header.
+    """Read a GGUF header, once for each file.
 
     Raises:
         GGUFError: It is damaged or lies about a length.
         UnknownVersionError: It is a version (or byte order) that is not known.
         ReadLimitError: It is larger than may be read.
     """
+    if file not in _READ:
+        _READ[file] = _read_header(file)
+    return _READ[file]
+
+
+def _read_header(file: File) -> Header:
     cursor = _Cursor(file)
     if cursor.take(4, "the magic") != b"GGUF":
         raise GGUFError("the file does not begin with GGUF")
@@ -226,14 +247,16 @@ def _array(cursor: _Cursor, what: str) -> Array:
     if kind != STRING and kind not in _WIDTH:
         raise GGUFError(f"{what} is an array of the unknown type {kind}")
     cursor.fits(count, _WIDTH.get(kind, 8), "array elements")
+    start = cursor.at
     if count <= (_KEPT if kind == STRING else _KEPT_NUMBERS):
-        return Array(kind, count, [_value(cursor, kind, what) for _ in range(count)])
+        items = [_value(cursor, kind, what) for _ in range(count)]
+        return Array(kind, count, items, start, cursor.at)
     if kind == STRING:
         for _ in range(count):
             cursor.skip(cursor.number("Q", what), what)
     else:
         cursor.skip(count * _WIDTH[kind], what)
-    return Array(kind, count, None)
+    return Array(kind, count, None, start, cursor.at)
 
 
 def _tensor(cursor: _Cursor) -> Tensor:
