@@ -148,6 +148,17 @@ benign(
     ),
     rules="gguf.engines_disagree",
 )
+benign(
+    "gguf-q2-0-twin",
+    model(
+        gguf(
+            {"llama.embedding_length": 64},
+            tensors=[("token_embd.weight", (64, 4), 42, 0)],
+            data=72,
+        )
+    ),
+    rules="gguf.engines_disagree",
+)
 hostile(
     "template-one-engine",
     "chat_template.engines_disagree",
@@ -191,6 +202,25 @@ hostile(
     model(gguf(tensors=[TENSORS[0], ("token_embd.weight", (32, 64), 8, 512)])),
 )
 hostile("gguf-bad-alignment", "gguf.alignment", model(gguf({"general.alignment": 33})))
+hostile("gguf-alignment-as-text", "gguf.alignment", model(gguf({"general.alignment": "32"})))
+hostile(
+    "gguf-key-with-zero-byte",
+    "gguf.malformed",
+    model(gguf({"general.alignment": 32}, pairs=[("general.alignment\0", 64)])),
+)
+hostile(
+    "gguf-sum-overflow-cve-2026-27940",
+    "gguf.size_overflow",
+    model(
+        gguf(
+            tensors=[
+                ("a", (1 << 62,), 24, 0),
+                ("b", (1 << 62,), 24, 1 << 62),
+                ("c", (1 << 62,), 24, 1 << 63),
+            ]
+        )
+    ),
+)
 hostile("gguf-zero-alignment", "gguf.alignment", model(gguf({"general.alignment": 0})))
 hostile(
     "gguf-bad-type", "gguf.bad_tensor", model(gguf(tensors=[("token_embd.weight", (32, 4), 99, 0)]))

@@ -33,6 +33,8 @@ _OVERFLOW = ("cve:CVE-2026-33298", "cwe:CWE-190", "owasp:llm03")
 _BOUNDS = ("cve:CVE-2026-7482", "cwe:CWE-125", "owasp:llm03")
 _FETCH = "Fetch the file again from its publisher and compare the digest."
 _LARGEST_ALIGNMENT = 1 << 20
+_LONGEST_KEY = 65_535
+_UINT32 = 4
 
 MALFORMED = Rule(
     "gguf.malformed",
@@ -162,12 +164,21 @@ def _templates(header: Header) -> dict[str, str]:
     }
 
 
-def _structure(file: File, header: Header) -> Iterator[ArtefactFinding]:
+def _keys(file: File, header: Header) -> Iterator[ArtefactFinding]:
     for key in dict.fromkeys(header.repeated):
         name = key.decode(errors="replace")
         yield DUPLICATE.at(file, name, f"The metadata key {name!r} is given more than once.")
+    for key in header.types:
+        if not key or b"\0" in key or len(key) > _LONGEST_KEY:
+            message = "It is empty, too long, or has a zero byte, at which loaders stop reading it."
+            yield MALFORMED.at(file, key[:80].decode(errors="replace") or "key", message)
+
+
+def _structure(file: File, header: Header) -> Iterator[ArtefactFinding]:
+    yield from _keys(file, header)
     alignment = header.values.get(b"general.alignment", DEFAULT_ALIGNMENT)
-    usable = isinstance(alignment, int) and 8 <= alignment <= _LARGEST_ALIGNMENT
+    known = header.types.get(b"general.alignment", _UINT32) == _UINT32  # loaders abort at others
+    usable = known and isinstance(alignment, int) and 8 <= alignment <= _LARGEST_ALIGNMENT
     if not usable or not isinstance(alignment, int) or alignment & (alignment - 1):
         message = f"general.alignment is {alignment!r}, not a power of two from 8 to 1048576."
         yield ALIGNMENT.at(file, "general.alignment", message)
@@ -188,6 +199,9 @@ def _structure(file: File, header: Header) -> Iterator[ArtefactFinding]:
         if tensor.offset != expected:
             message = f"Its data begins at {tensor.offset} where {expected} is due."
             yield LAYOUT.at(file, where, message)
+        if expected > INT63:
+            yield OVERFLOW.at(file, where, "All tensors up to here are larger than 63 bits count.")
+            return
         expected = max(expected, -(-(tensor.offset + size) // alignment) * alignment)
     if file.size > start + expected:
         message = f"{file.size - start - expected} bytes belong to no tensor."
