@@ -115,13 +115,12 @@ def run(subject: Subject) -> Surveyed:
 
 
 def _match(used: Stack, dump: Database | None, met: list[Hit]) -> tuple[list[_Match], list[str]]:
-    records = [*database.seed().records, *(dump.records if dump else ())]
-    groups = osv.merge(records)
+    groups = _by_package(osv.merge([*database.seed().records, *(dump.records if dump else ())]))
     matches: list[_Match] = []
     unsure: list[str] = []
     for where, version in used.versions:
-        for group in groups:
-            answers = {osv.affects(record, where, version): record for record in group.records}
+        for group in groups.get(where, ()):
+            answers = {osv.affects(record, where, version) for record in group.records}
             if Affects.YES in answers:
                 matches.append(_describe(where, version, group, met))
             elif Affects.UNKNOWN in answers:
@@ -131,6 +130,14 @@ def _match(used: Stack, dump: Database | None, met: list[Hit]) -> tuple[list[_Ma
                 )
     matches.sort(key=lambda m: (-_rank(m), m.package, m.version, m.name))
     return matches, unsure
+
+
+def _by_package(groups: Iterable[Group]) -> dict[Package, list[Group]]:
+    found: dict[Package, list[Group]] = {}
+    for group in groups:
+        for where in {one for r in group.records for part in r.affected for one in part.packages()}:
+            found.setdefault(where, []).append(group)
+    return found
 
 
 def _describe(where: Package, version: str, group: Group, met: list[Hit]) -> _Match:
@@ -202,11 +209,8 @@ def _summary(matches: list[_Match], used: Stack, dump: Database | None, subject:
     if len(matches) == 1:
         found = "1 known vulnerability"
     tail = f", {met} of which this model triggers" if met else ""
-    return (
-        f"{used.source.capitalize()} have {found}{tail}, by {which}."
-        if not used.declared
-        else (f"{used.source} has {found}{tail}, by {which}.")
-    )
+    who = f"{used.source} has" if used.declared else f"What {used.source} needs has"
+    return f"{who} {found}{tail}, by {which}."
 
 
 def _line(match: _Match) -> Line:

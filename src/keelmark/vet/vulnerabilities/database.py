@@ -211,9 +211,10 @@ class _Bounded:
         self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= MAX_DIRECTORY:
+        data = self._stream.read(min(size, MAX_DIRECTORY + 1) if size >= 0 else MAX_DIRECTORY + 1)
+        if len(data) > MAX_DIRECTORY:
             raise ValueError("its central directory is too long")
-        return self._stream.read(size)
+        return data
 
 
 def _members(stream: BinaryIO, name: str, problems: list[str]) -> Iterator[tuple[str, bytes]]:

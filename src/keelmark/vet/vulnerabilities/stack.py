@@ -30,7 +30,8 @@ MAX_FILE = 64 * 1024 * 1024
 """Largest file that is read, bytes."""
 
 _MAX_COMPONENTS = 100_000
-_HASHES = re.compile(r"\s--hash=\S+|\s*\\\n\s*")
+_CONTINUED = re.compile(r"\\\r?\n")
+_COMMENT_OR_HASHES = re.compile(r"(?:^|\s)#.*|\s--(?:hash|config-settings?)[ =]\S+")
 _XLLAMACPP = re.compile(r"\d{4}\.\d{1,2}\.(\d{3,7})(?:\..*)?")
 
 
@@ -75,7 +76,7 @@ def installed(engines: Iterable[tuple[str, str]], root: str = "keelmark") -> Sta
         waiting.extend(_needs(one, extra))
     for engine, version in engines:
         found[package("PyPI", engine)] = version
-    return Stack(_sorted(found.items()), "the packages of this Keelmark")
+    return Stack(_sorted(found.items()), "this Keelmark")
 
 
 def _extras(name: str) -> list[str]:
@@ -150,9 +151,9 @@ def read(path: Path) -> Stack:
 def _requirements(text: str) -> tuple[list[tuple[Package, str]], list[str]]:
     pairs: list[tuple[Package, str]] = []
     unknown: list[str] = []
-    for raw in _HASHES.sub(" ", text).splitlines():
-        line = re.sub(r"(^|\s)#.*", "", raw).strip()
-        if not line or line.startswith(("--hash", "-i ", "--index-url", "--extra-index-url")):
+    for raw in _CONTINUED.sub(" ", text).splitlines():
+        line = _COMMENT_OR_HASHES.sub("", raw).strip()
+        if not line or line.startswith(("-i ", "--index-url", "--extra-index-url")):
             continue
         if line.startswith("pkg:"):
             found = of_purl(line)
