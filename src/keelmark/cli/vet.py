@@ -22,14 +22,20 @@ from keelmark.cli._common import (
 from keelmark.core.errors import UsageError
 from keelmark.core.policy import Admission
 from keelmark.core.vetting import VetVerdict
+from keelmark.passport.cyclonedx import to_cyclonedx
 from keelmark.passport.files import escape
-from keelmark.vet import vetted
+from keelmark.vet import Vetted, vetted
 from keelmark.vet.explain import explain
 from keelmark.vet.html import to_html
 from keelmark.vet.render import to_json, to_sarif, to_text
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _ANY = click.Path(path_type=Path)
+_WRITTEN: dict[str, tuple[str, Callable[[Vetted], str]]] = {
+    "sarif": ("SARIF", lambda found: to_sarif(found.report)),
+    "bom": ("The bill of materials", lambda found: to_cyclonedx(*found)),
+    "html": ("The report", lambda found: to_html(found.report)),
+}
 
 
 def asked_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,6 +61,7 @@ def _explain(context: click.Context, _: click.Parameter, rule: str | None) -> No
 @click.argument("path", type=_ANY)
 @json_option
 @click.option("--sarif", type=_FILE, help="Also write SARIF 2.1.0 here.")
+@click.option("--bom", type=_FILE, help="Also write a CycloneDX 1.6 bill of materials here.")
 @click.option("--html", type=_FILE, help="Also write a report for people here.")
 @asked_options
 @policy_option
@@ -92,8 +99,6 @@ def command(
     path: Path,
     *,
     as_json: bool,
-    sarif: Path | None,
-    html: Path | None,
     policy: Path | None,
     each: Path | None,
     jobs: int,
@@ -108,7 +113,7 @@ def command(
     \b
     Examples:
       keelmark vet ./model.gguf
-      keelmark vet ./my-model-folder --sarif findings.sarif --html report.html
+      keelmark vet ./my-model-folder --bom bom.json --html report.html
       keelmark vet ./my-model-folder --use use.yaml --parent ./its-parent
       keelmark vet ./pytorch_model.bin --json | jq .verdict
       keelmark vet ./registry --each results.jsonl
@@ -119,12 +124,14 @@ def command(
         return _each(path, each, admission, jobs, ray, as_json=as_json)
     if jobs or ray:
         raise UsageError("--jobs and --ray are for many models: give --each RESULTS too.")
+    places = {name: place for name in _WRITTEN if (place := wanted.pop(name))}
     asked = app.asked(**wanted)
-    report = vetted(path, admission=admission, asked=asked, progress=progress("Reading")).report
-    for place, text, what in ((sarif, to_sarif, "SARIF"), (html, to_html, "The report")):
-        if place:
-            write_out(place, text(report))
-            say(f"{what} was written to {place}.")
+    found = vetted(path, admission=admission, asked=asked, progress=progress("Reading"))
+    for option, place in places.items():
+        what, make = _WRITTEN[option]
+        write_out(place, make(found))
+        say(f"{what} was written to {place}.")
+    report = found.report
     click.echo(to_json(report) if as_json else to_text(report, color=coloured()))
     return EXIT[report.verdict]
 

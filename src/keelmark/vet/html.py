@@ -78,7 +78,10 @@ def _section(name: str, section: Section) -> Html:
 
 
 def _why(why: str, evidence: str) -> Html:
-    return Html(tag("span", why) + (tag("br") + tag("q", evidence) if evidence else Html()))
+    return Html(
+        tag("span", why)
+        + (tag("br") + tag("span", evidence, class_="note") if evidence else Html())
+    )
 
 
 def _findings(report: VetReport, rules: dict[str, Rule]) -> Html:
