@@ -174,23 +174,7 @@ def _card(known: Described) -> dict[str, Any]:
                 for metric in known.metrics
             ]
         },
-        "considerations": {
-            "users": list(prose.users),
-            "useCases": list(prose.uses),
-            "technicalLimitations": list(prose.limitations),
-            "performanceTradeoffs": list(prose.tradeoffs),
-            "ethicalConsiderations": [{"name": text} for text in prose.ethics],
-            # Energy needs a provider and kWh, which cards do not give: their words stay words.
-            "environmentalConsiderations": {
-                "properties": properties(
-                    {
-                        **{f"card:co2_eq_{k}": v for k, v in known.emissions.items()},
-                        **{f"card:environment:{n}": t for n, t in enumerate(prose.environment)},
-                    }
-                )
-            },
-            "fairnessAssessments": [{"harms": text} for text in prose.fairness],
-        },
+        "considerations": _considerations(known),
         "properties": properties(
             {
                 **{f"card:language:{n}": each for n, each in enumerate(known.languages)},
@@ -198,6 +182,27 @@ def _card(known: Described) -> dict[str, Any]:
                 **{f"card:evaluation:{n}": each for n, each in enumerate(prose.evaluation)},
             }
         ),
+    }
+
+
+def _considerations(known: Described) -> dict[str, Any]:
+    prose = known.prose
+    return {
+        "users": list(prose.users),
+        "useCases": list(prose.uses),
+        "technicalLimitations": list(prose.limitations),
+        "performanceTradeoffs": list(prose.tradeoffs),
+        "ethicalConsiderations": [{"name": text} for text in prose.ethics],
+        # Energy needs a provider and kWh, which cards do not give: their words stay words.
+        "environmentalConsiderations": {
+            "properties": properties(
+                {
+                    **{f"card:co2_eq_{k}": v for k, v in known.emissions.items()},
+                    **{f"card:environment:{n}": t for n, t in enumerate(prose.environment)},
+                }
+            )
+        },
+        "fairnessAssessments": [{"harms": text} for text in prose.fairness],
     }
 
 
