@@ -1,8 +1,8 @@
-"""Chat templates, read by two engines that parse and never render.
+"""Chat templates, read by two engines and our own, all of which parse and never render.
 
-c4nary knows behavioural back doors (a template that changes what the model is told when a
-trigger appears, without any code); glyphhound folds obfuscation before it looks for code. What
-only one of them sees is kept and said.
+c4nary and our own `template_logic` know behavioural back doors (a template that changes what the
+model is told when a trigger appears, without any code); glyphhound folds obfuscation before it
+looks for code. What only one of the two sees of code is kept and said.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from glyphhound.parse import ParseError
 
 from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.vet.contract import File, Rule
+from keelmark.vet.template_logic import examine_logic
 
 VERSIONS = f"c4nary {_c4nary_version}, glyphhound {_glyphhound_version}"
 MAX_TEMPLATE = 1024 * 1024
@@ -88,6 +89,7 @@ _FIELDS = {
     **dict.fromkeys(("TPL010", "TPL011", "TPL012", "TPL013", "TPL026"), "review"),
 }
 _INFORMATION = {"TPL100", "TPL101"}
+_NOTES = {"TPL013"}  # deep nesting: whole families of honest templates
 
 
 def examine_template(
@@ -120,9 +122,15 @@ def examine_template(
         if rule is rules.code:
             seen.add("c4nary")
         where = prefix + (hit.location or "template")
-        findings.append(
-            rule.at(file, where, f"{hit.title}: {hit.detail}", evidence=f"c4nary {hit.rule_id}")
-        )
+        message, evidence = f"{hit.title}: {hit.detail}", f"c4nary {hit.rule_id}"
+        severity = Severity.INFO if hit.rule_id in _NOTES else None
+        findings.append(rule.at(file, where, message, evidence=evidence, severity=severity))
+    remarks, reason = examine_logic(source)
+    unexamined = unexamined or reason
+    for remark in remarks:
+        where = f"{prefix}template:L{remark.line}"
+        rule = rules.backdoor if remark.kind == "backdoor" else rules.review
+        findings.append(rule.at(file, where, remark.message, evidence=remark.evidence))
     try:
         hits = _glyphhound(source)
     except (ParseError, RecursionError) as error:
