@@ -91,6 +91,7 @@ class VetReport(msgspec.Struct, frozen=True, kw_only=True):
         policy_digest: Digest of the admission policy in force.
         reason: One sentence: why the verdict is what it is.
         sections: Survey id to what it says of the whole artefact.
+        rule_pack: Digest of all checks, surveys and rules that there were.
     """
 
     digest: str
@@ -102,3 +103,4 @@ class VetReport(msgspec.Struct, frozen=True, kw_only=True):
     policy_digest: str
     reason: str
     sections: dict[str, Section] = {}
+    rule_pack: str = ""

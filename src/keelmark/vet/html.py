@@ -134,6 +134,7 @@ def _basis(report: VetReport) -> Html:
     rows = [
         ("Digest", report.digest),
         ("Admission policy", report.policy_digest),
+        ("Rule pack", report.rule_pack),
         ("Checks and surveys", ", ".join(f"{k} {v}" for k, v in report.checks.items())),
     ]
     return tag("section", tag("h2", "What this report rests on"), facts(rows))

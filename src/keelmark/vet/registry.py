@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import chain
 
+from keelmark.core.canonical import digest
 from keelmark.plugins import discover
 from keelmark.vet.contract import Check, Rule
 from keelmark.vet.survey import Survey
@@ -26,3 +28,15 @@ def all_rules() -> dict[str, Rule]:
         (rule for survey in all_surveys().values() for rule in survey.rules),
     )
     return dict(sorted((rule.id, rule) for rule in found))
+
+
+@cache
+def rule_pack() -> str:
+    """Return what tells one state of checks, surveys and rules from another, `sha256:<hex>`."""
+    everyone = {**all_checks(), **all_surveys()}
+    return digest(
+        {
+            "versions": {name: one.version for name, one in everyone.items()},
+            "rules": {name: rule._asdict() for name, rule in all_rules().items()},
+        }
+    )

@@ -18,7 +18,7 @@ from keelmark.passport.manifest import SINGLE_FILE, Manifest, build_manifest, na
 from keelmark.vet.examiner import Examiner, FileResult, VetLimits
 from keelmark.vet.judge import judge
 from keelmark.vet.machine import Machine, this_machine
-from keelmark.vet.registry import all_surveys
+from keelmark.vet.registry import all_surveys, rule_pack
 from keelmark.vet.survey import NOTHING, Asked, Facts, Subject, Whole
 
 FACTS_IN_ALL = 128 * 1024 * 1024
@@ -104,6 +104,7 @@ def examine_and_judge(
         policy_digest=digest(admission),
         reason=reason,
         sections=sections,
+        rule_pack=rule_pack(),
     )
     return Vetted(report, manifest, examined.facts)
 
