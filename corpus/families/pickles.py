@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections import OrderedDict
 
-from corpus.case import CASES, Case, benign, hostile
+from corpus.case import benign, hostile
 
 
 def short(text: str) -> bytes:
@@ -108,9 +108,7 @@ for identity, target in {
 }.items():
     hostile(f"pickle-{identity}", CALL, {"model.bin": call(target)})
 
-hostile(
-    "pickle-numpy-f2py", "pickle.unknown_call", {"m.pkl": call("numpy.f2py.crackfortran.myeval")}
-)
+hostile("pickle-numpy-f2py", CALL, {"m.pkl": call("numpy.f2py.crackfortran.myeval")})
 hostile(
     "pickle-unknown-function", "pickle.unknown_call", {"m.pkl": call("somepackage.helpers.setup")}
 )
@@ -120,6 +118,21 @@ hostile(
     "pickle.unknown_class",
     {"m.pkl": b"\x80\x04" + stack_global("somepackage.layers.Linear") + b")\x81}b."},
     "incomplete",
+)
+hostile(
+    "pickle-unexpected-import",
+    "pickle.unknown_import",
+    {"m.pkl": b"\x80\x04" + stack_global("statistics.mean") + b"."},
+    "incomplete",
+)
+hostile(
+    "pickle-shadowpickle-rebound",
+    "pickle.rebound",
+    {
+        "m.pkl": b"\x80\x02ccollections\nOrderedDict\nq\0}X\x04\0\0\0nameX\x01\0\0\0xsb0"
+        + glob("collections.OrderedDict")
+        + b")R."
+    },
 )
 hostile("pickle-ext1", "pickle.extension_code", {"m.pkl": b"\x80\x02\x82\x01X\x04\0\0\0true\x85R."})
 hostile("pickle-persid", "pickle.persistent_id", {"m.pkl": b"Psomething\n."}, "incomplete")
@@ -137,7 +150,7 @@ hostile("pickle-as-gguf", CALL, {"model.gguf": call("os.system")})
 hostile("pickle-frame-first", CALL, {"m.dat": b"\x95\x1c\0\0\0\0\0\0\0" + call("os.system")[2:]})
 hostile(
     "pickle-unicode-truncated-utf8",
-    CALL,
+    "pickle.dangerous_global",
     {"m.pkl": b"\x80\x04" + stack_global("os.system") + b"\x8c\x02\xc3\x28\x85R."},
 )
 INNER = call("os.system")
@@ -174,7 +187,5 @@ hostile("pickle-zlib-joblib", CALL, {"m.joblib": zlib.compress(INNER)})
 benign("pickle-zlib-joblib-twin", {"m.joblib": zlib.compress(pickle.dumps(STATE))})
 
 NUMBERS = b"".join(zlib.crc32(struct.pack("<I", n)).to_bytes(4, "little") for n in range(1 << 16))
-CASES["pickle-numbers"] = Case(
-    "pickle-numbers", "incomplete", (), {"m.pkl": pickle.dumps({"w": NUMBERS})}, quiet=True
-)
+benign("pickle-numbers-twin", {"m.pkl": pickle.dumps({"w": NUMBERS})})
 hostile("pickle-unknown-nested", "pickle.unknown_call", {"m.pkl": pickle.dumps({"x": call("a.b")})})
