@@ -6,7 +6,7 @@ PORT ?= 8080
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fix bench docs lock clean
+.PHONY: help up test lint fix bench fuzz docs lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ fix: $(VENV)/.dev  ## Mend what the linters can mend.
 
 bench: $(VENV)/.dev  ## Measure: digest speed, guard, gateway beside its peers.
 	$(BIN)/python bench/run.py $(ARGS)
+
+fuzz: $(VENV)/.run  ## Fuzz the checks of vetting (ARGS="gguf --seconds 600").
+	$(BIN)/python corpus/fuzz.py $(ARGS)
 
 docs: $(VENV)/.dev  ## Generate docs/reference from the code.
 	$(BIN)/python docs/generate.py

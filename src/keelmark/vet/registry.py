@@ -33,10 +33,11 @@ def all_rules() -> dict[str, Rule]:
 @cache
 def rule_pack() -> str:
     """Return what tells one state of checks, surveys and rules from another, `sha256:<hex>`."""
-    everyone = {**all_checks(), **all_surveys()}
+    checks = {name: check.version for name, check in all_checks().items()}
+    surveys = {name: survey.version for name, survey in all_surveys().items()}
     return digest(
         {
-            "versions": {name: one.version for name, one in everyone.items()},
+            "versions": checks | surveys,
             "rules": {name: rule._asdict() for name, rule in all_rules().items()},
         }
     )
