@@ -23,7 +23,6 @@ _MAGIC = (
 )
 _NAMES = {
     ".keras": "Keras models",
-    ".tflite": "TensorFlow Lite models",
     ".engine": "TensorRT engines",
     ".mlmodel": "Core ML models",
     ".msgpack": "MessagePack (Flax) files",
@@ -68,9 +67,21 @@ def is_zip(file: File) -> bool:
     return bool(file.facts["zip"])
 
 
+def is_tar(file: File) -> bool:
+    """Whether a tar reader would take the file: the mark, or a first header whose sum is right."""
+    head = file.head[:512]
+    if len(head) < 512 or head[257:262] == b"ustar":
+        return len(head) == 512
+    try:
+        said = int(head[148:156].strip(b" \0") or b"x", 8)
+    except ValueError:
+        return False
+    return said == sum(head[:148]) + 8 * 32 + sum(head[156:])
+
+
 def is_container(file: File) -> bool:
     """Whether the file is an archive or a compressed stream."""
-    return is_zip(file) or file.head[257:262] == b"ustar" or bool(compressed_kind(file))
+    return is_zip(file) or is_tar(file) or bool(compressed_kind(file))
 
 
 def looks_like_pickle(file: File) -> bool:
@@ -90,11 +101,14 @@ def _walk(file: File) -> bool:
         return False
     binary = len(head) > 1 and head[0] == 0x80 and head[1] <= 5
     structured = head.startswith((b"GGUF", b"PK")) or head[8:9] == b"{" or is_container(file)
+    structured = structured or head.startswith(tuple(magic for magic, _ in _MAGIC))
     if not structured and (binary or file.suffix in _PICKLE_NAMES):
         return True
-    state = _Walk()
+    state, last = _Walk(), 0
+    stream = io.BytesIO(head)
     try:
-        for opcode, argument, _ in pickletools.genops(io.BytesIO(head)):
+        for opcode, argument, _ in pickletools.genops(stream):
+            last = stream.tell()
             if opcode.name in {"GLOBAL", "INST"} and not _IDENTIFIER.match(str(argument)):
                 return False
             if not state.step(opcode):
@@ -106,8 +120,23 @@ def _walk(file: File) -> bool:
             if state.count > _MAX_OPCODES:
                 return True
     except (ValueError, IndexError, OverflowError):
-        pass  # the rest cannot be read; a loader, too, gets no further than here
+        # The rest cannot be read. A loader gets no further than here, unless only the head ends
+        # here: in the middle of a long literal, for example.
+        if file.size > len(head) and _may_go_on(head, last):
+            return True
     return state.imported and not is_text(head, whole=False)
+
+
+def _may_go_on(head: bytes, last: int) -> bool:
+    """Whether the opcode after a position is one whose literal reaches beyond the head."""
+    if head[last : last + 1] in (b"S", b"V", b"c", b"i", b"P", b"I", b"L", b"F"):
+        line = head[last + 1 :]
+        quoted = head[last : last + 1] != b"S" or line[:1] in (b"'", b'"')
+        return b"\n" not in line and quoted and len(line) > 4096
+    widths = {b"X": 4, b"T": 4, b"B": 4, b"\x8d": 8, b"\x8e": 8, b"\x96": 8}
+    width = widths.get(head[last : last + 1], 0)
+    size = int.from_bytes(head[last + 1 : last + 1 + width], "little")
+    return bool(width) and len(head) < last + 1 + width + size < 1 << 40
 
 
 class _Walk:
