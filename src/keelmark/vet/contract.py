@@ -161,6 +161,16 @@ class File:
         """
         return self.read(0, self.size)
 
+    def part(self, name: str, start: int, size: int) -> File:
+        """Return a stretch of this file as a member that is read only where checks look."""
+        size = max(0, min(size, self.size - start))
+
+        def pread(count: int, offset: int) -> bytes:
+            return self._pread(max(0, min(count, size - offset)), start + offset)
+
+        inner = f"{self.inner}!{name}" if self.inner else name
+        return File(self.path, size, pread, self.budget, inner=inner, depth=self.depth + 1)
+
     def member(self, name: str, data: bytes, *, raw: bool = False) -> File:
         """Return a member of this archive whose content has been unpacked into memory."""
         inner = f"{self.inner}!{name}" if self.inner else name
