@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
 
 from corpus.case import benign, hostile
 
@@ -125,6 +127,10 @@ hostile("tflite-text", "flatbuffer_models.malformed", {"m.tflite": b"this is no 
 benign("tflite-twin", {"m.tflite": lite()})
 benign("tflite-select-twin", {"m.tflite": custom("FlexErf")})
 benign("tflite-detection-twin", {"m.tflite": custom("TFLite_Detection_PostProcess")})
+out = io.BytesIO(lite())
+with zipfile.ZipFile(out, "a") as archive:
+    archive.writestr(zipfile.ZipInfo("labels.txt", (2026, 1, 1, 0, 0, 0)), "cat\ndog\n")
+benign("tflite-labels-twin", {"m.tflite": out.getvalue()})
 benign("executorch-twin", {"m.pte": executorch()})
 hostile(
     "executorch-custom",

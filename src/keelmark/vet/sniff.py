@@ -23,8 +23,6 @@ _MAGIC = (
 )
 _NAMES = {
     ".keras": "Keras models",
-    ".engine": "TensorRT engines",
-    ".mlmodel": "Core ML models",
     ".msgpack": "MessagePack (Flax) files",
     ".model": "SentencePiece models",
 }
@@ -67,6 +65,11 @@ def is_zip(file: File) -> bool:
     return bool(file.facts["zip"])
 
 
+def has_zip_behind(file: File) -> bool:
+    """Whether the format has its archive behind other data: TensorFlow Lite, llamafile."""
+    return file.head[4:8] == b"TFL3" or file.head.startswith(b"MZqFpD")
+
+
 def is_tar(file: File) -> bool:
     """Whether a tar reader would take the file: the mark, or a first header whose sum is right."""
     head = file.head[:512]
@@ -100,31 +103,30 @@ def _walk(file: File) -> bool:
     if not head:
         return False
     binary = len(head) > 1 and head[0] == 0x80 and head[1] <= 5
-    structured = head.startswith((b"GGUF", b"PK")) or head[8:9] == b"{" or is_container(file)
-    structured = structured or head.startswith(tuple(magic for magic, _ in _MAGIC))
-    if not structured and (binary or file.suffix in _PICKLE_NAMES):
+    if (binary or file.suffix in _PICKLE_NAMES) and not _is_structured(file):
         return True
     state, last = _Walk(), 0
     stream = io.BytesIO(head)
     try:
         for opcode, argument, _ in pickletools.genops(stream):
             last = stream.tell()
-            if opcode.name in {"GLOBAL", "INST"} and not _IDENTIFIER.match(str(argument)):
-                return False
-            if not state.step(opcode):
-                break
-            if state.imported and opcode.name in _CALLS:
-                return True
-            if opcode.name == "STOP":
-                return state.imported or (state.count > 2 and not is_text(head, whole=False))
-            if state.count > _MAX_OPCODES:
-                return True
+            answer = state.answer(opcode, argument, head)
+            if answer is not None:
+                return answer
     except (ValueError, IndexError, OverflowError):
         # The rest cannot be read. A loader gets no further than here, unless only the head ends
         # here: in the middle of a long literal, for example.
         if file.size > len(head) and _may_go_on(head, last):
             return True
     return state.imported and not is_text(head, whole=False)
+
+
+def _is_structured(file: File) -> bool:
+    """Whether the content says that a file is of another format."""
+    head = file.head
+    if head.startswith((b"GGUF", b"PK")) or head[8:9] == b"{" or is_container(file):
+        return True
+    return head.startswith(tuple(magic for magic, _ in _MAGIC))
 
 
 def _may_go_on(head: bytes, last: int) -> bool:
@@ -147,6 +149,18 @@ class _Walk:
         self.count = 0
         self._depth = 0
         self._marks: list[int] = []
+
+    def answer(self, opcode: pickletools.OpcodeInfo, argument: object, head: bytes) -> bool | None:
+        """Follow one opcode; return whether it is a pickle as soon as that is clear."""
+        if opcode.name in {"GLOBAL", "INST"} and not _IDENTIFIER.match(str(argument)):
+            return False
+        if not self.step(opcode):
+            return self.imported and not is_text(head, whole=False)
+        if self.imported and opcode.name in _CALLS:
+            return True
+        if opcode.name == "STOP":
+            return self.imported or (self.count > 2 and not is_text(head, whole=False))
+        return True if self.count > _MAX_OPCODES else None
 
     def step(self, opcode: pickletools.OpcodeInfo) -> bool:
         """Follow one opcode; return whether there was enough on the stack for it."""

@@ -10,19 +10,27 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.vet.contract import Check, File, ReadLimitError, Result, Rule
-from keelmark.vet.sniff import is_container, is_zip
+from keelmark.vet.sniff import has_zip_behind, is_container, is_tar, is_zip
 from keelmark.vet.unpack import Stream, compressed_kind, inflate, tar_members, unpack
 
 MAX_MEMBERS = 10_000
 _TAGS = ("owasp:llm03",)
 _FETCH = "Do not use this archive; ask its publisher for a clean one."
 _TORCH_RAW = re.compile(
-    r"(data/\d+|version|byteorder|\.data/serialization_id|\.format_version|\.storage_alignment)\Z"
+    r"((data|constants|traced_inputs|bytecode)/\d+|version|byteorder|archive_(format|version)|"
+    r"\.data/(serialization_id|version|python_version|extern_modules|\d+\.storage)|"
+    r"\.format_version|\.storage_alignment|"
+    r"data/(weights/weight_\d+|constants/(tensor_|opaque_obj_|custom_obj_)?\w*\d+))\Z"
 )
+_TORCH_ROOTS = re.compile(
+    r"(.*/)?(data\.pkl|constants\.pkl|archive_format|\.data/extern_modules)\Z"
+)
+_CODE = re.compile(r"code/.*\.py\Z")
 
 BOMB = Rule(
     "archive.bomb",
@@ -77,13 +85,14 @@ LINK = Rule(
 def _run(file: File) -> Result:
     if is_zip(file):
         return _zip(file)
-    if file.head[257:262] == b"ustar":
+    if is_tar(file):
         return _tar(file)
     kind = compressed_kind(file)
     unpacked = unpack(kind, file)
     if unpacked.bomb:
         return Result((_bomb(file, kind),), f"the {kind} stream unpacks to more than is allowed")
-    name = file.name.removesuffix(file.suffix) if file.suffix in {".gz", ".bz2", ".xz"} else kind
+    packed = {".gz", ".bz2", ".xz", ".lzma"}
+    name = file.name.removesuffix(file.suffix) if file.suffix in packed else kind
     return Result((), unpacked.problem, (file.member(name, unpacked.data),))
 
 
@@ -102,13 +111,16 @@ def _zip(file: File) -> Result:
     findings: list[ArtefactFinding] = []
     reasons: list[str] = []
     members: list[File] = []
-    torch = {e.filename.removesuffix("data.pkl") for e in entries if _is_data_pickle(e.filename)}
+    roots = _torch_roots(entry.filename for entry in entries)
+    findings += _twice(file, [entry.filename for entry in entries])
     for entry in entries:
         if entry.is_dir() and not entry.file_size:
             continue
         findings += _directory_findings(file, entry)
-        raw = any(_is_raw(entry.filename, prefix) for prefix in torch)
+        raw = any(_is_raw(entry.filename, prefix) for prefix in roots)
         reason = _extract(file, entry, (findings, members), raw=raw)
+        if members and any(_is_script(entry.filename, prefix) for prefix in roots):
+            members[-1].facts["torchscript"] = True
         reasons += [reason] if reason else []
     for where, message in _unclaimed(file, archive):
         findings.append(HIDDEN.at(file, where, message))
@@ -120,7 +132,7 @@ def _unclaimed(file: File, archive: zipfile.ZipFile) -> Iterator[tuple[str, str]
     """Yield the stretches of an archive that no member and no table of contents claims."""
     at = 0
     for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
-        if entry.header_offset > at:
+        if entry.header_offset > at and (at or not has_zip_behind(file)):
             yield f"offset {at}", f"{entry.header_offset - at} bytes belong to no member."
         sizes = struct.unpack("<HH", file.read(entry.header_offset + 26, 4).ljust(4, b"\0"))
         at = max(at, entry.header_offset + 30 + sum(sizes) + entry.compress_size)
@@ -134,8 +146,21 @@ def _unclaimed(file: File, archive: zipfile.ZipFile) -> Iterator[tuple[str, str]
         yield "comment", f"The archive carries a comment of {len(archive.comment)} bytes."
 
 
-def _is_data_pickle(name: str) -> bool:
-    return name == "data.pkl" or name.endswith("/data.pkl")
+def _torch_roots(names: Iterable[str]) -> set[str]:
+    """Return the folders in which torch keeps one model each."""
+    return {match[1] or "" for match in map(_TORCH_ROOTS.match, names) if match}
+
+
+def _twice(file: File, names: list[str]) -> Iterator[ArtefactFinding]:
+    """Yield the names that stand for more than one member."""
+    for name in sorted({name for name, count in Counter(names).items() if count > 1})[:20]:
+        message = f"Two members are called {name!r}: loaders differ in which they take."
+        yield MISMATCH.at(file, name, message)
+
+
+def _is_script(name: str, prefix: str) -> bool:
+    """Whether torch takes a member for TorchScript, which is not Python."""
+    return name.startswith(prefix) and bool(_CODE.match(name[len(prefix) :]))
 
 
 def _is_raw(name: str, prefix: str) -> bool:
@@ -197,7 +222,8 @@ def _examine_raw(file: File, start: int, entry: zipfile.ZipInfo, members: list[F
         return f"the member {entry.filename!r} ends outside the file"
     head = file.read(start, min(entry.file_size, 2))
     last = file.read(start + entry.file_size - 1, 1) if entry.file_size else b""
-    if head[:1] == b"\x80" and head[1:] <= b"\x05" and last == b".":
+    pickled = head[:1] == b"\x80" and head[1:] <= b"\x05" and last == b"."
+    if pickled or head == b"PK":
         members.append(file.member(entry.filename, file.read(start, entry.file_size), raw=True))
     return ""
 
@@ -205,9 +231,11 @@ def _examine_raw(file: File, start: int, entry: zipfile.ZipInfo, members: list[F
 def _tar(file: File) -> Result:
     findings: list[ArtefactFinding] = []
     members: list[File] = []
+    names: list[str] = []
     problem = ""
     try:
         for name, kind, data in tar_members(file, MAX_MEMBERS):
+            names += [name] if kind == "file" else []
             if name.startswith("/") or ".." in name.split("/"):
                 message = f"The member {name!r} leads out of the folder."
                 findings.append(TRAVERSAL.at(file, name, message))
@@ -219,12 +247,13 @@ def _tar(file: File) -> Result:
         raise
     except ValueError as error:
         problem = str(error)
+    findings += _twice(file, names)
     return Result(tuple(findings), problem, members)
 
 
 CHECK = Check(
     title="Archives and compressed streams",
-    version="1",
+    version="2",
     tags=(*_TAGS, "cve:CVE-2025-1944", "cve:CVE-2025-1945", "cve:CVE-2025-10156"),
     rules=(BOMB, TRAVERSAL, MISMATCH, FLAGS, HIDDEN, LINK),
     examples=(
