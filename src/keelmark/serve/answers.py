@@ -36,6 +36,7 @@ class Asked(NamedTuple):
         logprobs: The policy's `guard.logprobs`.
         forced: Whether the engine writes calls of tools as text, under a schema.
         document: Whether the text is to be a JSON document.
+        parts: Whether its parts have to come one after the other.
     """
 
     chat: bool
@@ -46,6 +47,7 @@ class Asked(NamedTuple):
     logprobs: str
     forced: bool = False
     document: bool = False
+    parts: bool = False
 
 
 class _Framed(NamedTuple):
@@ -81,7 +83,8 @@ class Answer:
         self._choices: dict[int, Choice] = {}
         self._last: dict[str, Any] = {}
         self._framed: _Framed | None = None
-        self._frames_to_try = _FRAMES if asked.chat and self._forced is None else 0
+        plain = asked.chat and self._forced is None and not asked.parts
+        self._frames_to_try = _FRAMES if plain else 0
 
     @property
     def complete(self) -> bool:
@@ -216,7 +219,12 @@ class Answer:
         if choice is None:
             asked = self._asked
             choice = self._choices[index] = Choice(
-                self._guard, index, asked.tools, asked.logprobs, document=asked.document
+                self._guard,
+                index,
+                asked.tools,
+                asked.logprobs,
+                document=asked.document,
+                parts=asked.parts,
             )
         return choice
 

@@ -18,7 +18,8 @@ from keelmark.core.scope import Origin
 from keelmark.core.trace import Trace
 from keelmark.serve.answers import Asked
 from keelmark.serve.config import GatewayConfig
-from keelmark.serve.engine import Engine
+from keelmark.serve.dialect import Voice
+from keelmark.serve.engine import Engine, Quirks
 from keelmark.serve.errors import ApiError, bad_request
 from keelmark.serve.fields import refuse_dangerous
 from keelmark.serve.http import Request, check_json, read_body
@@ -64,7 +65,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         request: What came in.
         kind: Which kind of call it is.
-        trace: Its record; the one part that fills as it goes.
+        trace: Its record; with `voice` the one part that fills as it goes.
         key_name: What the owner of the key calls it.
         guard: The guard of this request, with its vault, once it has judged the prompt.
         body: The decoded body; from the guard on with the guard's texts in it.
@@ -73,6 +74,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         forced: Functions of which one must be called, when the engine needs help with that.
         prompt: The body as the engine gets it.
         own: The body as the client sent it, where an answer may have to be asked for again.
+        voice: How the client speaks, where that is not chat itself.
     """
 
     request: Request
@@ -86,6 +88,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     forced: tuple[dict[str, Any], ...] = ()
     prompt: bytes = b""
     own: bytes = b""
+    voice: Voice | None = None
 
     @property
     def origin(self) -> Origin:
@@ -112,7 +115,10 @@ _encode = msgspec.json.Encoder().encode
 async def authenticate(desk: Desk, call: Call) -> Call:
     """No key, no answer."""
     since = perf_counter()
-    key = await desk.keys.recognise(call.request.headers.get(b"authorization"))
+    shown = call.request.headers.get(b"authorization")
+    if shown is None and call.voice is not None:
+        shown = call.voice.key(call.request.headers)
+    key = await desk.keys.recognise(shown)
     require(key, "models")
     call.trace.key_id = call.trace.subject = key.id
     call.trace.team = key.team
@@ -121,11 +127,13 @@ async def authenticate(desk: Desk, call: Call) -> Call:
 
 
 async def read(desk: Desk, call: Call) -> Call:
-    """Read and decode the body."""
+    """Read and decode the body; one in a dialect becomes that of a chat call."""
     check_json(call.request)
     raw = await read_body(call.request, desk.config.policy.limits)
     since = perf_counter()
     body = decode_body(raw)
+    if call.voice is not None:
+        body = call.voice.asks(body)
     stamp(call.trace, "parse", since)
     return _with(call, body=body)
 
@@ -172,6 +180,7 @@ async def check(desk: Desk, call: Call) -> Call:
         tools={},
         logprobs=desk.config.policy.guard.logprobs,
         document=asks_document(body),
+        parts=call.voice is not None,
     )
     return _with(call, asked=asked)
 
@@ -228,6 +237,8 @@ async def adapt(_desk: Desk, call: Call) -> Call:
     if call.engine is None or call.asked is None:
         return call
     quirks, body = call.engine.quirks, call.body
+    if call.voice is not None:
+        _suit(body, quirks)
     if not quirks.stream_options:
         body.pop("stream_options", None)
     elif call.trace.stream:
@@ -236,6 +247,14 @@ async def adapt(_desk: Desk, call: Call) -> Call:
         return call
     forced = forced_functions(body)
     return _with(call, forced=forced, asked=call.asked._replace(forced=bool(forced)))
+
+
+def _suit(body: dict[str, Any], quirks: Quirks) -> None:
+    """Say what a dialect asked for as the engine wants to hear it."""
+    if not quirks.thinking_budget:
+        body.pop("thinking_budget_tokens", None)
+    if quirks.completion_tokens and "max_tokens" in body:
+        body["max_completion_tokens"] = body.pop("max_tokens")
 
 
 async def judge(desk: Desk, call: Call) -> Call:

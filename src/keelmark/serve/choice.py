@@ -3,12 +3,15 @@
 The same code reads streamed deltas and whole messages (a message is one long delta), so both
 release the same text. Strings that nobody has heard of are channels too; lists and objects that
 nobody has heard of keep their numbers and lose their strings.
+
+Chat streams may go on with a text beside another one. Dialects (`keelmark.serve.dialect`) tell the
+parts of an answer one after the other: for them a part is finished where the next one begins.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -25,6 +28,8 @@ _KINDS = frozenset({"function", "custom", "text"})
 _WORD = re.compile(r"[a-z_]{1,32}\Z")
 _NAME = re.compile(r"[A-Za-z_]{1,32}\Z")
 _TEXTS = ("content", "text")
+_PARTS = {"reasoning_content": 0, "reasoning": 0, "content": 1, "refusal": 2, "tool_calls": 3}
+"""Fields of a message that are parts of an answer, in their order; the first two are one part."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -44,6 +49,7 @@ class Choice:
         logprobs: str,
         *,
         document: bool = False,
+        parts: bool = False,
     ) -> None:
         self.ended = False
         self.filtered = False
@@ -56,6 +62,8 @@ class Choice:
         self._open: dict[Path, TextStream] = {}
         self._closed: dict[Path, TextStream] = {}
         self._last_call: int | None = None
+        self._parts = parts
+        self._part = -1
 
     def kept(self) -> dict[str, str]:
         """Return what may be stored of this choice: channel to text, placeholders in place."""
@@ -74,7 +82,7 @@ class Choice:
         """
         before: dict[str, Any] = {}
         out: dict[str, Any] = {}
-        for name, value in _named(delta):
+        for name, value in self._parted(delta, out, before) if self._parts else _named(delta):
             if name == "tool_calls" and isinstance(value, list):
                 out[name] = []
                 for at, call in enumerate(value):
@@ -121,6 +129,18 @@ class Choice:
             return self._whole((name,), value)
         return value if isinstance(value, str) else numbers_only(value)
 
+    def _parted(
+        self, delta: dict[str, Any], out: dict[str, Any], before: dict[str, Any]
+    ) -> Iterator[tuple[str, Any]]:
+        """The fields of a piece in the order of parts; where one begins, another is finished."""
+        for name, value in sorted(_named(delta), key=lambda field: _PARTS.get(field[0], -1)):
+            part = _PARTS.get(name, self._part) if value else self._part
+            if part != self._part:
+                for path in [p for p in self._open if _PARTS.get(str(p[0])) == self._part]:
+                    self._place(path, self._finish(path), out, before)
+                self._part = part
+            yield name, value
+
     def _settle(self) -> None:
         if any(stream.blocked for stream in self._open.values()) or any(
             stream.blocked for stream in self._closed.values()
@@ -130,9 +150,13 @@ class Choice:
     def _channel(self, path: Path, *, is_json: bool = False) -> TextStream:
         stream = self._open.get(path)
         if stream is None:
-            if path in self._closed:
-                raise _protocol("The engine went back to a part it had closed: try again.")
             name = f"choices[{self.index}].{_name(path)}"
+            if path in self._closed:
+                if not self._parts or len(path) > 1:
+                    raise _protocol("The engine went back to a part it had closed: try again.")
+                earlier = (*path, len(self._closed))  # more of it, told as a part of its own
+                self._closed[earlier] = self._closed.pop(path)
+                name += f"[{len(self._closed)}]"
             stream = self._open[path] = self._guard.channel(name, is_json=is_json)
         return stream
 

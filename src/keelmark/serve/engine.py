@@ -28,11 +28,15 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         lists_models: Whether `GET /models` names what it serves.
         forces_tools: Whether it obeys a `tool_choice` that demands a call. One that does not, but
             follows JSON schemas, is given a schema of the call instead.
+        thinking_budget: Whether it takes `thinking_budget_tokens`.
+        completion_tokens: Whether it wants `max_completion_tokens` instead of `max_tokens`.
     """
 
     stream_options: bool = True
     lists_models: bool = True
     forces_tools: bool = True
+    thinking_budget: bool = False
+    completion_tokens: bool = False
 
 
 class Engine(Protocol):

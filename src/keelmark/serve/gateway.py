@@ -14,6 +14,7 @@ from keelmark.core.ports import GuardPort
 from keelmark.core.trace import Trace
 from keelmark.serve.calls import CHAT, COMPLETION, EMBEDDINGS, Desk, Kind
 from keelmark.serve.config import GatewayConfig
+from keelmark.serve.dialect import Dialect, Spoken, dialects
 from keelmark.serve.errors import ApiError, as_api_error
 from keelmark.serve.http import (
     JSON,
@@ -90,15 +91,23 @@ class Gateway:
         return new_trace("", self.config.guard.policy_digest)
 
     async def refuse(self, request: Request, error: ApiError) -> None:
-        """Answer with an error."""
-        await Wire(request, self.trace()).fail(error)
+        """Answer with an error, in the words of the path's dialect."""
+        dialect, trace = _DIALECTS.get(request.path), self.trace()
+        wire = Spoken(request, dialect.voice(trace)) if dialect else Wire(request, trace)
+        await wire.fail(error)
 
     async def answer(self, request: Request, value: Any, status: int = 200) -> None:
         """Answer with JSON."""
         headers = [JSON, *keelmark_headers(self.trace())]
         await send_whole(request, status, headers, msgspec.json.encode(value))
 
-    async def serve(self, request: Request, kind: Kind, serving: type[Serving]) -> None:
+    async def serve(
+        self,
+        request: Request,
+        kind: Kind,
+        serving: type[Serving],
+        dialect: Dialect | None = None,
+    ) -> None:
         """Serve a model call unless too many are at work."""
         limit = self.config.policy.limits.concurrent
         if self.active >= limit:
@@ -112,7 +121,7 @@ class Gateway:
             serving = self._serving
         self.active += 1
         try:
-            await serving(self._desk, request, kind).run()
+            await serving(self._desk, request, kind, dialect).run()
         finally:
             self.active -= 1
 
@@ -139,9 +148,9 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-def _calls(kind: Kind, serving: type[Serving] = Serving) -> Handler:
+def _calls(kind: Kind, serving: type[Serving] = Serving, dialect: Dialect | None = None) -> Handler:
     async def handler(gateway: Gateway, request: Request) -> None:
-        await gateway.serve(request, kind, serving)
+        await gateway.serve(request, kind, serving, dialect)
 
     return handler
 
@@ -193,6 +202,7 @@ async def _metrics(gateway: Gateway, request: Request) -> None:
     await send_whole(request, 200, out, gateway.config.metrics().encode())
 
 
+_DIALECTS = {dialect.path: dialect for dialect in dialects()}
 ROUTES: dict[str, dict[str, Handler]] = {
     "/v1/chat/completions": {"POST": _calls(CHAT)},
     "/v1/completions": {"POST": _calls(COMPLETION)},
@@ -202,6 +212,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/healthz": {"GET": _healthz},
     "/readyz": {"GET": _readyz},
     "/metrics": {"GET": _metrics},
+    **{path: {"POST": _calls(CHAT, dialect=one)} for path, one in _DIALECTS.items()},
 }
 """Path to method to handler; `/v1/models/{id}` beside it because names may hold slashes."""
 

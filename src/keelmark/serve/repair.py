@@ -33,6 +33,7 @@ from keelmark.serve.calls import (
     read,
 )
 from keelmark.serve.choice import FILTERED
+from keelmark.serve.dialect import Dialect
 from keelmark.serve.errors import ApiError, as_api_error
 from keelmark.serve.forms import (
     CALLS,
@@ -147,8 +148,10 @@ class FormedServing(Serving):
 
     stages: ClassVar[tuple[Stage, ...]] = (authenticate, read, check, keep, choose, adapt, judge)
 
-    def __init__(self, desk: Desk, request: Request, kind: Kind) -> None:
-        super().__init__(desk, request, kind)
+    def __init__(
+        self, desk: Desk, request: Request, kind: Kind, dialect: Dialect | None = None
+    ) -> None:
+        super().__init__(desk, request, kind, dialect)
         self._form = AnswerForm()
         self._notes: list[str] = []
         self._rules: set[str] = set()

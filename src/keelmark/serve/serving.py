@@ -14,6 +14,7 @@ from keelmark.core.semconv import ERROR_TYPE, RESPONSE_FIRST_CHUNK
 from keelmark.core.trace import Content
 from keelmark.serve.answers import Answer
 from keelmark.serve.calls import EMBEDDINGS, PREPARE, Call, Desk, Kind, Stage
+from keelmark.serve.dialect import Dialect, Spoken
 from keelmark.serve.errors import ApiError, ClientGoneError, as_api_error, told
 from keelmark.serve.http import Request
 from keelmark.serve.refusals import refused_by_engine
@@ -41,11 +42,14 @@ class Serving:
 
     stages: ClassVar[tuple[Stage, ...]] = PREPARE
 
-    def __init__(self, desk: Desk, request: Request, kind: Kind) -> None:
+    def __init__(
+        self, desk: Desk, request: Request, kind: Kind, dialect: Dialect | None = None
+    ) -> None:
         self.desk = desk
         self.trace = new_trace(kind.operation, desk.config.guard.policy_digest)
-        self.call = Call(request=request, kind=kind, trace=self.trace)
-        self.wire = Wire(request, self.trace)
+        voice = None if dialect is None else dialect.voice(self.trace)
+        self.call = Call(request=request, kind=kind, trace=self.trace, voice=voice)
+        self.wire = Wire(request, self.trace) if voice is None else Spoken(self.call.request, voice)
         self.answer: Answer | None = None
         self.began = perf_counter()
 
@@ -82,7 +86,7 @@ class Serving:
                 for stage in self.stages:
                     self.call = await stage(self.desk, self.call)
                 async with presence:
-                    return await self.ask()
+                    return self.wire.last(await self.ask())
         except TimeoutError:
             raise ApiError(
                 504, "timeout", f"The answer was not complete within {seconds:g} seconds."

@@ -51,6 +51,18 @@ class Wire:
         message = {"type": "http.response.body", "body": data, "more_body": True}
         await self._request.send(message)
 
+    def last(self, data: bytes) -> bytes:
+        """Return the last bytes of an answer as they leave."""
+        return data
+
+    def refusal(self, error: ApiError) -> bytes:
+        """Return an error as a whole answer."""
+        return error.body()
+
+    def failure(self, error: ApiError) -> bytes:
+        """Return an error as the end of a stream."""
+        return event(error.body())
+
     async def end(self, last: bytes) -> None:
         """Send the last bytes: the end of the stream, or the whole answer."""
         if self.started:
@@ -62,7 +74,7 @@ class Wire:
     async def fail(self, error: ApiError) -> None:
         """Send an error: as an answer, or as the last event of a stream."""
         if self.started:
-            await self.end(event(error.body()))
+            await self.end(self.failure(error))
             return
         headers = [JSON, *keelmark_headers(self._trace)]
         if error.retry_after is not None:
@@ -71,7 +83,7 @@ class Wire:
             headers.append((b"www-authenticate", b'Bearer realm="keelmark"'))
         if error.status == 408:
             headers.append((b"connection", b"close"))
-        await send_whole(self._request, error.status, headers, error.body())
+        await send_whole(self._request, error.status, headers, self.refusal(error))
 
 
 class Presence:

@@ -82,7 +82,7 @@ class LlamaEngine:
 
     id = "llama"
     provider = "llama_cpp"
-    quirks = Quirks(forces_tools=False)
+    quirks = Quirks(forces_tools=False, thinking_budget=True)
 
     def __init__(
         self,

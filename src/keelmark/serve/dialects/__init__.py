@@ -1,0 +1,1 @@
+"""One file per dialect; the file name is the id."""
