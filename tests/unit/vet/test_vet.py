@@ -98,7 +98,7 @@ def test_threshold_is_the_policy_s(tmp_path: Path) -> None:
     path = tmp_path / "config_x.py"
     path.write_text("SIZE = 3\n")
     assert vet(path).verdict is VetVerdict.PASS
-    strict = vet(path, admission=Admission(fail_on=Severity.MEDIUM))
+    strict = vet(path, admission=Admission(fail_on=Severity.LOW))
     assert strict.verdict is VetVerdict.FAIL
 
 

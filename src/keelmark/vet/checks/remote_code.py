@@ -12,12 +12,14 @@ from c4nary.rules.python_code import analyze_python_source
 
 from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.vet.contract import Check, File, Result, Rule
+from keelmark.vet.payload import executable_kind
+from keelmark.vet.python_code import reaching_calls
+from keelmark.vet.sniff import named
 
 MAX_SOURCE = 4 * 1024 * 1024
 _TAGS = ("owasp:llm03", "cwe:CWE-829")
-_NATIVE_MAGIC = (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"#!")
 _NATIVE = {".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".ps1", ".pyc", ".pyd", ".node", ".jar"}
-_SOURCE = {".py", ".pyw", ".ipynb"}
+_SOURCE = {".py", ".pyw", ".pyi"}
 
 AUTO_MAP = Rule(
     "remote_code.auto_map",
@@ -46,7 +48,7 @@ TRUST = Rule(
 PYTHON = Rule(
     "remote_code.python_file",
     "Python beside the weights",
-    Severity.MEDIUM,
+    Severity.LOW,
     "Loaders that trust the repository import it.",
     "Remove the file if nothing needs it, else read it.",
     _TAGS,
@@ -68,26 +70,12 @@ NATIVE = Rule(
     _TAGS,
 )
 
-# What runs commands or code is grave; what reads foreign data or files is worth a look.
-_GRAVE_CALLS = {
-    *("eval", "exec", "__import__", "builtins.eval", "builtins.exec", "builtins.__import__"),
-    *("os.system", "os.popen", "os.fork", "os.posix_spawn", "os.execv", "os.execve", "os.execvp"),
-    *("os.execl", "os.execlp", "os.spawnv", "os.spawnl", "os.startfile", "torch.hub.load"),
-}
-_GRAVE_MODULES = {"subprocess", "socket", "ctypes", "pty", "marshal", "runpy", "code", "telnetlib"}
-_CALLS = {
-    *("compile", "os.remove", "os.unlink", "os.putenv", "importlib.import_module", "torch.load"),
-    *("numpy.load", "base64.b64decode", "joblib.load"),
-}
-_MODULES = {"pickle", "dill", "cloudpickle", "shutil", "urllib", "requests", "http", "webbrowser"}
-
 
 def _claims(file: File) -> bool:
-    return (
-        file.suffix in _NATIVE | _SOURCE
-        or file.head.startswith(_NATIVE_MAGIC)
-        or _is_configuration(file)
-    )
+    if file.facts.get("torchscript"):  # reads like Python, and is none
+        return False
+    known = named(file, *_NATIVE, *_SOURCE) or _is_configuration(file)
+    return known or bool(executable_kind(file.head))
 
 
 def _is_configuration(file: File) -> bool:
@@ -104,8 +92,9 @@ def _run(file: File) -> Result:
             return Result((), "it is not UTF-8 text")
         if file.suffix == ".json":
             return _configuration(file, text)
-        return _notebook(file, text) if file.suffix == ".ipynb" else _python(file, text)
-    finding = NATIVE.at(file, "file", "A program, library or script stands beside the weights.")
+        return _python(file, text)
+    what = executable_kind(file.head) or "a program, library or script"
+    finding = NATIVE.at(file, "file", f"There is {what} beside the weights.")
     return Result((finding,), "machine code and scripts are not examined")
 
 
@@ -140,27 +129,6 @@ def _entries(file: File, value: Any) -> Iterator[ArtefactFinding]:
             pending.append((where, child))
 
 
-def _notebook(file: File, text: str) -> Result:
-    try:
-        cells = json.loads(text)["cells"]
-        sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, RecursionError, TypeError, KeyError):
-        return Result((), "the notebook cannot be read")
-    # Shell escapes and magics are no Python; they are reported for what they are.
-    lines = [line for line in "\n".join(sources).splitlines() if line.lstrip()[:1] in {"!", "%"}]
-    plain = "\n".join(
-        "pass" if line.lstrip()[:1] in {"!", "%"} else line
-        for line in "\n".join(sources).splitlines()
-    )
-    result = _python(file, plain)
-    shell = tuple(
-        DANGEROUS.at(file, "notebook", "A cell runs a shell command.", evidence=line)
-        for line in lines
-        if line.lstrip().startswith(("!", "%%bash", "%sx", "%system", "%%sh"))
-    )
-    return result._replace(findings=result.findings + shell)
-
-
 def _python(file: File, text: str) -> Result:
     findings = (
         [PYTHON.at(file, "file", "Python stands beside the weights.")] if text.strip() else []
@@ -185,42 +153,9 @@ def _python(file: File, text: str) -> Result:
 
 
 def _dangerous(file: File, tree: ast.Module) -> Iterator[ArtefactFinding]:
-    names: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                names[alias.asname or alias.name.partition(".")[0]] = (
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            for alias in node.names:
-                names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            called = _dotted(node.func, names)
-            severity = _gravity(called)
-            if severity:
-                where = f"line {node.lineno}"
-                message = f"It calls {called}."
-                yield DANGEROUS.at(file, where, message, evidence=called, severity=severity)
-
-
-def _gravity(called: str) -> Severity | None:
-    """Return how grave a call is, or None for one that is nobody's business."""
-    module = called.partition(".")[0] if "." in called else ""
-    if called in _GRAVE_CALLS or module in _GRAVE_MODULES:
-        return Severity.HIGH
-    return Severity.MEDIUM if called in _CALLS or module in _MODULES else None
-
-
-def _dotted(node: ast.expr, names: dict[str, str]) -> str:
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return ""
-    return ".".join([names.get(node.id, node.id), *reversed(parts)])
+    for call in reaching_calls(tree):
+        where, message = f"line {call.line}", f"It calls {call.name}."
+        yield DANGEROUS.at(file, where, message, evidence=call.name, severity=call.severity)
 
 
 CHECK = Check(
