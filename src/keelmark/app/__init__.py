@@ -8,6 +8,8 @@ from keelmark.app.admission import (
 )
 from keelmark.app.calibrate import Sample, calibrate, calibration_text, stored_samples
 from keelmark.app.engines import Settings, fetch_model
+from keelmark.app.exports import FORMS as EXPORT_FORMS
+from keelmark.app.exports import export_passport
 from keelmark.app.home import (
     Home,
     data_folder,
@@ -26,6 +28,7 @@ from keelmark.app.vetting import asked, compare
 from keelmark.app.wording import policy_in_words
 
 __all__ = [
+    "EXPORT_FORMS",
     "Home",
     "Sample",
     "Settings",
@@ -37,6 +40,7 @@ __all__ = [
     "create_key",
     "data_folder",
     "explain",
+    "export_passport",
     "fetch_model",
     "find_passport",
     "list_models",

@@ -1,8 +1,9 @@
-"""`keelmark passport`: show and verify what is known of a model, offline."""
+"""`keelmark passport`: show, verify and export what is known of a model, offline."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,12 +15,21 @@ from keelmark.cli._common import (
     print_json,
     progress,
     say,
+    write_out,
 )
+from keelmark.passport.files import printable, read_small
+from keelmark.passport.manifest import build_manifest
+from keelmark.passport.oms_keys import load_public
+from keelmark.passport.vsa import Expected, verify_vsa
+
+_EXIT = {"valid": 0, "invalid": 1, "could not check": 2}
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_MAX_SUMMARY = 64 * 1024 * 1024
 
 
 @click.group()
 def command() -> None:
-    """Show or verify a passport, offline.
+    """Show, verify or export a passport, offline.
 
     REF is a passport file, a model's path, its digest, or the name it was admitted under.
     """
@@ -71,3 +81,92 @@ def verify(
         say(status.reason)
         click.echo("valid" if status.valid else f"not valid: {status.code}")
     return 0 if status.valid else 1
+
+
+@command.command()
+@click.argument("ref")
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice(app.EXPORT_FORMS),
+    help="Bill of materials, verification summary (vsa) or model signature (oms).",
+)
+@click.option("--out", type=_FILE, help="Where to write it [default: stdout].")
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    help="The files [default: as admitted].",
+)
+@data_option
+@policy_option
+def export(
+    ref: str,
+    form: str,
+    out: Path | None,
+    model: Path | None,
+    data: Path | None,
+    policy: Path | None,
+) -> None:
+    """Write a passport in a form that other tools read.
+
+    Bills of materials look into the model's files for what a passport does not keep, such as the
+    model card, when they are at hand and are those of the passport.
+
+    \b
+    Examples:
+      keelmark passport export smollm2-135m-instruct --format cyclonedx --out model.cdx.json
+      keelmark passport export ./model.gguf --format vsa > model.vsa.json
+    """
+    with app.Home.open(data, policy) as home:
+        made = app.export_passport(home, ref, form, model=model)
+    if made.note:
+        say(made.note)
+    if out:
+        write_out(out, made.data)
+        say(f"Written to {printable(out)}.")
+    else:
+        click.echo(made.data, nl=False)
+
+
+@command.command("verify-summary")
+@click.argument("file", type=_FILE)
+@click.option("--model", type=click.Path(path_type=Path), help="Files that it must be about.")
+@click.option("--key", "keys", multiple=True, type=_FILE, help="A verifier's public key; repeat.")
+@click.option("--verifier", default="", help="Id that the verifier must have.")
+@click.option("--resource", default="", help="What the summary must call the model.")
+@click.option("--level", "levels", multiple=True, help="Level that it must say; repeat.")
+@data_option
+@json_option
+def verify_summary(
+    file: Path,
+    model: Path | None,
+    keys: tuple[Path, ...],
+    data: Path | None,
+    *,
+    as_json: bool,
+    **expected: Any,
+) -> int:
+    """Verify a verification summary (SLSA VSA), ours or another's. Ends with 0, 1 or 2.
+
+    Without --key, only summaries count that were made here.
+
+    \b
+    Examples:
+      keelmark passport verify-summary model.vsa.json --model ./model.gguf
+      keelmark passport verify-summary vendor.vsa.json --model ./model --key vendor.pub
+    """
+    with app.Home.open(data) as home:
+        trusted = tuple(map(load_public, keys)) or tuple(home.trusted().values())
+    if model is None:
+        say("The files were not looked at: give --model PATH.")
+    wanted = build_manifest(model, progress("Reading")) if model else None
+    status = verify_vsa(
+        read_small(file, _MAX_SUMMARY, printable(file)), trusted, Expected(model=wanted, **expected)
+    )
+    if as_json:
+        print_json(status)
+    else:
+        say(status.reason)
+        click.echo(status.outcome)
+    return _EXIT[status.outcome]

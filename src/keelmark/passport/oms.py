@@ -26,7 +26,7 @@ from keelmark.core.errors import CouldNotCheckError, IntegrityError, KeelmarkErr
 from keelmark.passport.chain import ChainError, read_der, verify_chain
 from keelmark.passport.dsse import IN_TOTO, pae
 from keelmark.passport.files import Progress, escape, resolve
-from keelmark.passport.manifest import SINGLE_FILE, path_order
+from keelmark.passport.manifest import SINGLE_FILE, Manifest, path_order
 from keelmark.passport.oms_files import GIT, WHOLE, LinkError, Tree, hash_parts, read_tree
 from keelmark.passport.oms_keys import (
     PrivateKey,
@@ -199,15 +199,6 @@ def sign_model(
     found = hash_parts(tree, dict.fromkeys(tree.files, (WHOLE,)), "sha256", progress)
     digests = {name: digest for name, (digest,) in found.items()}
     payload = write_statement(tree.name, digests, ignored=left_out, links=links)
-    bundle = {
-        "mediaType": MEDIA_TYPE,
-        "verificationMaterial": {**_material_of(public, certificates), "tlogEntries": []},
-        "dsseEnvelope": {
-            "payload": _base64(payload),
-            "payloadType": IN_TOTO,
-            "signatures": [{"sig": _base64(sign(key, pae(IN_TOTO, payload))), "keyid": ""}],
-        },
-    }
     signed = read_signed(payload)
     status = SignatureStatus(
         outcome="valid",
@@ -221,7 +212,43 @@ def sign_model(
         ignored=left_out,
         links=tree.links,
     )
-    return canonical(bundle) + b"\n", status
+    return _bundle(payload, key, certificates), status
+
+
+def sign_manifest(manifest: Manifest, key: PrivateKey) -> bytes:
+    """Return a bundle over the files of a manifest, which is believed; what git keeps is left out.
+
+    Args:
+        manifest: The files.
+        key: Key to sign with.
+
+    Raises:
+        UsageError: Nothing is left to sign.
+    """
+    digests = {
+        entry.path: entry.sha256
+        for entry in manifest.entries
+        if entry.path.partition("/")[0] not in GIT
+    }
+    if not digests:
+        raise UsageError(f"{escape(manifest.name)} holds no files to sign.")
+    ignored = () if manifest.is_file else GIT
+    links = manifest.links_followed
+    return _bundle(write_statement(manifest.name, digests, ignored=ignored, links=links), key, ())
+
+
+def _bundle(payload: bytes, key: PrivateKey, certificates: Sequence[x509.Certificate]) -> bytes:
+    material = _material_of(key.public_key(), certificates)
+    bundle = {
+        "mediaType": MEDIA_TYPE,
+        "verificationMaterial": {**material, "tlogEntries": []},
+        "dsseEnvelope": {
+            "payload": _base64(payload),
+            "payloadType": IN_TOTO,
+            "signatures": [{"sig": _base64(sign(key, pae(IN_TOTO, payload))), "keyid": ""}],
+        },
+    }
+    return canonical(bundle) + b"\n"
 
 
 def _signer(bundle: Bundle, trust: Trust, now: datetime) -> str:
