@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib import resources
+from itertools import islice
 from typing import Any, NamedTuple
 
 MAX_TEXT = 256 * 1024
@@ -19,6 +20,7 @@ MAX_TEXT = 256 * 1024
 
 _LEAST_LETTERS = 12
 _MOST_HEADINGS = 2000
+_MOST_LABELS = 2000
 
 _HEADING = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(.{1,200}?)[ \t]*#*[ \t]*$")
 _FENCE = re.compile(r"[ ]{0,3}(```|~~~)")
@@ -30,7 +32,7 @@ _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _PLACEHOLDER = re.compile(
     r"\[?\b(more information (is )?needed|needs? more information|to be (added|filled|completed|"
     r"determined)|coming soon|work in progress|lorem ipsum)\b[^\n.\]]{0,80}[\].]?"
-    r"|\{\{.{0,200}?\}\}|\[(optional|todo|tbd|insert [^\]\n]{0,60}|your [^\]\n]{0,60}|[^\]\n]{0,40}"
+    r"|\{\{[^{}]{0,200}\}\}|\[(optional|todo|tbd|insert [^\]\n]{0,60}|your [^\]\n]{0,60}|[^\]\n]{0,40}"
     r" here)\](?!\()|\b(todo|tbd|tba|fixme|xxx)\b|\bn/?a\b|\bnone yet\b|\bunknown\b",
     re.IGNORECASE,
 )
@@ -110,7 +112,7 @@ def judge(text: str, metadata: Mapping[str, Any]) -> list[Said]:
     """
     body = strip_front_matter(text[:MAX_TEXT])
     parts = list(sections(body))
-    fields = list(labels(body))
+    fields = list(islice(labels(body), _MOST_LABELS))
     said = [_one(item, metadata, parts, fields) for item in items()]
     return [_introduced(one, parts) if one.item.id == "description" else one for one in said]
 
@@ -143,7 +145,7 @@ def _introduced(said: Said, parts: list[Part]) -> Said:
     if said.answer == "present" or first is None:
         return said
     own = re.split(r"(?m)^[ ]{0,3}#{1,6}[ \t]", first.text)[0]
-    if says_something(own, least=80):
+    if says_something(own, least=60):
         return Said(said.item, "present", "the text below the title")
     return said
 
@@ -186,12 +188,13 @@ def labels(body: str) -> Iterator[tuple[str, str]]:
             yield found[1].strip(), found[2]
 
 
+@functools.lru_cache(maxsize=4096)
 def plain_heading(heading: str) -> str:
     """Return a heading without numbers, emphasis, links and pictures around its words."""
     heading = re.sub(r"\[([^\]]{1,100})\]\([^)]{0,200}\)", r"\1", heading)
     heading = re.sub(r"\[optional\]", "", heading, flags=re.IGNORECASE)
-    heading = re.sub(r"[*_`:]|^[\d.\s)]+", "", heading)
-    return re.sub(r"^[^\w]+|[^\w)]+$", "", heading).strip()
+    heading = re.sub(r"[*_`:]", "", heading)
+    return re.sub(r"^[^\w]*(?:\d[\d.)]*\s)?[^\w]*|[^\w)]+$", "", heading).strip()
 
 
 def says_something(text: str, least: int = _LEAST_LETTERS) -> bool:

@@ -146,9 +146,10 @@ def _licences(shown: Shown) -> dict[str, str]:
         if name:
             found.setdefault(path.rpartition("/")[0] if "/" in path else _root(path), name)
     said = shown.metadata.get("license") or shown.metadata.get("general.license")
-    said = shown.metadata.get("license_name") if said in {"other", "unknown"} else said
     if isinstance(said, list) and len(said) == 1:
         said = said[0]
+    if said in ("other", "unknown"):
+        said = shown.metadata.get("license_name")
     if isinstance(said, str) and said.strip():
         found[""] = spdx(said.strip())
     return found

@@ -87,7 +87,7 @@ _WANTED = re.compile(
     | (licen[cs]es?|copying|copyright|unlicense)([._-][^/]*)? | licenses/[^/]+
     | ([^/]+/){0,4}(dockerfile|containerfile)([._-][^/]*)? | ([^/]+/){0,4}[^/]+\.dockerfile
     | ([^/]+/){0,4}[^/]+\.(sh|bash)
-    | ([^/]+/){0,3}(requirements[^/]*\.(txt|lock)|uv\.lock|poetry\.lock|pylock[^/]*\.toml|pyproject\.toml)
+    | ([^/]+/){0,3}(requirements[^/]*\.(txt|lock)|(uv|poetry)\.lock|py(lock[^/]*|project)\.toml)
     | setup\.(py|cfg) | \.pre-commit-config\.ya?ml | go\.mod | cargo\.toml | package\.json
     | ([^/]+/){0,6}[^/]*_test\.go
     | ([^/]+/){0,6}[^/]*fuzz[^/]*

@@ -12,6 +12,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
+MAX_TEXT = 256 * 1024
+"""Longest workflow that is read, characters."""
+
+_DEPTH = 32
+_EVENTS = 20_000
+
 _UNTRUSTED = re.compile(
     r"github\.(event\.(issue\.(title|body)|pull_request\.(title|body|head\.(ref|label|"
     r"repo\.default_branch))|comment\.body|review(_comment)?\.body|discussion\.(title|body)|"
@@ -95,15 +101,27 @@ class Workflow(NamedTuple):
 
 
 def read(path: str, text: str) -> Workflow:
-    """Read a workflow; aliases are refused, as a few lines of them stand for gigabytes."""
+    """Read a workflow. What is too long, too deep or has aliases is refused before it is built.
+
+    Aliases of a few lines stand for gigabytes, and the parser is slow on deep brackets.
+    """
     try:
-        events = yaml.parse(text, Loader=yaml.SafeLoader)
-        if any(isinstance(event, yaml.AliasEvent) for event in events):
+        if len(text) > MAX_TEXT or not _is_plain(text):
             return Workflow(path, None)
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
         return Workflow(path, None)
     return Workflow(path, value if isinstance(value, Mapping) else None)
+
+
+def _is_plain(text: str) -> bool:
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH or count > _EVENTS or isinstance(event, yaml.AliasEvent):
+            return False
+    return True
 
 
 def dangers(flow: Workflow) -> list[str]:

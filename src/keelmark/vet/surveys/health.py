@@ -29,13 +29,7 @@ def run(subject: Subject) -> Surveyed:
     """Read the clone, run every check, and weigh what could be told."""
     where = subject.asked.project
     if where is None:
-        return Surveyed(
-            Section(
-                title=_TITLE,
-                answer="not asked",
-                summary="No clone of the project was given, so its health was not looked at.",
-            )
-        )
+        return Surveyed(None)
     try:
         repository = clone.opened(where)
     except CouldNotCheckError as error:
