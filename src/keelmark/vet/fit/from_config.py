@@ -28,11 +28,11 @@ _KINDS = {
     for kind in ("plain", "latent", "encoder", "sliding", "hybrid")
     for name in _TABLE[kind].split()
 }
-_COUNT = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers")
-_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "num_query_heads")
-_KEPT = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "num_attention_groups")
-_HIDDEN = ("hidden_size", "n_embd", "d_model", "model_dim", "dim")
-_INNER = ("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim", "d_ff", "inner_hidden_size")
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_transformer_layers")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "num_query_heads")
+KEPT_HEADS = ("num_key_value_heads", "num_kv_heads", "n_head_kv", "num_attention_groups")
+HIDDEN = ("hidden_size", "n_embd", "d_model", "model_dim", "dim")
+INNER = ("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim", "d_ff", "inner_hidden_size")
 _CONTEXT = (
     "max_position_embeddings",
     "n_positions",
@@ -85,7 +85,7 @@ def shape_from_config(config: Mapping[str, Any]) -> Shape:
     attention = own.get("attn_config")
     if isinstance(attention, Mapping):  # MPT and DBRX keep it one level down
         own["num_key_value_heads"] = attention.get("kv_n_heads")
-    count = layer_count(own, *_COUNT)
+    count = layer_count(own, *LAYERS)
     layers = _layers(name, own, count)
     experts = own.get("ffn_config")
     mixture = {**own, **experts} if isinstance(experts, Mapping) else own
@@ -94,7 +94,7 @@ def shape_from_config(config: Mapping[str, Any]) -> Shape:
         source="config.json",
         layers=tuple(layers),
         context=_context(own),
-        hidden=needed(own, *_HIDDEN),
+        hidden=needed(own, *HIDDEN),
         inner=_inner(own),
         vocabulary=number(own, "vocab_size", "padded_vocab_size") or 0,
         experts=number(mixture, *_EXPERTS) or 0,
@@ -236,9 +236,11 @@ def _widths(
         latent = needed(own, "kv_lora_rank") + needed(own, "qk_rope_head_dim")
         return [latent] * count, [0] * count
     listed = numbers(own, "num_attention_heads", count) or numbers(own, "num_query_heads", count)
-    heads = max(listed) if listed else needed(own, *_HEADS)
+    heads = max(listed) if listed else needed(own, *HEADS)
+    if not heads:
+        raise UnknownShapeError("num_attention_heads are all zero")
     head = number(own, "head_dim", "kv_channels", "attention_head_dim")
-    head = head or needed(own, *_HIDDEN) // heads
+    head = head or needed(own, *HIDDEN) // heads
     value = number(own, "v_head_dim") or head
     kept = _kept_heads(own, count, heads)
     keys = [one * head for one in kept]
@@ -251,7 +253,7 @@ def _widths(
 
 
 def _kept_heads(own: Mapping[str, Any], count: int, heads: int) -> list[int]:
-    for key in _KEPT:
+    for key in KEPT_HEADS:
         listed = numbers(own, key, count)
         if listed is not None:
             return listed
@@ -259,7 +261,7 @@ def _kept_heads(own: Mapping[str, Any], count: int, heads: int) -> list[int]:
         return [1] * count
     if own.get("multi_query_attention") is True:
         return [needed(own, "multi_query_group_num")] * count
-    return [number(own, *_KEPT) or heads] * count
+    return [number(own, *KEPT_HEADS) or heads] * count
 
 
 def _special(own: Mapping[str, Any], kind: str, head: int, value: int) -> tuple[int, int] | None:
@@ -300,6 +302,6 @@ def _context(own: Mapping[str, Any]) -> int:
 def _inner(own: Mapping[str, Any]) -> int:
     listed = own.get("intermediate_size")
     sizes = [one for one in listed if isinstance(one, int)] if isinstance(listed, list) else []
-    dense = max(sizes, default=number(own, *_INNER) or 0)
+    dense = max(sizes, default=number(own, *INNER) or 0)
     expert = number(own, "moe_intermediate_size") or 0
     return max(dense, expert * (number(own, *_USED) or 0))
