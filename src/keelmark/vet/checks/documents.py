@@ -11,6 +11,7 @@ import yaml
 
 from keelmark.core.findings import Severity
 from keelmark.vet.contract import Check, File, Result, Rule
+from keelmark.vet.json_file import load_json
 from keelmark.vet.sniff import POINTER, is_text
 
 MAX_TEXT = 128 * 1024 * 1024
@@ -62,19 +63,13 @@ def _run(file: File) -> Result:
         message = "The YAML asks for a Python object."
         return Result((YAML_TAG.at(file, f"line {line}", message, evidence=match[0]),))
     try:
-        value = _parse(file.suffix, text)
+        value = load_json(file) if file.suffix in _JSON else None
+        if file.suffix in _LINES:
+            for record in filter(str.strip, text.splitlines()):
+                json.loads(record)
     except (ValueError, RecursionError) as error:
         return Result((), f"it is not JSON ({error})")
     return Result(facts=_facts(file, text, value))
-
-
-def _parse(suffix: str, text: str) -> Any:
-    if suffix in _JSON:
-        return json.loads(text, parse_constant=str)  # NaN is no JSON value
-    if suffix in _LINES:
-        for record in filter(str.strip, text.splitlines()):
-            json.loads(record)
-    return None
 
 
 def _facts(file: File, text: str, value: Any) -> dict[str, object]:
