@@ -166,3 +166,9 @@ def test_package_urls() -> None:
 def test_what_is_no_record_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         osv.decode(data)
+
+
+def test_what_comes_after_the_last_affected() -> None:
+    last = advisory(ranges=[span(("introduced", "1.0"), ("last_affected", "1.5"))])
+    assert osv.fixes(last, TORCH, "1.5") == ["what comes after 1.5"]
+    assert osv.fixes(last, TORCH, "1.6") == []

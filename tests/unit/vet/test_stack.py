@@ -15,7 +15,7 @@ def torch(version: str) -> tuple[object, str]:
 
 
 def test_this_installation_has_its_engine_and_needs() -> None:
-    found = stack.installed([("xllamacpp", "2026.10.11549")])
+    found = stack.installed((("xllamacpp", "2026.10.11549"),))
     versions = dict(found.versions)
     assert versions[LLAMA_CPP] == "b11549"
     assert {"keelmark", "jinja2", "uvicorn"} <= {where.name for where in versions}

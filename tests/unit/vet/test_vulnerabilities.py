@@ -238,3 +238,18 @@ def test_the_same_input_gives_the_same_section(tmp_path: Path) -> None:
     one = subject(tmp_path, {"a.bin": {}, "m.gguf": TEMPLATE}, stack="torch==2.0\nvllm==0.6.0\n")
     assert run(one) == run(one)
     assert json.dumps(run(one).section.data) == json.dumps(run(one).section.data)
+
+
+def test_a_dump_cannot_talk_a_vulnerability_down(tmp_path: Path) -> None:
+    sly = {**FRESH, "database_specific": {"needs": "nothing that you have", "severity": "HIGH"}}
+    section, findings = run(subject(tmp_path, {}, stack="thing==1.0\n", dump=sly))
+    assert section.answer == "affected"
+    assert [finding.severity for finding in findings] == [Severity.HIGH]
+
+
+def test_text_of_a_dump_cannot_write_on_the_screen(tmp_path: Path) -> None:
+    loud = {**FRESH, "summary": "\x1b[2J\u202emoc.elpmaxe" + "x" * 5000}
+    section, findings = run(subject(tmp_path, {}, stack="thing==1.0\n", dump=loud))
+    for text in (section.summary, *(line.why for line in section.lines), findings[0].message):
+        assert text.isprintable()
+        assert len(text) <= 600

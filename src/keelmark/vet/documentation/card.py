@@ -32,8 +32,8 @@ _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _PLACEHOLDER = re.compile(
     r"\[?\b(more information (is )?needed|needs? more information|to be (added|filled|completed|"
     r"determined)|coming soon|work in progress|lorem ipsum)\b[^\n.\]]{0,80}[\].]?"
-    r"|\{\{[^{}]{0,200}\}\}|\[(optional|todo|tbd|insert [^\]\n]{0,60}|your [^\]\n]{0,60}|[^\]\n]{0,40}"
-    r" here)\](?!\()|\b(todo|tbd|tba|fixme|xxx)\b|\bn/?a\b|\bnone yet\b|\bunknown\b",
+    r"|\{\{[^{}]{0,200}\}\}"
+    r"|\[(optional|todo|tbd|(insert|your) [^\]\n]{0,60}|[^\]\n]{0,40} here)\](?!\()|\b(todo|tbd|tba|fixme|xxx)\b|\bn/?a\b|\bnone yet\b|\bunknown\b",
     re.IGNORECASE,
 )
 _BOILERPLATE = re.compile(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from keelmark.core.vetting import Line
+from keelmark.vet.contract import printable
 from keelmark.vet.documentation.card import filled
 
 _CONFORMS = re.compile(r"https?://mlcommons\.org/croissant/(\d+(?:\.\d+)*)")
@@ -43,10 +44,12 @@ class Described(NamedTuple):
         lacks = f"lacks {', '.join(self.lacks)}" if self.lacks else "has all required properties"
         return (
             Line(
-                what=f"data: {self.name or self.path}",
+                what=printable(f"data: {self.name or self.path}", 200),
                 answer="incomplete" if self.lacks else "described",
                 why=f"Croissant {self.version}; {lacks}.",
-                evidence=f"{self.path}, {self.files} files, {self.sets} record sets",
+                evidence=printable(
+                    f"{self.path}, {self.files} files, {self.sets} record sets", 300
+                ),
             ),
         )
 

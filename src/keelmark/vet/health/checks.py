@@ -322,7 +322,7 @@ NOT_HERE = (
     ("Branch-Protection", "settings of the forge are not in a clone"),
     ("CI-Tests", "results of runs are not in a clone"),
     ("CII-Best-Practices", "the badge is not in a clone"),
-    ("Code-Review", "approvals are not in a clone"),
+    ("Code-Review", "reviews are not in a clone"),
     ("Contributors", "organisations of people are not in a clone"),
     ("Webhooks", "settings of the forge are not in a clone"),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from keelmark.core.errors import CouldNotCheckError
 from keelmark.core.vetting import Line, Section
+from keelmark.vet.contract import printable
 from keelmark.vet.documentation import card, croissant, evidence, mof
 from keelmark.vet.documentation.evidence import PROJECT, Shown
 from keelmark.vet.health import clone
@@ -159,7 +160,12 @@ def _item(one: card.Said) -> Line:
         "placeholder": f"{one.item.weight} points are missing: the place for it is there, empty.",
         "missing": f"{one.item.weight} points are missing.",
     }[one.answer]
-    return Line(what=f"card: {one.item.title}", answer=one.answer, why=why, evidence=one.where)
+    return Line(
+        what=f"card: {one.item.title}",
+        answer=one.answer,
+        why=why,
+        evidence=printable(one.where, 200),
+    )
 
 
 def _component(one: mof.Seen) -> Line:
@@ -173,7 +179,7 @@ def _component(one: mof.Seen) -> Line:
         if one.status in (mof.MISSING, mof.NOT_OPEN)
         else "could not tell",
         why=f"{one.status[0].upper()}{one.status[1:]}; {first}.",
-        evidence=f"{one.where}{licence}" if one.where else "",
+        evidence=printable(f"{one.where}{licence}", 200) if one.where else "",
     )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from keelmark.core.errors import CouldNotCheckError, UsageError
 from keelmark.core.vetting import Line, Section
+from keelmark.vet.contract import printable
 from keelmark.vet.health import checks, clone, workflows
 from keelmark.vet.health.checks import CHECKS, NOT_HERE, WEIGHTS, Check, Outcome, Project
 from keelmark.vet.survey import Subject, Survey, Surveyed
@@ -72,7 +73,7 @@ def _section(told: list[_Told], repository: clone.Repository) -> Section:
         unanswered=(
             *(f"{one.check.name}: {one.outcome.why}" for one in told if one.outcome.score is None),
             *(f"{name}: {why}" for name, why in NOT_HERE),
-            *([f"left out: {', '.join(repository.cut[:5])}"] if repository.cut else []),
+            *(printable(f"left out: {one}", 200) for one in repository.cut[:5]),
             *(
                 ["the clone is shallow: history before its beginning is not seen"]
                 * repository.shallow
@@ -100,7 +101,7 @@ def _line(one: _Told) -> Line:
         what=f"{one.check.name}: {one.check.asks}",
         answer="could not tell" if score is None else f"{score:.1f} of 10",
         why=f"{one.outcome.why[0].upper()}{one.outcome.why[1:]} ({one.check.risk} risk).",
-        evidence=one.outcome.evidence,
+        evidence=printable(one.outcome.evidence, 300),
     )
 
 

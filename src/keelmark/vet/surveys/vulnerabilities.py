@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.core.vetting import Line, Section
-from keelmark.vet.contract import Rule
+from keelmark.vet.contract import Rule, printable
 from keelmark.vet.registry import all_rules
 from keelmark.vet.survey import Subject, Survey, Surveyed
 from keelmark.vet.vulnerabilities import database, osv, stack, triggers
@@ -97,7 +97,7 @@ def run(subject: Subject) -> Surveyed:
     met = triggers.hits(subject, tags)
     matches, open_questions = _match(used, dump, met)
     unanswered = (
-        *_doubts(subject, used, dump, wanted),
+        *_doubts(subject, dump, wanted),
         *open_questions,
         *(f"{what}, so it was not checked" for what in used.unknown[:20]),
         *([f"{len(used.unknown) - 20} more are not checked"] if len(used.unknown) > 20 else []),
@@ -105,9 +105,9 @@ def run(subject: Subject) -> Surveyed:
     section = Section(
         title="Known vulnerabilities",
         answer=_answer(matches, dump, unanswered),
-        summary=_summary(matches, used, dump, subject),
+        summary=printable(_summary(matches, used, dump, subject), 600),
         lines=tuple(_line(match) for match in matches[:_LINES]),
-        unanswered=unanswered,
+        unanswered=tuple(printable(one, 400) for one in unanswered),
         required=bool(asked.advisories or asked.stack),
         data=_data(matches, used, dump),
     )
@@ -143,8 +143,9 @@ def _by_package(groups: Iterable[Group]) -> dict[Package, list[Group]]:
 def _describe(where: Package, version: str, group: Group, met: list[Hit]) -> _Match:
     concerned = [r for r in group.records if osv.affects(r, where, version) is Affects.YES]
     grades = [grade for record in concerned if (grade := record.grade(where))]
-    specific = [record.database_specific or {} for record in concerned]
-    needs = next((str(s["needs"]) for s in specific if isinstance(s.get("needs"), str)), "")
+    own = database.seed().records  # only our own word may say that something else is needed
+    specific = [record.database_specific or {} for record in concerned if record in own]
+    needs = next((str(one["needs"]) for one in specific if "needs" in one), "")
     fixed = {name for record in concerned for name in osv.fixes(record, where, version)}
     return _Match(
         max(grades, key=lambda grade: Severity(grade).rank, default=""),
@@ -162,15 +163,12 @@ def _rank(match: _Match) -> int:
     return met + (0 if match.needs else 5) + (Severity(match.grade).rank if match.grade else 3)
 
 
-def _doubts(
-    subject: Subject, used: Stack, dump: Database | None, wanted: frozenset[Package]
-) -> Iterator[str]:
+def _doubts(subject: Subject, dump: Database | None, wanted: frozenset[Package]) -> Iterator[str]:
     seed = database.seed()
     if dump is None:
         yield (
-            f"only the seed of {seed.newest} was asked ({seed.read} advisories on software that "
-            f"loads models), which says nothing about the rest of {len(used.versions)} packages: "
-            "give an OSV dump"
+            f"only the seed of {seed.newest} was asked, {seed.read} advisories on software that "
+            "loads models, which says nothing of all others: give an OSV dump"
         )
         return
     yield from dump.doubts(subject.today, subject.asked.advisory_days)
@@ -222,11 +220,12 @@ def _line(match: _Match) -> Line:
         parts.append(f"needs {match.needs}")
     parts += [f"{hit.path} {hit.says}" for hit in match.hits[:3]]
     parts.append(f"fixed in {match.fixed[0]}" if match.fixed else "no fixed version is named")
+    ids = ", ".join(match.group.ids[:6])
     return Line(
-        what=f"{match.name} in {match.package} {match.version}",
+        what=printable(f"{match.name} in {match.package} {match.version}", 200),
         answer=answer,
-        why="; ".join(parts) + ".",
-        evidence=f"{match.grade or 'severity not stated'}; {', '.join(match.group.ids[:6])}",
+        why=printable("; ".join(parts) + ".", 600),
+        evidence=printable(f"{match.grade or 'severity not stated'}; {ids}", 300),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -207,22 +208,26 @@ def _evaluate(events: Iterable[Event], order: Callable[[str], Any], version: str
 
 
 def fixes(record: Advisory, where: Package, version: str) -> list[str]:
-    """Return the versions above this one in which a record says it is fixed, lowest first."""
-    found: dict[str, Any] = {}
+    """Return from which versions above this one on a record says it is fixed, lowest first.
+
+    Where it names only the last affected version, that is "what comes after" it.
+    """
+    found: dict[str, tuple[Any, int]] = {}
     for part in record.affected:
-        if where not in part.packages():
-            continue
-        for span in part.ranges:
+        spans = part.ranges if where in part.packages() else ()
+        for span in spans:
             order = None if span.type == "GIT" else order_of(where, span.type)
-            if order is None:
-                continue
-            for event in span.events:
-                try:
-                    if event.fixed and order(event.fixed) > order(version):
-                        found[event.fixed] = order(event.fixed)
-                except ValueError:
-                    continue
+            for event in span.events if order else ():
+                with suppress(ValueError):
+                    _note(event, order, version, found)
     return sorted(found, key=lambda name: found[name])
+
+
+def _note(event: Event, order: Any, version: str, found: dict[str, tuple[Any, int]]) -> None:
+    if event.fixed and order(event.fixed) > order(version):
+        found[event.fixed] = (order(event.fixed), 0)
+    elif event.last_affected and order(event.last_affected) >= order(version):
+        found[f"what comes after {event.last_affected}"] = (order(event.last_affected), 1)
 
 
 class Group(NamedTuple):

@@ -6,6 +6,7 @@ Poetry, and CycloneDX JSON (1.2 to 1.7).
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import tomllib
@@ -51,7 +52,8 @@ class Stack(NamedTuple):
     declared: bool = False
 
 
-def installed(engines: Iterable[tuple[str, str]], root: str = "keelmark") -> Stack:
+@functools.lru_cache(maxsize=8)
+def installed(engines: tuple[tuple[str, str], ...], root: str = "keelmark") -> Stack:
     """Return a distribution, what it needs, and the engines.
 
     What else lies in the same environment is not its stack and is left out.
