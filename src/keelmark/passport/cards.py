@@ -75,12 +75,16 @@ def read_prose(markdown: str) -> Prose:
 
 
 def _sections(markdown: str) -> Iterator[tuple[str, str]]:
-    """Headings and the text up to the next one, code blocks not counted."""
+    """Headings and the text up to the next one, without blocks of code."""
     heading, lines, fenced = "", [""], False
     for line in _FRONT.sub("", markdown, count=1).splitlines():
-        fenced ^= line.lstrip().startswith("```")
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+            continue
         marks = len(line) - len(line.lstrip("#"))
-        if not fenced and 0 < marks <= 6 and line[marks : marks + 1].isspace():
+        if fenced:
+            continue
+        if 0 < marks <= 6 and line[marks : marks + 1].isspace():
             yield heading, "\n".join(lines)
             heading, lines = line.strip("# \t"), []
         else:

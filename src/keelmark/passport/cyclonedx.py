@@ -23,7 +23,7 @@ from keelmark.passport.cyclonedx_claims import (
     findings,
     properties,
 )
-from keelmark.passport.described import MODALITIES, Described, Facts, describe, file_name
+from keelmark.passport.described import MODALITIES, Described, Facts, describe, figure, file_name
 from keelmark.passport.licences import as_expression
 from keelmark.passport.manifest import Manifest
 
@@ -193,17 +193,41 @@ def _considerations(known: Described) -> dict[str, Any]:
         "technicalLimitations": list(prose.limitations),
         "performanceTradeoffs": list(prose.tradeoffs),
         "ethicalConsiderations": [{"name": text} for text in prose.ethics],
-        # Energy needs a provider and kWh, which cards do not give: their words stay words.
         "environmentalConsiderations": {
+            "energyConsumptions": _energy(known),
             "properties": properties(
                 {
                     **{f"card:co2_eq_{k}": v for k, v in known.emissions.items()},
                     **{f"card:environment:{n}": t for n, t in enumerate(prose.environment)},
                 }
-            )
+            ),
         },
         "fairnessAssessments": [{"harms": text} for text in prose.fairness],
     }
+
+
+def _energy(known: Described) -> list[dict[str, Any]]:
+    """Energy of training, when the card gives kilowatt-hours; emissions alone stay properties."""
+    spent = figure(known.emissions.get("energy_consumed"))
+    if spent is None:
+        return []
+    grams = figure(known.emissions.get("emissions"))
+    tuned = known.emissions.get("training_type") == "fine-tuning"
+    measure = {"value": spent, "unit": "kWh"}
+    return [
+        {
+            "activity": "fine-tuning" if tuned else "training",
+            "energyProviders": [
+                {
+                    "organization": {"name": "not stated"},
+                    "energySource": "unknown",
+                    "energyProvided": measure,
+                }
+            ],
+            "activityEnergyCost": measure,
+            "co2CostEquivalent": {"value": grams / 1e6, "unit": "tCO2eq"} if grams else None,
+        }
+    ]
 
 
 def _files(manifest: Manifest) -> list[dict[str, Any]]:

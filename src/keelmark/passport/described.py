@@ -53,6 +53,7 @@ _MOST = 64
 _LONGEST = 500
 _HUGE = 10**18
 _LINK = re.compile(r"https?://[A-Za-z0-9._~:/?#@!$&()*+,;=%-]{1,1000}\Z")
+_FIGURE = re.compile(r"\d{1,12}(?:\.\d{1,12})?\Z", re.ASCII)
 _HUB = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}\Z")
 
 
@@ -146,7 +147,7 @@ def describe(report: VetReport, facts: Facts) -> Described:
     body = facts[prose_at].get("text") if prose_at else None
     return Described(
         values=values,
-        bases=tuple(_bases(card, card_at, gguf, gguf_at)),
+        bases=tuple(_bases(report, card, card_at, gguf, gguf_at)),
         datasets=tuple(_datasets(card, card_at, gguf, gguf_at)),
         languages=_strings(card.get("language") or gguf.get("general.languages")),
         tags=_strings(card.get("tags") or gguf.get("general.tags")),
@@ -174,6 +175,11 @@ def text_of(value: object) -> str:
 def link_of(text: object) -> str:
     """Return an address if it is a plain one of the web; "" else."""
     return text if isinstance(text, str) and _LINK.match(text) else ""
+
+
+def figure(text: str | None) -> float | None:
+    """Return a plain figure that is not negative; None for what is none."""
+    return float(text) if text and _FIGURE.match(text) else None
 
 
 def _from_report(put: Any, report: VetReport) -> None:
@@ -261,15 +267,20 @@ def _from_tensors(put: Any, facts: Facts, order: Iterable[str]) -> None:
 
 
 def _bases(
-    card: Mapping[str, Any], card_at: str, gguf: Mapping[str, Any], gguf_at: str
+    report: VetReport, card: Mapping[str, Any], card_at: str, gguf: Mapping[str, Any], gguf_at: str
 ) -> Iterable[Base]:
-    seen: set[str] = set()
+    """Each base once: what the lineage section, the card and the header name, in this order."""
+    found: dict[str, Base] = {}
+    lineage = report.sections.get("lineage")
+    for row in map(_mapping, _list(lineage.data.get("declared") if lineage else None)[:_MOST]):
+        name, place = text_of(row.get("name")), text_of(row.get("path"))
+        relation, answer = text_of(row.get("relation")), text_of(row.get("answer"))
+        if name:
+            source = f"{place}; lineage: {answer}" if answer else place
+            found.setdefault(name, Base(name, relation, _hub_link(name), source))
     relation = text_of(card.get("base_model_relation"))
     for name in _strings(card.get("base_model")):
-        link = f"https://huggingface.co/{name}" if _HUB.match(name) else ""
-        if name not in seen:
-            seen.add(name)
-            yield Base(name, relation, link, card_at)
+        found.setdefault(name, Base(name, relation, _hub_link(name), card_at))
     count = gguf.get("general.base_model.count")
     for number in range(min(count, _MOST) if isinstance(count, int) else 0):
         head = f"general.base_model.{number}"
@@ -278,9 +289,13 @@ def _bases(
         name = link.removeprefix("https://huggingface.co/") if link else short
         if not _HUB.match(name):
             name = f"{owner}/{short}" if owner and short else short
-        if name and name not in seen:
-            seen.add(name)
-            yield Base(name, "", link, gguf_at)
+        if name:
+            found.setdefault(name, Base(name, "", link, gguf_at))
+    return found.values()
+
+
+def _hub_link(name: str) -> str:
+    return f"https://huggingface.co/{name}" if _HUB.match(name) else ""
 
 
 def _datasets(

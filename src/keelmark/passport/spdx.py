@@ -17,7 +17,7 @@ from typing import Any
 from keelmark import __version__
 from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.core.vetting import VetReport
-from keelmark.passport.described import Described, Facts, describe, file_name
+from keelmark.passport.described import Described, Facts, describe, figure, file_name
 from keelmark.passport.licences import as_expression
 from keelmark.passport.manifest import Manifest
 
@@ -26,7 +26,6 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:keelmark:spdx")
 _MADE = "_:creation"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PROFILES = ["core", "software", "ai", "dataset", "simpleLicensing"]
-_KWH = re.compile(r"\d{1,12}(?:\.\d{1,12})?\Z")
 
 Element = dict[str, Any]
 
@@ -153,7 +152,7 @@ def _model(writer: _Writer, report: VetReport, manifest: Manifest, known: Descri
 def _energy(known: Described) -> Element | None:
     """Energy of training, when the card gives it in kilowatt-hours."""
     spent = known.emissions.get("energy_consumed", "")
-    if not _KWH.match(spent):
+    if figure(spent) is None:
         return None
     return {
         "type": "ai_EnergyConsumption",

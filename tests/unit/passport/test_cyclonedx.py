@@ -1,7 +1,9 @@
 """Bills of materials in CycloneDX: valid by the real schemas, full, never more than known."""
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from described_model import FACTS, WHEN, manifest, report
-from keelmark.core.vetting import Coverage
+from keelmark import __version__
+from keelmark.core.vetting import Coverage, Section
 from keelmark.passport.cyclonedx import SPECS, to_cyclonedx
 from keelmark.passport.manifest import Manifest, ManifestEntry
+from keelmark.passport.spdx import to_spdx
 
+GOLDEN = Path(__file__).resolve().parents[2] / "golden"
 SCHEMAS = {"1.6": SchemaVersion.V1_6, "1.7": SchemaVersion.V1_7}
 VALIDATORS = {spec: JsonStrictValidator(version) for spec, version in SCHEMAS.items()}
 
@@ -47,6 +52,20 @@ def test_valid_by_the_schema_and_the_same_each_time(spec, when):
     assert ("2026-11-22T12:00:00Z" in first) == (when is not None)
 
 
+@pytest.mark.parametrize("name", ["tiny.cdx.json", "tiny.spdx.json"])
+def test_the_bytes_change_only_on_purpose(name):
+    """After a change that is meant: KEELMARK_GOLDEN=write, look at the difference, commit it."""
+    made = (
+        to_cyclonedx(report(), manifest(), FACTS, spec="1.7")
+        if name == "tiny.cdx.json"
+        else to_spdx(report(), manifest(), FACTS)
+    )
+    made = made.replace(__version__, "VERSION")
+    if os.environ.get("KEELMARK_GOLDEN") == "write":
+        (GOLDEN / name).write_text(made, encoding="utf-8")
+    assert made == (GOLDEN / name).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("spec", SPECS)
 def test_references_are_unique_and_lead_somewhere(spec):
     bom = _bom(spec)
@@ -77,8 +96,7 @@ def test_the_model_card_is_full():
     said = card["considerations"]
     assert said["users"] == ["Gardeners"]
     assert said["useCases"] == ["Answer questions about plants."]
-    assert said["technicalLimitations"][0].startswith("It knows only English plants.")
-    assert len(said["technicalLimitations"]) == 1, "a placeholder says nothing"
+    assert said["technicalLimitations"] == ["It knows only English plants."]
     assert said["performanceTradeoffs"] == ["Small, so it forgets."]
     assert said["ethicalConsiderations"] == [{"name": "It prefers roses."}]
     assert said["fairnessAssessments"] == [
@@ -87,6 +105,31 @@ def test_the_model_card_is_full():
     energy = {p["name"]: p["value"] for p in said["environmentalConsiderations"]["properties"]}
     assert energy["keelmark:card:co2_eq_emissions"] == "1200"
     assert energy["keelmark:card:environment:0"] == "Trained on the sun."
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_energy_when_the_card_gives_kilowatt_hours(spec):
+    def energy(**said):
+        facts = {"README.md": {"card": {"co2_eq_emissions": said}}}
+        card = _bom(spec, facts)["components"][0].get("modelCard", {})
+        around = card.get("considerations", {}).get("environmentalConsiderations", {})
+        return around.get("energyConsumptions")
+
+    assert energy(emissions=1200) is None
+    assert energy(energy_consumed="a lot") is None
+    (spent,) = energy(energy_consumed=12.5, emissions=4e6, training_type="fine-tuning")
+    assert spent["activity"] == "fine-tuning"
+    assert spent["activityEnergyCost"] == {"value": 12.5, "unit": "kWh"}
+    assert spent["co2CostEquivalent"] == {"value": 4.0, "unit": "tCO2eq"}
+
+
+def test_bases_that_only_the_lineage_names():
+    data = {"declared": [{"name": "firm/base", "path": "README.md", "relation": "quantized"}, 7]}
+    section = Section(title="Lineage", answer="x", summary="y", data=data)
+    (base,) = _bom(facts={}, sections={"lineage": section})["components"][0]["pedigree"][
+        "ancestors"
+    ]
+    assert base["name"] == "firm/base"
 
 
 def test_what_it_is_made_of():
