@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CASES: dict[str, Case] = {}
 
@@ -32,35 +32,20 @@ class Case(NamedTuple):
     parent: dict[str, bytes] | None = None
     stack: str = ""
     advisories: dict[str, bytes] | None = None
+    remarks: tuple[tuple[str, str, str, str], ...] = ()
 
 
 def hostile(
-    name: str,
-    rules: str,
-    files: dict[str, bytes],
-    verdict: str = "fail",
-    *,
-    use: Mapping[str, object] | None = None,
-    parent: dict[str, bytes] | None = None,
-    stack: str = "",
-    advisories: dict[str, bytes] | None = None,
+    name: str, rules: str, files: dict[str, bytes], verdict: str = "fail", **asked: Any
 ) -> None:
-    asked = {"use": use, "parent": parent, "stack": stack, "advisories": advisories}
+    """Register a case that must not pass unseen; `asked` are the attributes after `quiet`."""
     _register(Case(name, verdict, tuple(rules.split()), files, quiet=False, **asked))
 
 
 def benign(
-    name: str,
-    files: dict[str, bytes],
-    verdict: str = "pass",
-    rules: str = "",
-    *,
-    use: Mapping[str, object] | None = None,
-    parent: dict[str, bytes] | None = None,
-    stack: str = "",
-    advisories: dict[str, bytes] | None = None,
+    name: str, files: dict[str, bytes], verdict: str = "pass", rules: str = "", **asked: Any
 ) -> None:
-    asked = {"use": use, "parent": parent, "stack": stack, "advisories": advisories}
+    """Register a case of which nothing above info may be said."""
     _register(Case(name, verdict, tuple(rules.split()), files, quiet=True, **asked))
 
 

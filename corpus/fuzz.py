@@ -72,8 +72,9 @@ def fuzz(python: Path, name: str, seconds: int, keep: Path) -> str:
     runs = [line for line in done.stderr.splitlines() if line.startswith("Done ")]
     if done.returncode == 0 and runs:
         return runs[-1].removeprefix("Done ")
-    last = [line for line in done.stderr.splitlines() if "Error" in line or "ERROR" in line]
-    return f"DEFECT {(last or ['it ended'])[0].strip()} (kept in {keep})"
+    told = done.stderr.partition("=== Uncaught Python exception: ===")[2] or done.stderr
+    told = told.partition("==")[0].strip().replace("\n", "\n    ")
+    return f"DEFECT (kept in {keep})\n    {told or 'it ended'}"
 
 
 def inner(arguments: list[str]) -> None:

@@ -10,10 +10,11 @@ from keelmark.app.admission import find_passport
 from keelmark.app.home import Home
 from keelmark.core.errors import UsageError
 from keelmark.core.yamlfile import read_document
-from keelmark.passport.files import Progress, printable, read_small
+from keelmark.passport.files import Progress, printable, read_small, resolve
 from keelmark.passport.passport import Passport
 from keelmark.vet import Asked, look, vetted
 from keelmark.vet.difference import Difference, Side, difference
+from keelmark.vet.modelaudit import opinion
 
 _MAX_USE = 1024 * 1024
 
@@ -25,6 +26,7 @@ def asked(
     project: Path | None = None,
     advisories: Path | None = None,
     stack: Path | None = None,
+    also: Path | None = None,
 ) -> Asked:
     """Return what vetting is to answer beyond the artefact itself.
 
@@ -34,10 +36,11 @@ def asked(
         project: A local git clone of the project behind it.
         advisories: An OSV dump.
         stack: What will load the model: requirements, a lock file, or a CycloneDX file.
+        also: The artefact, when modelaudit is to be asked about it too.
 
     Raises:
         UsageError: A file is missing, or is not what it should be.
-        KeelmarkError: The parent cannot be read.
+        KeelmarkError: The parent cannot be read, or modelaudit does not answer.
     """
     return Asked(
         use=_use(use) if use else None,
@@ -45,6 +48,7 @@ def asked(
         project=_there(project),
         advisories=_there(advisories),
         stack=_there(stack),
+        opinions=(opinion(resolve(also)),) if also else (),
     )
 
 

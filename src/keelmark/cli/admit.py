@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,7 +35,8 @@ def command(
     policy: Path | None,
     *,
     as_json: bool,
-    **wanted: Path | None,
+    also: str | None,
+    **wanted: Any,
 ) -> int:
     """Vet a model and, when it passes, sign a passport for exactly these bytes.
 
@@ -48,7 +50,7 @@ def command(
       keelmark admit ./my-model-folder --use use.yaml
     """
     with app.Home.open(data, policy) as home:
-        asked = app.asked(**wanted)
+        asked = app.asked(**wanted, also=path if also else None)
         admitted = app.admit(home, path, asked=asked, progress=progress("Reading"))
     if out and admitted.passport:
         write_out(out, admitted.passport.to_bytes())

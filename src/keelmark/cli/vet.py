@@ -41,6 +41,11 @@ _WRITTEN: dict[str, tuple[str, Callable[[Vetted], str]]] = {
 def asked_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say what is to be answered beyond the artefact itself."""
     for option in (
+        click.option(
+            "--also",
+            type=click.Choice(["modelaudit"]),
+            help="Ask another scanner too, if it is installed; what it finds counts.",
+        ),
         click.option("--stack", type=_FILE, help="What will load it: requirements, lock or BOM."),
         click.option("--advisories", type=_ANY, help="OSV dump: all.zip, or a folder of them."),
         click.option("--project", type=_ANY, help="Local git clone of the project behind it."),
@@ -60,6 +65,7 @@ def _explain(context: click.Context, _: click.Parameter, rule: str | None) -> No
 @click.command()
 @click.argument("path", type=_ANY)
 @json_option
+@click.option("--details", is_flag=True, help="Show every part of every answer.")
 @click.option("--sarif", type=_FILE, help="Also write SARIF 2.1.0 here.")
 @click.option("--bom", type=_FILE, help="Also write a CycloneDX 1.6 bill of materials here.")
 @click.option("--html", type=_FILE, help="Also write a report for people here.")
@@ -103,7 +109,9 @@ def command(
     each: Path | None,
     jobs: int,
     ray: str,
-    **wanted: Path | None,
+    also: str | None,
+    details: bool,
+    **wanted: Any,
 ) -> int:
     """Run every applicable check on a model file or folder. Nothing in it is executed.
 
@@ -125,14 +133,15 @@ def command(
     if jobs or ray:
         raise UsageError("--jobs and --ray are for many models: give --each RESULTS too.")
     places = {name: place for name in _WRITTEN if (place := wanted.pop(name))}
-    asked = app.asked(**wanted)
+    asked = app.asked(**wanted, also=path if also else None)
     found = vetted(path, admission=admission, asked=asked, progress=progress("Reading"))
     for option, place in places.items():
         what, make = _WRITTEN[option]
         write_out(place, make(found))
         say(f"{what} was written to {place}.")
     report = found.report
-    click.echo(to_json(report) if as_json else to_text(report, color=coloured()))
+    text = to_text(report, color=coloured(), details=details)
+    click.echo(to_json(report) if as_json else text)
     return EXIT[report.verdict]
 
 

@@ -78,7 +78,7 @@ class Rule(NamedTuple):
             rule=self.id,
             severity=severity or self.severity,
             path=path,
-            location=printable(location, 300),
+            location=printable(location, 300) or "(empty name)",
             message=printable(message, 400),
             evidence=printable(evidence, 200),
         )

@@ -45,12 +45,14 @@ _SCORES = {
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
-def to_text(report: VetReport, *, color: bool = False) -> str:
+def to_text(report: VetReport, *, color: bool = False, details: bool = False) -> str:
     """Return the report for people: first line the answer, second what to do.
 
     Args:
         report: The report.
         color: Whether to use terminal colours.
+        details: Whether to show the parts of every survey's answer, not only of those that were
+            asked for.
     """
 
     def paint(text: str, code: str) -> str:
@@ -67,8 +69,6 @@ def to_text(report: VetReport, *, color: bool = False) -> str:
         f"digest    {report.digest}",
         f"coverage  {coverage.checked} of {coverage.files} files fully checked",
     ]
-    for section in report.sections.values():
-        lines += _section(section, paint)
     worst_first = sorted(report.findings, key=lambda f: -f.severity.rank)
     for finding in worst_first:
         where = printable(f"{finding.path}: {finding.location}", 400)
@@ -82,18 +82,23 @@ def to_text(report: VetReport, *, color: bool = False) -> str:
             f"  {printable(item.path, 300)}: {printable(item.reason, 600)}"
             for item in coverage.not_checked
         ]
+    for section in report.sections.values():
+        lines += _section(section, paint, whole=details or section.required)
+    if report.sections and not details:
+        lines += ["", "--details says more, --html FILE writes all of it for people."]
     return "\n".join(lines) + "\n"
 
 
-def _section(section: Section, paint: Callable[[str, str], str]) -> list[str]:
+def _section(section: Section, paint: Callable[[str, str], str], *, whole: bool) -> list[str]:
     """A survey's answer for people: its parts below it, then what could not be told."""
-    lines = ["", f"{paint(section.title, '1')}: {section.answer}", f"  {section.summary}"]
-    for line in section.lines:
-        lines.append(f"  - {line.what}: {line.answer}" + (f" ({line.why})" if line.why else ""))
+    lines = ["", f"{paint(section.title, '1')}: {section.answer}"]
+    rest = [f"  {section.summary}"]
+    for line in section.lines if whole else ():
+        rest.append(f"  - {line.what}: {line.answer}" + (f" ({line.why})" if line.why else ""))
         if line.evidence:
-            lines.append(f"      {line.evidence}")
-    lines += [f"  could not tell: {reason}" for reason in section.unanswered]
-    return [lines[0], lines[1], *(printable(line, 1000) for line in lines[2:])]
+            rest.append(f"      {line.evidence}")
+    rest += [f"  could not tell: {reason}" for reason in section.unanswered if whole]
+    return lines + rest
 
 
 def advice(report: VetReport, rules: Mapping[str, Rule]) -> str:

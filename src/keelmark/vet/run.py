@@ -12,14 +12,17 @@ import msgspec
 from keelmark.core.canonical import digest
 from keelmark.core.findings import ArtefactFinding
 from keelmark.core.policy import Admission
-from keelmark.core.vetting import Coverage, NotChecked, Section, VetReport
+from keelmark.core.vetting import Coverage, Line, NotChecked, Section, VetReport
 from keelmark.passport.files import Progress, resolve
 from keelmark.passport.manifest import SINGLE_FILE, Manifest, build_manifest, name_of
+from keelmark.vet.contract import printable
 from keelmark.vet.examiner import Examiner, FileResult, VetLimits
 from keelmark.vet.judge import judge
 from keelmark.vet.machine import Machine, this_machine
 from keelmark.vet.registry import all_surveys, rule_pack
 from keelmark.vet.survey import NOTHING, Asked, Facts, Subject, Whole
+
+_FIRST = ("licence", "vulnerabilities", "opinions", "lineage", "fit", "documentation", "health")
 
 FACTS_IN_ALL = 128 * 1024 * 1024
 """Facts that are kept of one artefact, bytes of JSON."""
@@ -147,13 +150,40 @@ def _survey(subject: Subject, examined: _Examined) -> dict[str, Section]:
     sections = {}
     for name, survey in all_surveys().items():
         section, findings = survey.run(subject)
+        if section is None:
+            continue
         examined.findings.extend(findings)
         examined.ran[name] = survey.version
         if examined.left_out:
             more = f"not everything about {examined.left_out[0]} could be kept in memory"
             section = msgspec.structs.replace(section, unanswered=(*section.unanswered, more))
-        sections[name] = section
-    return sections
+        sections[name] = _shown(section)
+    return dict(sorted(sections.items(), key=lambda item: _place(item[0])))
+
+
+def _shown(section: Section) -> Section:
+    """A section whose words may go to a screen: names in it may come from a hostile file."""
+    lines = tuple(
+        Line(
+            what=printable(line.what, 300),
+            answer=printable(line.answer, 300),
+            why=printable(line.why, 1000),
+            evidence=printable(line.evidence, 1000),
+        )
+        for line in section.lines
+    )
+    return msgspec.structs.replace(
+        section,
+        answer=printable(section.answer, 300),
+        summary=printable(section.summary, 1000),
+        lines=lines,
+        unanswered=tuple(printable(reason, 600) for reason in section.unanswered),
+    )
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Where a section stands: what forbids first, what is good to know last."""
+    return (_FIRST.index(name) if name in _FIRST else len(_FIRST), name)
 
 
 def _order(finding: ArtefactFinding) -> tuple[str, int, str, str, str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from keelmark.core.findings import ArtefactFinding
+from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.core.vetting import Section
 from keelmark.passport.manifest import Manifest
 from keelmark.vet.contract import Rule
@@ -34,6 +34,40 @@ class Whole(NamedTuple):
     facts: Facts
 
 
+class Remark(NamedTuple):
+    """Something that another scanner says of a file.
+
+    Attributes:
+        path: Path of the file within the artefact.
+        location: Where in it.
+        severity: How grave it is, on our scale.
+        code: Its own name for it.
+        message: What it says.
+    """
+
+    path: str
+    location: str
+    severity: Severity
+    code: str
+    message: str
+
+
+class Opinion(NamedTuple):
+    """What another scanner says.
+
+    Attributes:
+        scanner: Its name.
+        version: Its version, if it tells.
+        remarks: What it found.
+        complete: Whether it says that it could look at everything.
+    """
+
+    scanner: str
+    version: str
+    remarks: tuple[Remark, ...]
+    complete: bool
+
+
 class Asked(NamedTuple):
     """What the user wants to know beyond the artefact itself; nothing by default.
 
@@ -45,6 +79,7 @@ class Asked(NamedTuple):
         advisory_days: Age from which that dump no longer answers for what came later, days.
         stack: A requirements file, lock file or CycloneDX file of what will load the model; this
             installation when None.
+        opinions: What other scanners say of it.
     """
 
     use: Mapping[str, Any] | None = None
@@ -53,6 +88,7 @@ class Asked(NamedTuple):
     advisories: Path | None = None
     advisory_days: int = 30
     stack: Path | None = None
+    opinions: tuple[Opinion, ...] = ()
 
 
 NOTHING = Asked()
@@ -80,9 +116,14 @@ class Subject(NamedTuple):
 
 
 class Surveyed(NamedTuple):
-    """The answer of a survey: its section, and findings that count for the verdict."""
+    """The answer of a survey.
 
-    section: Section
+    Attributes:
+        section: Its section; None when it was not asked and has nothing to say.
+        findings: What counts for the verdict.
+    """
+
+    section: Section | None
     findings: tuple[ArtefactFinding, ...] = ()
 
 

@@ -11,7 +11,6 @@ network namespace too; without it nothing here uses the network, but nothing pre
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
@@ -23,33 +22,13 @@ from typing import Any
 
 import msgspec
 
+from keelmark.vet.apart import confine
 from keelmark.vet.contract import FACTS, Budget, Check, File, ReadLimitError, Result
 from keelmark.vet.registry import all_checks
 from keelmark.vet.sniff import unknown_reason
 
-_CLONE_NEWNET = 0x40000000
-_CLONE_NEWUSER = 0x10000000
-_PR_SET_NO_NEW_PRIVS = 38
 _MAX_OPEN = 64
 _MAX_REQUEST = 64 * 1024
-
-
-def _confine(memory: int) -> None:
-    """Give up what reading a file does not need. Best effort where the kernel may refuse."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if libc.unshare(_CLONE_NEWNET):
-        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-    os.umask(0o077)
-    for what, limit in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, _MAX_OPEN),
-    ):
-        hard = resource.getrlimit(what)[1]
-        value = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(what, (value, value))
 
 
 def _allow_cpu(seconds: int) -> None:
@@ -129,7 +108,13 @@ def _serve(channel: socket.socket) -> None:
         while request:
             order = json.loads(request)
             if not confined:
-                _confine(order["memory"])
+                confine(
+                    (
+                        (resource.RLIMIT_AS, order["memory"]),
+                        (resource.RLIMIT_FSIZE, 0),
+                        (resource.RLIMIT_NOFILE, _MAX_OPEN),
+                    )
+                )
                 confined = True
             _allow_cpu(order["cpu"])
             fd = descriptors[0]

@@ -46,7 +46,7 @@ def test_pass_is_bound_to_the_digest(tmp_path: Path) -> None:
     path.write_bytes(serialize({"w": tensor}, {"format": "pt"}))
     report = vet(path, today=TODAY)
     assert report.verdict is VetVerdict.PASS
-    assert report.findings == ()
+    assert {f.severity for f in report.findings} <= {Severity.INFO}
     assert report.digest == build_manifest(path).digest
     assert report.policy_digest == Policy().admission_digest
     assert (report.coverage.files, report.coverage.checked) == (1, 1)
@@ -176,7 +176,7 @@ def test_names_from_the_artefact_cannot_write_to_a_terminal(tmp_path: Path) -> N
     header = json.dumps({"\x1b[2Jx\u202e": {"dtype": "?"}}).encode()
     path = tmp_path / "m.safetensors"
     path.write_bytes(len(header).to_bytes(8, "little") + header)
-    (finding,) = vet(path).findings
+    (finding,) = (f for f in vet(path).findings if f.severity.rank)
     assert "\x1b" not in finding.location
     assert r"\x1b[2Jx\u202e" in finding.location
 
@@ -189,7 +189,7 @@ class TestWorker:
             first = _examine(examiner, slow)
             assert any("CPU time" in reason for reason in first.unexamined)
             second = _examine(examiner, tmp_path / "b.pkl")
-        assert [f.rule for f in second.findings] == ["pickle.dangerous_call"]
+        assert "pickle.dangerous_call" in {f.rule for f in second.findings}
 
     def test_too_long(self, tmp_path: Path) -> None:
         slow = _slow_gguf(tmp_path / "a.gguf")
