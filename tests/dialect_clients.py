@@ -20,20 +20,20 @@ def anthropic_client(s, key=None):
     return anthropic.AsyncAnthropic(base_url=s.url, api_key=key or s.secret, max_retries=0)
 
 
-def called(number, name="", arguments="", id=None):
+def called(number, name="", arguments="", key=None):
     """A piece of a call, as engines stream it."""
     function = {"arguments": arguments} | ({"name": name} if name else {})
-    head = {"id": id, "type": "function"} if id else {}
+    head = {"id": key, "type": "function"} if key else {}
     return {"tool_calls": [{"index": number, **head, "function": function}]}
 
 
-def message(text="go", **more):
+def message(said="go", /, **more):
     return {
         "model": "fake",
         "max_tokens": 50,
-        "messages": [{"role": "user", "content": text}],
+        "messages": [{"role": "user", "content": said}],
     } | more
 
 
-def asked(text="go", **more):
-    return {"model": "fake", "input": text} | more
+def asked(said="go", /, **more):
+    return {"model": "fake", "input": said} | more

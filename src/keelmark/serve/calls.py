@@ -133,7 +133,7 @@ async def read(desk: Desk, call: Call) -> Call:
     since = perf_counter()
     body = decode_body(raw)
     if call.voice is not None:
-        body = call.voice.asks(body)
+        body = call.voice.hear(body)
     stamp(call.trace, "parse", since)
     return _with(call, body=body)
 

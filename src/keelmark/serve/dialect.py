@@ -48,6 +48,7 @@ class Voice(ABC):
         self.parts = Parts()
         self.places: dict[str, str] = {}
         self._began = False
+        self._in_chat = False
 
     def key(self, headers: Mapping[bytes, bytes]) -> bytes | None:  # noqa: ARG002 (for some)
         """Return what `authorization` would say, when the key is shown in another header."""
@@ -85,6 +86,12 @@ class Voice(ABC):
     def error(self, error: ApiError) -> dict[str, Any]:
         """Return an error in the dialect's form."""
 
+    def hear(self, body: Any) -> dict[str, Any]:
+        """Return the body of the chat call; errors speak of that from then on (see `asks`)."""
+        chat = self.asks(body)
+        self._in_chat = True
+        return chat
+
     def tell(self, chunks: Iterable[dict[str, Any]]) -> bytes:
         """Return the events for chunks of a chat stream."""
         events = [] if self._began else self.opening()
@@ -112,6 +119,8 @@ class Voice(ABC):
 
     def in_own_words(self, error: ApiError) -> ApiError:
         """Return an error that names fields as the dialect does."""
+        if not self._in_chat:
+            return error
         message, param = error.message, error.param
         for theirs, ours in (*self.own_names.items(), *self.places.items()):
             if theirs.startswith("."):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -74,3 +74,15 @@ class Engine(Protocol):
 
     def endpoint(self) -> Endpoint:
         """Return where to send a request now. Raises UnavailableError when not ready."""
+
+
+@runtime_checkable
+class Scoring(Protocol):
+    """An engine that scores prompts elsewhere than it answers."""
+
+    async def scorer(self) -> Endpoint:
+        """Return where `POST /completions` with `echo` is answered.
+
+        Raises:
+            UnavailableError: Nobody scores now; the message says why.
+        """

@@ -56,9 +56,9 @@ class Settings(TypedDict):
 
 def main() -> int:
     """Serve until standard input ends. Return the exit status: 1 when the model does not load."""
-    report = _own_standard_output()
+    report = own_standard_output()
     settings: Settings = json.loads(sys.stdin.buffer.readline())
-    _confine(settings["parent"])
+    confine(settings["parent"])
     import xllamacpp  # noqa: PLC0415 (100 MB of machine code, to be loaded in confinement)
 
     try:
@@ -73,14 +73,15 @@ def main() -> int:
     return 0
 
 
-def _own_standard_output() -> int:
+def own_standard_output() -> int:
     """Keep standard output for the one report; whatever else is printed goes to the log."""
     report = os.dup(1)
     os.dup2(2, 1)
     return report
 
 
-def _confine(parent: int) -> None:
+def confine(parent: int) -> None:
+    """Give up what a parser of files of strangers needs not; end with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0o077)

@@ -74,14 +74,14 @@ class Parts:
 
     def take(self, chunk: dict[str, Any]) -> Iterator[Step]:
         """Take a chunk of a stream, or a whole answer."""
-        self.model = chunk.get("model") or self.model
-        self.usage = chunk.get("usage") or self.usage
+        self.model = _text(chunk.get("model")) or self.model
+        self.usage = _fields(chunk.get("usage")) or self.usage
         for choice in chunk.get("choices") or ():
             if choice.get("index", 0) == 0:
-                yield from self._message(choice.get("message") or choice.get("delta") or {}, choice)
-                self.finish = choice.get("finish_reason") or self.finish
-                reason = choice.get("stop_reason")
-                self.stopped_by = reason if isinstance(reason, str) else self.stopped_by
+                message = choice.get("message") or choice.get("delta")
+                yield from self._message(_fields(message), _fields(choice.get("logprobs")))
+                self.finish = _text(choice.get("finish_reason")) or self.finish
+                self.stopped_by = _text(choice.get("stop_reason")) or self.stopped_by
 
     def end(self) -> Iterator[Step]:
         """End the part that has not ended."""
@@ -89,12 +89,19 @@ class Parts:
             self.all[-1].whole = True
             yield Step("ends", self.all[-1])
 
-    def _message(self, message: dict[str, Any], choice: dict[str, Any]) -> Iterator[Step]:
-        if reasoning := message.get("reasoning_content") or message.get("reasoning"):
-            yield from self._said("reasoning", reasoning, [])
+    def count(self, name: str, inner: str = "") -> int:
+        """Return a token count, 0 when the engine does not give it."""
+        value = self.usage.get(name)
+        value = _fields(value).get(inner) if inner else value
+        return value if isinstance(value, int) and value > 0 else 0
+
+    def _message(self, message: dict[str, Any], logprobs: dict[str, Any]) -> Iterator[Step]:
+        thought = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
+        if thought:
+            yield from self._said("reasoning", thought, [])
         for name, kind in _TEXTS:
-            if text := message.get(name):
-                tokens = (choice.get("logprobs") or {}).get("content") if kind == "text" else None
+            if text := _text(message.get(name)):
+                tokens = logprobs.get("content") if kind == "text" else None
                 yield from self._said(kind, text, tokens or [])
         for at, call in enumerate(message.get("tool_calls") or ()):
             yield from self._called(call, call.get("index", at))
@@ -108,12 +115,12 @@ class Parts:
         yield Step("says", last, text, tokens)
 
     def _called(self, call: dict[str, Any], number: int) -> Iterator[Step]:
-        function = call.get("function") or {}
+        function = _fields(call.get("function"))
         last = self.all[-1] if self.all else None
         if last is None or last.whole or last.kind != "call" or last.number != number:
-            name, key = function.get("name") or "", call.get("id") or ""
+            name, key = _text(function.get("name")), _text(call.get("id"))
             last = yield from self._begin(Part("call", len(self.all), key, name, number))
-        if text := function.get("arguments"):
+        if text := _text(function.get("arguments")):
             last.pieces.append(text)
             yield Step("says", last, text)
 
@@ -122,3 +129,11 @@ class Parts:
         self.all.append(part)
         yield Step("begins", part)
         return part
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -218,7 +218,7 @@ def _tools(fields: dict[str, Any]) -> dict[str, Any]:
     if kind == "tool":
         name = named(choice.get("name"), tools, "tool_choice.name")
         made["tool_choice"] = {"type": "function", "function": {"name": name}}
-    elif kind not in _CHOICES:
+    elif not isinstance(kind, str) or kind not in _CHOICES:
         raise must("tool_choice.type", "`auto`, `any`, `tool` or `none`")
     elif "tool_choice" in fields and (tools or kind == "any"):
         made["tool_choice"] = _CHOICES[kind]

@@ -188,7 +188,7 @@ def _thought(item: Block, at: str) -> str:
 
 def _part(block: Block, at: str) -> Block:
     kind = block.get("type")
-    if kind in _TEXTS:
+    if isinstance(kind, str) and kind in _TEXTS:
         return {"type": "text", "text": text(block, _TEXTS[kind], at)}
     if kind == "input_image" and isinstance(block.get("image_url"), str):
         image = {"url": block["image_url"], "detail": block.get("detail") or "auto"}

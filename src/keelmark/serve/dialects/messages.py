@@ -80,11 +80,11 @@ class MessagesVoice(Voice):
     def answer(self) -> dict[str, Any]:
         """See Voice."""
         blocks = [_block(part) for part in self.parts.all if self._shown(part)]
-        return self._message(blocks) | self._end() | {"usage": _usage(self.parts.usage)}
+        return self._message(blocks) | self._end() | {"usage": self._usage()}
 
     def opening(self) -> list[Event]:
         """See Voice."""
-        message = self._message([]) | {"usage": _usage({})}
+        message = self._message([]) | {"usage": self._usage()}
         return [{"type": "message_start", "message": message}, {"type": "ping"}]
 
     def step(self, step: Step) -> list[Event]:
@@ -104,7 +104,7 @@ class MessagesVoice(Voice):
 
     def closing(self) -> list[Event]:
         """See Voice."""
-        usage = _usage(self.parts.usage)
+        usage = self._usage()
         return [
             {"type": "message_delta", "delta": self._end(), "usage": usage},
             {"type": "message_stop"},
@@ -149,6 +149,17 @@ class MessagesVoice(Voice):
             reason = "stop_sequence"
         return {"stop_reason": reason, "stop_sequence": sequence, "stop_details": details}
 
+    def _usage(self) -> dict[str, int]:
+        """Token counts; what came from the engine's cache is counted on its own."""
+        count = self.parts.count
+        cached = count("prompt_tokens_details", "cached_tokens")
+        return {
+            "input_tokens": max(0, count("prompt_tokens") - cached),
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": cached,
+            "output_tokens": count("completion_tokens"),
+        }
+
 
 def _block(part: Part) -> dict[str, Any]:
     """One block of the content."""
@@ -169,17 +180,6 @@ def _input(arguments: str) -> dict[str, Any]:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         made = None
     return made if isinstance(made, dict) else {"raw_arguments": arguments}
-
-
-def _usage(usage: Mapping[str, Any]) -> dict[str, int]:
-    """Token counts; cached ones are counted on their own."""
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return {
-        "input_tokens": max(0, (usage.get("prompt_tokens") or 0) - cached),
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": cached,
-        "output_tokens": usage.get("completion_tokens") or 0,
-    }
 
 
 DIALECT = Dialect(

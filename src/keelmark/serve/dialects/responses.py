@@ -72,7 +72,7 @@ class ResponsesVoice(Voice):
         made = self._response("incomplete" if reason else "completed")
         made["output"] = [self._item(part) for part in self.parts.all]
         made["incomplete_details"] = {"reason": reason} if reason else None
-        made["usage"] = _usage(self.parts.usage)
+        made["usage"] = self._usage()
         return made
 
     def opening(self) -> list[Event]:
@@ -196,6 +196,22 @@ class ResponsesVoice(Voice):
             **{n: v if asked.get(n) is None else asked[n] for n, v in _ECHOED.items()},
         }
 
+    def _usage(self) -> dict[str, Any] | None:
+        """Token counts; None when the engine gives none."""
+        count = self.parts.count
+        read, written = count("prompt_tokens"), count("completion_tokens")
+        cached = count("prompt_tokens_details", "cached_tokens")
+        thought = count("completion_tokens_details", "reasoning_tokens")
+        if not self.parts.usage:
+            return None
+        return {
+            "input_tokens": read,
+            "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
+            "output_tokens": written,
+            "output_tokens_details": {"reasoning_tokens": thought},
+            "total_tokens": read + written,
+        }
+
 
 def _in_turn(*events: Event) -> list[Event]:
     """Events that were made in another order, with their numbers in this one."""
@@ -211,22 +227,6 @@ def _logprob(token: Mapping[str, Any]) -> dict[str, Any]:
         "logprob": token.get("logprob"),
         "bytes": token.get("bytes") or [],
         "top_logprobs": token.get("top_logprobs") or [],
-    }
-
-
-def _usage(usage: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Token counts; None when the engine gives none."""
-    if not usage:
-        return None
-    read, written = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
-    return {
-        "input_tokens": read,
-        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
-        "output_tokens": written,
-        "output_tokens_details": {"reasoning_tokens": thought},
-        "total_tokens": read + written,
     }
 
 

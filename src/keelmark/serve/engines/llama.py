@@ -1,11 +1,13 @@
 """The embedded engine: llama.cpp's own server (`xllamacpp`) in a supervised child process.
 
 One server answers chat, completions and embeddings at once: with mean pooling switched on it
-computes the same logits as without, and pooled vectors besides.
+computes the same logits as without, and pooled vectors besides. It gives no log-probabilities of
+prompts: a second child does (`score_child`), from the first time somebody asks for them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -110,6 +112,13 @@ class LlamaEngine:
             pass_fds=(model.fd,) if model.fd >= 0 else (),
         )
         self.supervisor = Supervisor(command, on_event=on_event, patience=patience)
+        scoring = command._replace(
+            name="The scorer of the llama engine",
+            argv=(*command.argv[:-1], "keelmark.serve.score_child"),
+            log=data / "logs" / "scorer.log",
+        )
+        self._scorer = Supervisor(scoring, patience=patience)
+        self._starting = asyncio.Lock()
 
     @property
     def ready(self) -> bool:
@@ -127,12 +136,23 @@ class LlamaEngine:
         await self.supervisor.start()
 
     async def stop(self) -> None:
-        """End the child process; what is in flight is lost."""
+        """End the child processes; what is in flight is lost."""
+        await self._scorer.stop()
         await self.supervisor.stop()
 
     def endpoint(self) -> Endpoint:
         """Return where to send a request now. Raises UnavailableError when not ready."""
         return self.supervisor.endpoint()
+
+    async def scorer(self) -> Endpoint:
+        """Return where prompts are scored; the first time that starts a second child.
+
+        Raises:
+            UnavailableError: It does not start; the message quotes why.
+        """
+        async with self._starting:
+            await self._scorer.start()
+        return self._scorer.endpoint()
 
     def _prepare(self) -> None:
         try:

@@ -1,0 +1,262 @@
+"""Completions with the prompt in them, as OpenAI's older protocol has them: `echo`, `logprobs`.
+
+Tokens that are a part of a character are told as OpenAI tells them: `bytes:\\xf0\\x9f`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+
+from keelmark.serve.llama_api import Rows
+from keelmark.serve.scorer import Live, Mark, Marks, Model, Scorer, mark_of
+
+_MOST_TOKENS = 16  # OpenAI's default
+
+
+class Vocabulary(Model, Protocol):
+    """A model with its tokeniser (`llama_api.Llama`).
+
+    Attributes:
+        context: Longest sequence, tokens.
+        size: Entries of the vocabulary.
+        begins: Whether texts get a token that begins them.
+        bos: That token.
+    """
+
+    context: int
+    size: int
+    begins: bool
+    bos: int
+
+    def tokens(self, text: str, *, special: bool) -> list[int]:
+        """Return the tokens of a text."""
+
+    def piece(self, token: int) -> bytes:
+        """Return what a token says."""
+
+
+class WrongError(Exception):
+    """A request that cannot be answered.
+
+    Attributes:
+        error: What is wrong, in OpenAI's shape.
+    """
+
+    def __init__(self, message: str, param: str = "prompt", kind: str = "") -> None:
+        super().__init__(message)
+        kind = kind or "invalid_request_error"
+        self.error = {"message": message, "type": kind, "param": param, "code": 400}
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What is asked for; other fields of the request say nothing about a score.
+
+    Attributes:
+        add_special_tokens: Whether a prompt in text gets the tokens that the model wants around
+            it; one in tokens is read as it is.
+    """
+
+    prompt: str | list[str] | list[int] | list[list[int]]
+    logprobs: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    n: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    add_special_tokens: bool | None = None
+
+    @property
+    def prompts(self) -> list[str | list[int]]:
+        """The prompts."""
+        given: Any = self.prompt
+        if isinstance(given, str) or (given and isinstance(given[0], int)):
+            return [given]
+        return list(given)
+
+    @property
+    def most(self) -> int:
+        """How many tokens to add to each prompt at most."""
+        return _MOST_TOKENS if self.max_tokens is None else self.max_tokens
+
+    @property
+    def stops(self) -> list[str]:
+        """Texts that end an answer."""
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+
+class _Added(NamedTuple):
+    tokens: list[int]
+    marks: Marks
+    finish: str
+
+
+def completions(wanted: Wanted, model: Vocabulary, scorer: Scorer, live: Live) -> dict[str, Any]:
+    """Answer a request: the prompts, what may follow them, and what the model thinks of both.
+
+    Raises:
+        WrongError: The prompt is empty, is none of the model's, or does not fit.
+    """
+    special = wanted.add_special_tokens is not False
+    prompts = wanted.prompts
+    texts = [model.tokens(p, special=special) if isinstance(p, str) else p for p in prompts]
+    for text in texts:
+        _check(text, wanted.most, model)
+    marked: Sequence[Marks | None] = [None] * len(texts)
+    if wanted.logprobs is not None:
+        marked = scorer.score(texts, wanted.logprobs, live)
+    choices: list[dict[str, Any]] = []
+    spent = 0
+    for prompt, text, marks in zip(prompts, texts, marked, strict=True):
+        for number in range(wanted.n or 1):
+            added = _go_on(text, wanted, model, scorer, live, number)
+            spent += len(added.tokens)
+            begun = special and isinstance(prompt, str) and model.begins
+            said = _told(prompt, text, added, marks, model.piece, begun=begun)
+            choices.append({"index": len(choices), **said, "finish_reason": added.finish})
+    read = sum(map(len, texts))
+    usage = {"prompt_tokens": read, "completion_tokens": spent, "total_tokens": read + spent}
+    return {
+        "id": "cmpl-" + secrets.token_hex(12),
+        "object": "text_completion",
+        "created": int(time.time()),
+        "choices": choices,
+        "usage": usage,
+    }
+
+
+def _check(text: Sequence[int], most: int, model: Vocabulary) -> None:
+    if not text:
+        raise WrongError("A prompt is empty: there is nothing to score.")
+    if not all(0 <= token < model.size for token in text):
+        raise WrongError(f"A token is not one of this model's: they are 0 to {model.size - 1}.")
+    if len(text) + most > model.context:
+        raise WrongError(
+            f"The request exceeds the available context size ({model.context} tokens).",
+            kind="exceed_context_size_error",
+        )
+
+
+def _go_on(
+    text: Sequence[int],
+    wanted: Wanted,
+    model: Vocabulary,
+    scorer: Scorer,
+    live: Live,
+    number: int,
+) -> _Added:
+    """Let the model go on with a text; `number` makes the choices of one prompt differ."""
+    seed = None if wanted.seed is None else [abs(wanted.seed), number]
+    random = np.random.default_rng(seed)
+    added: list[int] = []
+    marks: Marks = []
+    said = b""
+    while len(added) < wanted.most:
+        row = scorer.next([*text, *added], live)
+        token = picked(row, wanted, random)
+        if scorer.ends(token):
+            return _Added(added, marks, "stop")
+        said += model.piece(token)
+        told = said.decode("utf-8", "ignore")
+        if any(stop and stop in told for stop in wanted.stops):
+            return _Added(added, marks, "stop")
+        added.append(token)
+        marks.append(mark_of(row, token, wanted.logprobs or 0))
+    return _Added(added, marks, "length")
+
+
+def picked(row: Rows, wanted: Wanted, random: np.random.Generator) -> int:
+    """Choose the next token: the likeliest at temperature 0, else by chance among those asked for.
+
+    The order is that of OpenAI's and vLLM's: temperature, then the limits.
+    """
+    heat = 1.0 if wanted.temperature is None else wanted.temperature
+    if heat <= 0:
+        return int(row.argmax())
+    order = np.argsort(-row, kind="stable")
+    shares = np.exp((row[order] - row[order[0]]).astype(np.float64) / heat)
+    shares /= shares.sum()
+    keep = len(order) if (wanted.top_k or 0) <= 0 else min(wanted.top_k or 0, len(order))
+    if wanted.top_p is not None:
+        keep = min(keep, int(np.searchsorted(shares.cumsum(), wanted.top_p)) + 1)
+    if wanted.min_p:
+        keep = min(keep, int((shares >= wanted.min_p * shares[0]).sum()))
+    shares = shares[: max(keep, 1)]
+    return int(random.choice(order[: len(shares)], p=shares / shares.sum()))
+
+
+def _told(
+    prompt: str | list[int],
+    text: list[int],
+    added: _Added,
+    marks: Marks | None,
+    piece: Callable[[int], bytes],
+    *,
+    begun: bool,
+) -> dict[str, Any]:
+    """One choice's text and its `logprobs`."""
+    tokens = [*text, *added.tokens]
+    pieces = [piece(token) for token in tokens]
+    read = b"".join(pieces)
+    if isinstance(prompt, str):
+        whole = prompt + b"".join(pieces[len(text) :]).decode("utf-8", "replace")
+    else:
+        whole = read.decode("utf-8", "replace")
+    if marks is None:
+        return {"text": whole, "logprobs": None}
+    silent = 1 if begun and text else 0  # the token that begins a text is not in it
+    body = b"".join(pieces[silent:])
+    space = isinstance(prompt, str) and body[:1] == b" " and not whole.startswith(" ")
+    names = [name_of(one) for one in pieces]
+    every = [*marks, *added.marks]
+    logprobs = {
+        "tokens": names,
+        "token_logprobs": [mark and mark.logprob for mark in every],
+        "top_logprobs": [
+            mark and _tops(mark, name, piece) for mark, name in zip(every, names, strict=True)
+        ],
+        "text_offset": [0] * silent + _offsets(pieces[silent:], len(whole), skip=int(space)),
+    }
+    return {"text": whole, "logprobs": logprobs}
+
+
+def _tops(mark: Mark, name: str, piece: Callable[[int], bytes]) -> dict[str, float]:
+    """The likeliest tokens and, as OpenAI has it, the one that stands there."""
+    out: dict[str, float] = {}
+    for token, logprob in mark.top:
+        out.setdefault(name_of(piece(token)), logprob)
+    out.setdefault(name, mark.logprob)
+    return out
+
+
+def name_of(piece: bytes) -> str:
+    """Return how a token is told."""
+    try:
+        return piece.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)
+
+
+def _offsets(pieces: Sequence[bytes], length: int, *, skip: int) -> list[int]:
+    """Where in the text each token begins, characters; inside a character: where that begins.
+
+    Args:
+        pieces: What the tokens say.
+        length: Of the text, characters.
+        skip: Characters that the tokeniser put before the text.
+    """
+    out: list[int] = []
+    begun = -skip
+    for piece in pieces:
+        inside = piece[:1] and piece[0] & 0xC0 == 0x80
+        out.append(min(max(begun - (1 if inside else 0), 0), length))
+        begun += sum(byte & 0xC0 != 0x80 for byte in piece)
+    return out
