@@ -13,6 +13,7 @@ same bytes give the same result twice.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import subprocess
 import sys
 import tempfile
@@ -48,14 +49,15 @@ def main() -> int:
 
 def install() -> Path:
     python = HOME / "bin" / "python"
-    if not (HOME / ".done").exists():
+    lock = ROOT / "requirements.lock"
+    marker = HOME / hashlib.sha256(lock.read_bytes()).hexdigest()
+    if not marker.exists():
         subprocess.run([sys.executable, "-m", "venv", HOME], check=True)
         pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        lock = ROOT / "requirements.lock"
         subprocess.run([*pip, "--require-hashes", "-r", lock], check=True)
         subprocess.run([*pip, "--no-deps", "-e", ROOT], check=True)
         subprocess.run([*pip, ATHERIS], check=True)
-        (HOME / ".done").touch()
+        marker.touch()
     return python
 
 
