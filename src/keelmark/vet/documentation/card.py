@@ -33,7 +33,8 @@ _PLACEHOLDER = re.compile(
     r"\[?\b(more information (is )?needed|needs? more information|to be (added|filled|completed|"
     r"determined)|coming soon|work in progress|lorem ipsum)\b[^\n.\]]{0,80}[\].]?"
     r"|\{\{[^{}]{0,200}\}\}"
-    r"|\[(optional|todo|tbd|(insert|your) [^\]\n]{0,60}|[^\]\n]{0,40} here)\](?!\()|\b(todo|tbd|tba|fixme|xxx)\b|\bn/?a\b|\bnone yet\b|\bunknown\b",
+    r"|\[(optional|todo|tbd|(insert|your) [^\]\n]{0,60}|[^\]\n]{0,40} here)\](?!\()"
+    r"|\b(todo|tbd|tba|fixme|xxx)\b|\bn/?a\b|\bnone yet\b|\bunknown\b",
     re.IGNORECASE,
 )
 _BOILERPLATE = re.compile(
@@ -48,6 +49,7 @@ _BOILERPLATE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _FIELD_LABEL = re.compile(r"(?:\*\*|__)[^*_\n]{2,60}?:?(?:\*\*|__):?")
+_TOGETHER = re.compile(r"\s*(?:,|&|/|\+|\band\b)\s*")
 _MARKUP = re.compile(r"[*_`#>|\-=~\[\]()!:<>/]|https?://\S+|<[^>\n]{0,200}>")
 
 
@@ -127,13 +129,14 @@ def _one(
             return Said(item, "present", f"`{key}`")
         hollow = hollow or (f"`{key}`" if value not in (None, "", [], {}) else "")
     for part in parts:
-        if item.headings.fullmatch(plain_heading(part.heading)):
+        if names(item, part.heading):
             if says_something(part.text):
                 return Said(item, "present", f"“{part.heading[:60]}”")
             hollow = hollow or f"“{part.heading[:60]}”"
     for label, value in fields:
-        if item.labels.fullmatch(label.strip()):
-            if says_something(value, least=2):
+        short = item.labels.fullmatch(label.strip())
+        if short or names(item, label):
+            if says_something(value, least=2 if short else _LEAST_LETTERS):
                 return Said(item, "present", f"“{label.strip()[:60]}:”")
             hollow = hollow or f"“{label.strip()[:60]}:”"
     return Said(item, "placeholder" if hollow else "missing", hollow)
@@ -186,6 +189,13 @@ def labels(body: str) -> Iterator[tuple[str, str]]:
     for line in _COMMENT.sub("", body).splitlines():
         if found := _LABEL.match(line):
             yield found[1].strip(), found[2]
+
+
+def names(item: Item, heading: str) -> bool:
+    """Whether a heading names an item, alone or with others ("Performance and limitations")."""
+    plain = plain_heading(heading)
+    pieces = (plain, *_TOGETHER.split(plain)) if len(plain) < 100 else (plain,)
+    return any(item.headings.fullmatch(piece) for piece in pieces)
 
 
 @functools.lru_cache(maxsize=4096)
