@@ -25,7 +25,7 @@ from keelmark.serve import calls, gateway, serving
 from keelmark.serve.errors import ApiError
 from keelmark.serve.fields import REFUSED
 from keelmark.serve.wire import keelmark_headers
-from keelmark.vet import all_checks
+from keelmark.vet import all_checks, all_surveys
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
 import guard_tables  # it lies with the benchmarks
@@ -143,14 +143,21 @@ def checks():
     yield "# Checks\n\nOne file each in `src/keelmark/vet/checks/`. A file passes when every check "
     yield "that claims it has examined all of it and no finding reaches the policy's "
     yield "`admission.fail_on`.\n"
-    for name, check in all_checks().items():
-        yield f"\n## {name}\n\n{check.title}\n\n- version {check.version}\n"
-        yield f"- tags: {', '.join(dict.fromkeys(check.tags)) or 'none'}\n"
-        for rule in check.rules:
-            yield f"\n### `{rule.id}`\n\n{rule.title} (severity {rule.severity})\n\n"
-            yield f"- why: {rule.why}\n- mend: {rule.mend}\n"
-            if rule.tags:
-                yield f"- tags: {', '.join(rule.tags)}\n"
+    yield from map(_with_rules, all_checks().items())
+    yield "\n# Surveys\n\nOne file each in `src/keelmark/vet/surveys/`. Each answers one question "
+    yield "about the whole model, in a section of the report; some have rules besides.\n"
+    yield from map(_with_rules, all_surveys().items())
+
+
+def _with_rules(item):
+    name, one = item
+    text = f"\n## {name}\n\n{one.title}\n\n- version {one.version}\n"
+    text += f"- tags: {', '.join(dict.fromkeys(one.tags)) or 'none'}\n"
+    for rule in one.rules:
+        text += f"\n### `{rule.id}`\n\n{rule.title} (severity {rule.severity})\n\n"
+        text += f"- why: {rule.why}\n- mend: {rule.mend}\n"
+        text += f"- tags: {', '.join(rule.tags)}\n" if rule.tags else ""
+    return text
 
 
 def frameworks():
