@@ -17,6 +17,7 @@ from keelmark.vet.gguf_header import (
     BLOCKS,
     DEFAULT_ALIGNMENT,
     INT63,
+    TYPE_NAMES,
     GGUFError,
     Header,
     Tensor,
@@ -27,6 +28,7 @@ from keelmark.vet.gguf_header import (
 )
 from keelmark.vet.sniff import named
 from keelmark.vet.templates import VERSIONS, examine_template, template_rules
+from keelmark.vet.tensors import place
 
 _LOAD = ("owasp:llm03", "cwe:CWE-20")
 _OVERFLOW = ("cve:CVE-2026-33298", "cwe:CWE-190", "owasp:llm03")
@@ -140,6 +142,8 @@ def _run(file: File) -> Result:
         return Result((), str(error))
     findings = list(_structure(file, header))
     reasons = [f"{f.location}: {f.message}" for f in findings if f.rule == TRAILING.id]
+    if not findings:
+        _place(file, header)
     if any(tensor.type not in BLOCKS for tensor in header.tensors):
         reasons.append("a tensor has a type that is not known here")
     templates = _templates(header)
@@ -154,6 +158,18 @@ def _run(file: File) -> Result:
     if templates:
         facts["template"] = templates
     return Result(tuple(findings), "; ".join(reasons[:3]), facts=facts)
+
+
+def _place(file: File, header: Header) -> None:
+    alignment = int(header.values.get(b"general.alignment", DEFAULT_ALIGNMENT))
+    start = -(-header.end // alignment) * alignment
+    entries = [
+        (t.name.decode(errors="replace"), TYPE_NAMES[t.type], t.shape, start + t.offset)
+        for t in header.tensors
+    ]
+    sizes = [tensor_bytes(tensor) or 0 for tensor in header.tensors]
+    places = [(*entry, entry[3] + size) for entry, size in zip(entries, sizes, strict=True)]
+    place(file, places, last=False)
 
 
 def _templates(header: Header) -> dict[str, str]:

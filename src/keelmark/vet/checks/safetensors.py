@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.vet.contract import Check, File, Result, Rule
+from keelmark.vet.payload import find_payload
 from keelmark.vet.sniff import named
+from keelmark.vet.tensors import place
 
 MAX_HEADER = 100_000_000
 _BITS = {
@@ -78,6 +80,16 @@ SIZE = Rule(
 )
 
 
+CODE = Rule(
+    "safetensors.code_in_metadata",
+    "Code in a description",
+    Severity.HIGH,
+    "Metadata are words; code there is meant for whoever shows or evaluates them.",
+    "Do not use this file; ask its publisher for a clean one.",
+    ("owasp:llm03", "cwe:CWE-94"),
+)
+
+
 class _Tensor(NamedTuple):
     name: str
     bits: int
@@ -111,8 +123,44 @@ def _run(file: File) -> Result:
     ]
     findings += _check(file, header, file.size - 8 - length)
     broken = any(finding.rule == MALFORMED.id for finding in findings)
+    if not findings:
+        _place(file, header, 8 + length)
+    findings += list(_metadata(file, header))
     reason = "the safetensors header is damaged" if broken else ""
-    return Result(tuple(findings), reason, facts={} if broken else {"safetensors": _facts(header)})
+    facts = {} if broken else {"safetensors": _facts(header)}
+    return Result(tuple(findings), reason, _templates(file, header), facts)
+
+
+def _place(file: File, header: dict[str, Any], data: int) -> None:
+    place(
+        file,
+        [
+            (name, entry["dtype"], entry["shape"], *(data + at for at in entry["data_offsets"]))
+            for name, entry in header.items()
+            if name != "__metadata__"
+        ],
+    )
+
+
+def _texts(header: dict[str, Any]) -> dict[str, str]:
+    metadata = header.get("__metadata__")
+    return metadata if isinstance(metadata, dict) and _is_metadata(metadata) else {}
+
+
+def _metadata(file: File, header: dict[str, Any]) -> Iterator[ArtefactFinding]:
+    for key, text in _texts(header).items():
+        if payload := find_payload(text) or find_payload(key):
+            where, message = f"metadata {key}", f"It contains {payload.what}."
+            yield CODE.at(file, where, message, evidence=payload.shown)
+
+
+def _templates(file: File, header: dict[str, Any]) -> list[File]:
+    """Chat templates in the metadata are examined as files of their own."""
+    return [
+        file.member(f"{key}.jinja", text.encode(errors="replace"))
+        for key, text in _texts(header).items()
+        if "template" in key.lower() and ("{%" in text or "{{" in text)
+    ]
 
 
 def _facts(header: dict[str, Any]) -> dict[str, object]:
@@ -210,7 +258,7 @@ CHECK = Check(
     title="safetensors header",
     version="1",
     tags=_TAGS,
-    rules=(MALFORMED, HUGE, DUPLICATE, OFFSETS, LAYOUT, SIZE),
+    rules=(MALFORMED, HUGE, DUPLICATE, OFFSETS, LAYOUT, SIZE, CODE),
     examples=(
         "safetensors-not-json",
         "safetensors-huge-header",
@@ -218,6 +266,7 @@ CHECK = Check(
         "safetensors-out-of-file",
         "safetensors-hole",
         "safetensors-size-mismatch",
+        "safetensors-code-in-metadata",
     ),
     claims=_claims,
     run=_run,

@@ -191,14 +191,14 @@ def _tokens(file: File, texts: list[str]) -> Iterator[ArtefactFinding]:
 
 def _generation(file: File, value: dict[str, Any]) -> Iterator[ArtefactFinding]:
     ends = value.get("eos_token_id")
-    stops = {number for number in (ends if isinstance(ends, list) else [ends]) if _is_id(number)}
+    stops: set[int] = set(filter(_is_id, ends if isinstance(ends, list) else [ends]))
     banned: set[int] = set()
     for key in ("suppress_tokens", "bad_words_ids"):
         entries = value.get(key)
         for entry in entries if isinstance(entries, list) else []:
             one = entry[0] if isinstance(entry, list) and len(entry) == 1 else entry
             banned |= {one} if _is_id(one) else set()
-    if both := sorted(map(int, stops & banned)):
+    if both := sorted(stops & banned):
         message = f"The token {both[0]} ends an answer and is suppressed."
         yield SUPPRESSED.at(file, "suppress_tokens", message)
     for key in ("bad_words_ids", "sequence_bias", "forced_decoder_ids"):
