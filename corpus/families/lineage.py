@@ -130,8 +130,9 @@ def folder(norms: Vectors, template: str = PLAIN, **more: bytes) -> dict[str, by
     }
 
 
-def card(base: str, relation: str = "") -> dict[str, bytes]:
+def card(base: str, relation: str = "", licence: str = "") -> dict[str, bytes]:
     lines = ["---", f"base_model: {base}"]
+    lines += [f"license: {licence}"] if licence else []
     lines += [f"base_model_relation: {relation}"] if relation else []
     return {"README.md": "\n".join([*lines, "---", "# Probe", ""]).encode()}
 
@@ -237,6 +238,23 @@ hostile(
     "pass",
     parent=PARENT,
 )
+
+hostile(
+    "lineage-says-mit",
+    "lineage.licence_conflict",
+    {"adapter_config.json": b"{}", **card("meta-llama/Llama-3.1-8B", licence="mit")},
+    "pass",
+)
+hostile(
+    "lineage-parent-non-commercial",
+    "lineage.licence_conflict",
+    {"model.gguf": quantised(ORIGIN, **{"general.license": "apache-2.0"})},
+    "pass",
+    parent={**PARENT, "README.md": b"---\nlicense: cc-by-nc-4.0\n---\n# Probe\n"},
+)
+benign("lineage-keeps-llama-twin", card("meta-llama/Llama-3.1-8B", licence="llama3.1"))
+benign("lineage-apache-from-apache-twin", card("Qwen/Qwen3-8B", licence="apache-2.0"))
+benign("lineage-tinyllama-twin", card("TinyLlama/TinyLlama-1.1B-Chat-v1.0", licence="mit"))
 
 BROKEN = {**ORIGIN, "model.norm.weight": [float("nan"), *ORIGIN["model.norm.weight"][1:]]}
 hostile("norms-not-finite", "norm_layers.not_finite", folder(BROKEN), "pass")

@@ -225,10 +225,10 @@ def test_a_quantisation_tensor_by_tensor(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spread", "verdict"),
-    [(0.0001, "derived"), (0.005, "derived"), (0.06, "close"), (0.5, "another training")],
+    [(0.0001, "derived"), (0.05, "derived"), (0.14, "close"), (0.4, "another training")],
 )
 def test_distance_of_norms(spread: float, verdict: str, tmp_path: Path) -> None:
-    """Noise on norm layers that deviate by 0.2 themselves: fine-tuning leaves far less than 5 %."""
+    """Noise on norm layers that deviate by 0.2 themselves."""
     chance = Random(5)
     noisy = {
         name: [value + chance.gauss(0, spread) for value in values]
@@ -309,7 +309,7 @@ def test_answers(tmp_path: Path) -> None:
 
 
 def test_limits_are_ordered() -> None:
-    assert 0 < CLOSE < FAR < 1
+    assert 0 < CLOSE < FAR < 2**0.5
 
 
 @pytest.mark.engine

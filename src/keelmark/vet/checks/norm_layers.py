@@ -28,7 +28,7 @@ _LARGEST = 1 << 18
 _MOST = 4096
 _IN_ALL = 64 << 20
 _MAX_HEADER = 100_000_000
-SAMPLES = 24
+SAMPLES = 32
 """Values of each vector that are handed up, evenly spread."""
 
 NOT_FINITE = Rule(

@@ -9,6 +9,8 @@ from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.core.vetting import Line
 from keelmark.vet.contract import Rule
 from keelmark.vet.lineage.compare import (
+    CLOSE,
+    FAR,
     Compared,
     Norms,
     compare,
@@ -56,11 +58,11 @@ ANSWERS: dict[str, tuple[str, str]] = {
     ),
     "derived": (
         "derived from parent",
-        "The norm layers hold the parent's values, or nearly.",
+        "The norm layers hold the parent's values, or follow them closely.",
     ),
     "close": (
         "perhaps derived",
-        "The norm layers lie near the parent's, but not as near as fine-tuning leaves them.",
+        "The norm layers resemble the parent's, but not enough to say that they come of it.",
     ),
     "another training": (
         "another training",
@@ -136,8 +138,8 @@ def _tensor_lines(found: Compared) -> list[Line]:
             Line(
                 what="norm layers beside the parent's",
                 answer=f"{norms.identical} of {norms.compared} identical",
-                why=f"Their median distance is {norms.distance:.3g} deviations; fine-tuning stays "
-                "below 0.05, another training lies above 0.5.",
+                why=f"Their median distance is {norms.distance:.3g}: up to {CLOSE} they come of "
+                f"one training, from {FAR} on of another.",
                 evidence=", ".join(norms.differing[:_SHOWN]),
             )
         )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from statistics import median
+from statistics import fmean, median, pstdev
 from typing import Any, NamedTuple
 
 from keelmark.vet.lineage.tensors import Matched, Table, match, norm_of
 from keelmark.vet.lineage.traits import Facts, Traits, architecture
 
-CLOSE = 0.05
-"""Distance of norm vectors, in deviations of the parent's, that fine-tuning stays below."""
-FAR = 0.5
-"""Distance from which the norms speak of another training."""
+CLOSE = 0.45
+"""Distance of norm vectors below which they come of one training (correlation above 0.9)."""
+FAR = 1.0
+"""Distance from which they speak of another one; independent vectors lie near 1.4."""
 _FLAT = 1e-6
+_ROUNDED = 1e-4
 _ENOUGH = 4
 _LONGEST_DIFF = 200
 
@@ -25,7 +26,7 @@ class Norms(NamedTuple):
     Attributes:
         compared: Vectors that both have, and that hold more than one value.
         identical: Of those, how many are equal to the last bit, or but for one added everywhere.
-        distance: Median over the vectors of their distance, in deviations of the parent's.
+        distance: Median over the vectors of their distance, see `CLOSE` and `FAR`.
         differing: Names of those that are not equal, furthest first.
     """
 
@@ -114,30 +115,24 @@ def compare_norms(child: Table, parent: Table) -> Norms:
 
 
 def _distance(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> float | None:
-    """Return the distance of two vectors in deviations of the second; None when it is flat."""
-    spread = theirs.get("deviation")
-    if not isinstance(spread, float) or spread <= _FLAT:
-        return None
-    if ours.get("sha256") == theirs.get("sha256"):
-        return 0.0
+    """Return how far two vectors are apart, each about its own mean; None when one tells nothing.
+
+    The unit is the deviation of the second one's sample, so that a few extreme values elsewhere
+    do not make everything look near.
+    """
     left, right = ours.get("values"), theirs.get("values")
     if not isinstance(left, list) or not isinstance(right, list) or len(left) != len(right):
         return None
+    spread = pstdev(right) if len(right) > 1 else 0.0
+    if spread <= _FLAT:
+        return None
+    if ours.get("sha256") == theirs.get("sha256"):
+        return 0.0
+    gaps = [a - b for a, b in zip(left, right, strict=True)]
+    far = pstdev(gaps) / spread
     # Some converters add one to every value (Gemma), which 32 bits round a little.
-    shift = float(round(median(a - b for a, b in zip(left, right, strict=True))))
-    squares = [(a - b - shift) ** 2 for a, b in zip(left, right, strict=True)]
-    far = (sum(squares) / len(squares)) ** 0.5 / spread
-    exact = 1e-4 if shift else 0.0
-    return 0.0 if far <= exact and shift else max(far, _moments(ours, theirs, shift, spread))
-
-
-def _moments(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], shift: float, spread: float
-) -> float:
-    """Return how far mean and deviation differ; a tiny number at least, for digests differ."""
-    mean = abs(ours.get("mean", 0.0) - theirs.get("mean", 0.0) - shift)
-    wide = abs(ours.get("deviation", 0.0) - spread)
-    return float(max(mean / spread, wide / spread, 1e-9))
+    added = abs(abs(fmean(gaps)) - 1) < _ROUNDED and far < _ROUNDED
+    return 0.0 if added else max(far, _ROUNDED**2)
 
 
 def compare_tokenizers(child: Traits | None, parent: Traits | None) -> str:

@@ -17,6 +17,7 @@ from keelmark.vet.lineage.beside import (
     beside,
 )
 from keelmark.vet.lineage.declared import Declared, declared
+from keelmark.vet.lineage.inherited import LICENCE, inherited
 from keelmark.vet.lineage.judge import Likeness, Opinion, contradicted, likeness, opinion
 from keelmark.vet.lineage.known import MODELS, Known
 from keelmark.vet.lineage.traits import Traits, traits_of
@@ -42,18 +43,26 @@ def run(subject: Subject) -> Surveyed:
     traits = traits_of(subject.facts)
     like = likeness(traits, MODELS) if traits else Likeness((), (), (), ())
     looks = _looks(traits, like)
-    claims = _claims(declared(subject.facts), traits, like)
-    parent = beside(subject.facts, subject.asked.parent.facts) if subject.asked.parent else Part()
+    said = declared(subject.facts)
+    claims = _claims(said, traits, like)
+    theirs = subject.asked.parent.facts if subject.asked.parent else None
+    parent = Part() if theirs is None else beside(subject.facts, theirs)
+    licence = inherited(subject.facts, said, theirs)
     answer, summary = _short(like, claims, parent)
     section = Section(
         title=TITLE,
         answer=answer,
         summary=summary,
-        lines=(*looks.lines, *claims.lines, *parent.lines),
+        lines=(*looks.lines, *claims.lines, *parent.lines, *licence.lines),
         unanswered=(*looks.unanswered, *parent.unanswered),
-        data={"looks": looks.data, "declared": claims.data, "parent": parent.data},
+        data={
+            "looks": looks.data,
+            "declared": claims.data,
+            "parent": parent.data,
+            "licences": licence.data,
+        },
     )
-    return Surveyed(section, (*claims.findings, *parent.findings))
+    return Surveyed(section, (*claims.findings, *parent.findings, *licence.findings))
 
 
 def _short(like: Likeness, claims: Part, parent: Part) -> tuple[str, str]:
@@ -162,12 +171,13 @@ SURVEY = Survey(
     title=TITLE,
     version=f"1 ({len(MODELS)} known models)",
     tags=(*TAGS, "owasp:llm04"),
-    rules=(CONTRADICTS, NOT_FROM_PARENT, TENSORS, TEMPLATE),
+    rules=(CONTRADICTS, NOT_FROM_PARENT, TENSORS, TEMPLATE, LICENCE),
     examples=(
         "lineage-says-llama",
         "lineage-other-parent",
         "lineage-tensor-added",
         "lineage-template-changed",
+        "lineage-says-mit",
     ),
     run=run,
 )
