@@ -31,6 +31,7 @@ from keelmark.core.vetting import VetVerdict
 from keelmark.passport.files import Fingerprint, printable, write_whole
 from keelmark.vet import VetLimits
 from keelmark.vet.examiner import Examiner
+from keelmark.vet.registry import rule_pack
 from keelmark.vet.run import examine_and_judge
 from keelmark.vet.survey import NOTHING
 
@@ -143,7 +144,7 @@ def judged(path: Path, admission: Admission, examiner: Examiner) -> dict[str, An
 
 def _mark(path: Path, admission: Admission) -> str:
     """What decides whether an earlier line still holds: names, sizes and times of the files."""
-    state = hashlib.sha256(f"{__version__} {digest(admission)}".encode())
+    state = hashlib.sha256(f"{rule_pack()} {digest(admission)}".encode())
     for folder, folders, files in os.walk(path):
         folders.sort()
         for name in sorted(files):
