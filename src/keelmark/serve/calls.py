@@ -19,7 +19,8 @@ from keelmark.core.trace import Trace
 from keelmark.serve.answers import Asked
 from keelmark.serve.config import GatewayConfig
 from keelmark.serve.dialect import Voice
-from keelmark.serve.engine import Engine, Quirks
+from keelmark.serve.echo import Echo, check_echo, read_tokens, texts_in, tokens_in, unchanged
+from keelmark.serve.engine import Engine, Quirks, Scoring
 from keelmark.serve.errors import ApiError, bad_request
 from keelmark.serve.fields import refuse_dangerous
 from keelmark.serve.http import Request, check_json, read_body
@@ -75,6 +76,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         prompt: The body as the engine gets it.
         own: The body as the client sent it, where an answer may have to be asked for again.
         voice: How the client speaks, where that is not chat itself.
+        echo: What is to come back before the answer.
     """
 
     request: Request
@@ -89,6 +91,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     prompt: bytes = b""
     own: bytes = b""
     voice: Voice | None = None
+    echo: Echo | None = None
 
     @property
     def origin(self) -> Origin:
@@ -260,6 +263,8 @@ def _suit(body: dict[str, Any], quirks: Quirks) -> None:
 async def judge(desk: Desk, call: Call) -> Call:
     """Let the guard judge and mask everything the model will read."""
     since = perf_counter()
+    tokens = await _as_texts(desk, call)
+    own = texts_in(call.body["prompt"]) if call.kind is COMPLETION else ()
     reading = read_segments(call.body, desk.config.policy.limits)
     guard = desk.config.guard.open(call.origin)
     result = await guard.check_input(reading.segments)
@@ -273,9 +278,42 @@ async def judge(desk: Desk, call: Call) -> Call:
     if call.forced:
         demand_call(call.body, call.forced)
     asked = call.asked and call.asked._replace(tools=_renamed(names, call.body))
+    if call.kind is COMPLETION:
+        if asked and call.body.get("echo") and not desk.config.guarded:
+            asked = asked._replace(logprobs="full")  # nothing is withheld that a token could spell
+        call = _with(call, echo=_echo(desk, call, own, tokens=tokens is not None))
+        call.body["prompt"] = call.body["prompt"] if tokens is None else tokens
     prompt = _encode(call.body)
     stamp(call.trace, "guard_input", since)
     return _with(call, guard=guard, asked=asked, prompt=prompt)
+
+
+async def _as_texts(desk: Desk, call: Call) -> Any:
+    """Put what they say in the place of tokens; return the tokens, or None."""
+    if call.kind is not COMPLETION:
+        return None
+    given = call.body["prompt"]
+    tokens = tokens_in(given)
+    if not tokens or not (desk.config.guarded or isinstance(call.engine, Scoring)):
+        return None
+    call.body["prompt"] = await read_tokens(call.engine, desk.config.transport, tokens)
+    return given
+
+
+def _echo(desk: Desk, call: Call, own: tuple[str, ...], *, tokens: bool) -> Echo | None:
+    """What is to come back; refuses what cannot be answered rightly."""
+    body = call.body
+    read = texts_in(body["prompt"])
+    full = desk.config.policy.guard.logprobs == "full" or not desk.config.guarded
+    echoes = body.get("echo") is True and call.engine is not None
+    scored = echoes and body.get("logprobs") is not None and not full
+    unchanged(own, read, tokens=tokens, scored=scored)
+    if not echoes or call.engine is None:
+        return None
+    check_echo(body, call.engine)
+    if call.trace.stream or not read:
+        return None
+    return Echo(own=own, read=read, each=body.get("n") or 1, full=full)
 
 
 def _renamed(names: list[str], body: dict[str, Any]) -> dict[str, str]:

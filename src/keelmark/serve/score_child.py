@@ -1,8 +1,9 @@
 """The process that scores texts: `python -I -m keelmark.serve.score_child`.
 
-It speaks with its parent as `llama_child` does, and answers `POST /v1/completions` with `echo` on
-loopback. It reads the same bytes of the model as the server beside it, which the system keeps in
-memory once; a text that brings it down costs nobody else an answer.
+It speaks with its parent as `llama_child` does, and answers on loopback: `POST /v1/completions`
+with `echo`, and `POST /v1/texts` with what tokens say. It reads the same bytes of the model as the
+server beside it, which the system keeps in memory once; a text that brings it down costs nobody
+else an answer.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ import msgspec
 from keelmark.core.errors import KeelmarkError
 from keelmark.serve.llama_api import Llama
 from keelmark.serve.llama_child import confine, own_standard_output
-from keelmark.serve.scored import Vocabulary, Wanted, WrongError, completions
+from keelmark.serve.scored import Tokens, Vocabulary, Wanted, WrongError, completions, texts
 from keelmark.serve.scorer import Scorer
 
 _PATIENCE_SECONDS = 0.5
+_COMPLETIONS, _TEXTS = "/v1/completions", "/v1/texts"
 
 
 class Settings(TypedDict):
@@ -65,9 +67,11 @@ class Desk:
         """Whether a request shows the key."""
         return hmac.compare_digest(shown.encode("utf-8", "replace"), self._key)
 
-    def answer(self, body: bytes, caller: socket.socket) -> tuple[int, dict[str, Any]]:
+    def answer(self, path: str, body: bytes, caller: socket.socket) -> tuple[int, Any]:
         """Answer one request: status and body."""
         try:
+            if path == _TEXTS:
+                return 200, texts(msgspec.json.decode(body, type=Tokens), self._model)
             wanted = msgspec.json.decode(body, type=Wanted)
             self._note(wanted)
             while not self._turn.acquire(timeout=_PATIENCE_SECONDS):
@@ -110,15 +114,15 @@ def _handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             if not desk.knows(self.headers.get("authorization") or ""):
                 self._say(401, {})
-            elif self.path != "/v1/completions":
+            elif self.path not in (_TEXTS, _COMPLETIONS):
                 self._say(404, {})
             else:
                 try:
-                    self._say(*desk.answer(body, self.connection))
+                    self._say(*desk.answer(self.path, body, self.connection))
                 except (_GoneError, OSError):
                     self.close_connection = True
 
-        def _say(self, status: int, answer: dict[str, Any]) -> None:
+        def _say(self, status: int, answer: Any) -> None:
             data = msgspec.json.encode(answer)
             self.send_response(status)
             self.send_header("content-type", "application/json")

@@ -62,7 +62,8 @@ class Wanted(msgspec.Struct, frozen=True):
             it; one in tokens is read as it is.
     """
 
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: str | list[str | int | list[int]]
+    model: str = ""
     logprobs: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
     max_tokens: Annotated[int, msgspec.Meta(ge=0)] | None = None
     n: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -94,7 +95,10 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class _Added(NamedTuple):
+    """What the model adds to a text; a token that ends the answer says nothing in it."""
+
     tokens: list[int]
+    text: str
     marks: Marks
     finish: str
 
@@ -128,17 +132,18 @@ def completions(wanted: Wanted, model: Vocabulary, scorer: Scorer, live: Live) -
         "id": "cmpl-" + secrets.token_hex(12),
         "object": "text_completion",
         "created": int(time.time()),
+        "model": wanted.model,
         "choices": choices,
         "usage": usage,
     }
 
 
-def _check(text: Sequence[int], most: int, model: Vocabulary) -> None:
+def _check(text: Sequence[int], most: int, model: Vocabulary, longest: int = 0) -> None:
     if not text:
         raise WrongError("A prompt is empty: there is nothing to score.")
     if not all(0 <= token < model.size for token in text):
         raise WrongError(f"A token is not one of this model's: they are 0 to {model.size - 1}.")
-    if len(text) + most > model.context:
+    if len(text) + most > max(model.context, longest):
         raise WrongError(
             f"The request exceeds the available context size ({model.context} tokens).",
             kind="exceed_context_size_error",
@@ -158,19 +163,24 @@ def _go_on(
     random = np.random.default_rng(seed)
     added: list[int] = []
     marks: Marks = []
-    said = b""
-    while len(added) < wanted.most:
+    said, finish = b"", "length"
+    while finish == "length" and len(added) < wanted.most:
         row = scorer.next([*text, *added], live)
         token = picked(row, wanted, random)
-        if scorer.ends(token):
-            return _Added(added, marks, "stop")
-        said += model.piece(token)
-        told = said.decode("utf-8", "ignore")
-        if any(stop and stop in told for stop in wanted.stops):
-            return _Added(added, marks, "stop")
         added.append(token)
         marks.append(mark_of(row, token, wanted.logprobs or 0))
-    return _Added(added, marks, "length")
+        said += b"" if scorer.ends(token) else model.piece(token)
+        if scorer.ends(token) or _stop(said, wanted.stops) is not None:
+            finish = "stop"
+    told = said.decode("utf-8", "replace")
+    return _Added(added, told[: _stop(said, wanted.stops)], marks, finish)
+
+
+def _stop(said: bytes, stops: Sequence[str]) -> int | None:
+    """Where the first text that ends an answer begins in it, characters."""
+    told = said.decode("utf-8", "replace")
+    found = [at for stop in stops if stop and (at := told.find(stop)) >= 0]
+    return min(found, default=None)
 
 
 def picked(row: Rows, wanted: Wanted, random: np.random.Generator) -> int:
@@ -203,19 +213,17 @@ def _told(
     begun: bool,
 ) -> dict[str, Any]:
     """One choice's text and its `logprobs`."""
-    tokens = [*text, *added.tokens]
-    pieces = [piece(token) for token in tokens]
-    read = b"".join(pieces)
-    if isinstance(prompt, str):
-        whole = prompt + b"".join(pieces[len(text) :]).decode("utf-8", "replace")
-    else:
-        whole = read.decode("utf-8", "replace")
+    pieces = [piece(token) for token in text]
+    read = prompt if isinstance(prompt, str) else b"".join(pieces).decode("utf-8", "replace")
+    whole = read + added.text
     if marks is None:
         return {"text": whole, "logprobs": None}
-    silent = 1 if begun and text else 0  # the token that begins a text is not in it
+    silent = 1 if begun else 0  # the token that begins a text is not in it
     body = b"".join(pieces[silent:])
-    space = isinstance(prompt, str) and body[:1] == b" " and not whole.startswith(" ")
-    names = [name_of(one) for one in pieces]
+    space = isinstance(prompt, str) and body[:1] == b" " and not prompt.startswith(" ")
+    offsets = [0] * silent + _offsets(pieces[silent:], 0, len(read), skip=int(space))
+    new = [piece(token) for token in added.tokens]
+    names = [name_of(one) for one in (*pieces, *new)]
     every = [*marks, *added.marks]
     logprobs = {
         "tokens": names,
@@ -223,7 +231,7 @@ def _told(
         "top_logprobs": [
             mark and _tops(mark, name, piece) for mark, name in zip(every, names, strict=True)
         ],
-        "text_offset": [0] * silent + _offsets(pieces[silent:], len(whole), skip=int(space)),
+        "text_offset": offsets + _offsets(new, len(read), len(whole)),
     }
     return {"text": whole, "logprobs": logprobs}
 
@@ -245,18 +253,37 @@ def name_of(piece: bytes) -> str:
         return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)
 
 
-def _offsets(pieces: Sequence[bytes], length: int, *, skip: int) -> list[int]:
+def _offsets(pieces: Sequence[bytes], start: int, end: int, *, skip: int = 0) -> list[int]:
     """Where in the text each token begins, characters; inside a character: where that begins.
 
     Args:
         pieces: What the tokens say.
-        length: Of the text, characters.
+        start: Where the first of them begins.
+        end: Where the text ends.
         skip: Characters that the tokeniser put before the text.
     """
     out: list[int] = []
-    begun = -skip
+    begun = start - skip
     for piece in pieces:
-        inside = piece[:1] and piece[0] & 0xC0 == 0x80
-        out.append(min(max(begun - (1 if inside else 0), 0), length))
+        inside = bool(piece) and piece[0] & 0xC0 == 0x80
+        out.append(min(max(begun - inside, start), end))
         begun += sum(byte & 0xC0 != 0x80 for byte in piece)
     return out
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """Texts in tokens."""
+
+    tokens: list[list[int]]
+
+
+def texts(wanted: Tokens, model: Vocabulary) -> list[str]:
+    """Return what tokens say, special ones by their names.
+
+    Raises:
+        WrongError: A token is none of the model's.
+    """
+    for tokens in wanted.tokens:
+        _check(tokens, 0, model, longest=len(tokens))
+    said = (b"".join(map(model.piece, tokens)) for tokens in wanted.tokens)
+    return [one.decode("utf-8", "replace") for one in said]

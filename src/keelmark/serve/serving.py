@@ -15,6 +15,8 @@ from keelmark.core.trace import Content
 from keelmark.serve.answers import Answer
 from keelmark.serve.calls import EMBEDDINGS, PREPARE, Call, Desk, Kind, Stage
 from keelmark.serve.dialect import Dialect, Spoken
+from keelmark.serve.echo import cut, glue
+from keelmark.serve.engine import Scoring
 from keelmark.serve.errors import ApiError, ClientGoneError, as_api_error, told
 from keelmark.serve.http import Request
 from keelmark.serve.refusals import refused_by_engine
@@ -103,14 +105,18 @@ class Serving:
         call = self.call
         if call.engine is None:
             raise UnavailableError("No engine was chosen: this is a defect, please report it.")
-        endpoint = call.engine.endpoint()
         since = perf_counter()
+        scorer = call.engine if call.echo and isinstance(call.engine, Scoring) else None
+        endpoint = await scorer.scorer() if scorer else call.engine.endpoint()
+        patience = call.engine.first_byte_seconds
+        if scorer:  # it answers all at once, in the end
+            patience = max(patience, self.desk.config.policy.limits.request_seconds)
         response = await self.desk.config.transport.send(
             "POST",
             endpoint.base_url + call.kind.path,
             headers={"content-type": "application/json", **endpoint.headers},
             body=call.prompt,
-            timeout=call.engine.first_byte_seconds,
+            timeout=patience,
         )
         try:
             if response.status != 200:
@@ -144,7 +150,11 @@ class Serving:
         body = await _read(response)
         answer = self._begin()
         since = perf_counter()
-        last = answer.whole(body)
+        if self.call.echo is None:
+            last = answer.whole(body)
+        else:
+            rest, heads = cut(body, self.call.echo)
+            last = glue(answer.whole(rest), heads)
         stamp(self.trace, "guard_output", since)
         return last
 
