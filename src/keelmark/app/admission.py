@@ -260,5 +260,7 @@ def _vetted(report: VetReport) -> dict[str, Any]:
             "not_checked": len(coverage.not_checked),
         },
         "checks": report.checks,
+        "rule_pack": report.rule_pack,
+        "answers": {name: section.answer for name, section in report.sections.items()},
         "policy_digest": report.policy_digest,
     }

@@ -10,7 +10,8 @@ policy.loaded: policy_digest, rules [{id, stage, detector, action, fail, thresho
 policy.changed: policy_digest (in force now), before (the one it takes the place of), name
 policy.refused: policy_digest (stays in force), reason
 model.vetted: digest, name, verdict, reason, findings {severity: count}, rules [ids found],
-    coverage {files, checked, not_checked: counts}, checks {id: version}, policy_digest
+    coverage {files, checked, not_checked: counts}, checks {id: version}, rule_pack,
+    answers {survey: its answer}, policy_digest
 passport.issued: digest, passport (sha256 of the envelope), signer, policy_digest, verdict,
     not_before, not_after (RFC 3339)
 model.loaded: digest, engine, passport, load_mode, policy_digest, chat_template (sha256 of one
@@ -53,7 +54,8 @@ FIELDS: dict[str, frozenset[str]] = {
         POLICY_LOADED: "policy_digest rules detectors admission retention limits shadow exceptions",
         POLICY_CHANGED: "policy_digest before name",
         POLICY_REFUSED: "policy_digest reason",
-        MODEL_VETTED: "digest name verdict reason findings rules coverage checks policy_digest",
+        MODEL_VETTED: "digest name verdict reason findings rules coverage checks rule_pack answers"
+        " policy_digest",
         PASSPORT_ISSUED: "digest passport signer policy_digest verdict not_before not_after",
         MODEL_LOADED: "digest engine passport load_mode policy_digest chat_template",
         MODEL_REFUSED: "digest engine reason",
