@@ -6,6 +6,7 @@ import gzip
 import io
 import struct
 import tarfile
+import warnings
 import zipfile
 
 from corpus.case import benign, hostile
@@ -84,6 +85,15 @@ def with_gap(data: bytes, gap: bytes) -> bytes:
     return data[:at] + gap + data[at:end] + moved
 
 
+def with_twice(data: bytes, other: bytes) -> bytes:
+    """Add a second `data.pkl`."""
+    out = io.BytesIO(data)
+    with warnings.catch_warnings(), zipfile.ZipFile(out, "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr(zipfile.ZipInfo("archive/data.pkl", (1980, 1, 1, 0, 0, 0)), other)
+    return out.getvalue()
+
+
 LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 EVIL_ZIP = torch_zip(INNER)
 benign("zip-streamed-twin", {"m.zip": streamed_zip("a.txt", b"text" * 9)})
@@ -154,7 +164,20 @@ benign(
     "zip-of-texts-twin",
     {"m.zip": make_zip({"a.txt": b"text", "b/c.json": b"{}"}, zipfile.ZIP_DEFLATED)},
 )
-hostile("zip-lzma", "", {"m.zip": make_zip({"a.txt": b"text"}, zipfile.ZIP_LZMA)}, "incomplete")
+benign("zip-lzma-twin", {"m.zip": make_zip({"a.txt": b"text"}, zipfile.ZIP_LZMA)})
+hostile("zip-lzma", CALL, {"m.pt": torch_zip(INNER, zipfile.ZIP_LZMA)})
+hostile("zip-bzip2", CALL, {"m.pt": torch_zip(INNER, zipfile.ZIP_BZIP2)})
+hostile(
+    "zip-unknown-method",
+    "",
+    {"m.zip": patched(make_zip({"a": b"text"}), (LOCAL, 8, b"\x5d"), (CENTRAL, 10, b"\x5d"))},
+    "incomplete",
+)
+hostile(
+    "zip-same-name-twice",
+    f"{CALL} archive.mismatch",
+    {"m.pt": with_twice(torch_zip(torch_pickle()), INNER)},
+)
 
 
 def make_tar(members: dict[str, bytes], link: str = "") -> bytes:
@@ -174,4 +197,10 @@ def make_tar(members: dict[str, bytes], link: str = "") -> bytes:
 hostile("tar-link", "archive.link", {"m.tar": make_tar({}, "/etc/passwd")})
 hostile("tar-pickle", CALL, {"m.tar": make_tar({"storages": INNER})})
 hostile("tar-gz-pickle", CALL, {"m.tar.gz": gzip.compress(make_tar({"x": INNER}), mtime=0)})
+hostile(
+    "tar-zip-polyglot",
+    f"{CALL} archive.hidden_bytes",
+    {"m.nemo": make_tar({"a.txt": b"text"}) + EVIL_ZIP},
+)
+benign("tar-with-zip-twin", {"m.nemo": make_tar({"w.ckpt": torch_zip(torch_pickle())})})
 benign("tar-twin", {"m.tar": make_tar({"a.txt": b"text"})})

@@ -43,7 +43,11 @@ for number in range(6):
         body = glob("os.system") + b"(X\x04\x00\x00\x00truetR."
     else:
         body = stack_global("os.system") + short("true") + b"\x85R."
-    hostile(f"pickle-os-system-proto{number}", "pickle.dangerous_call", {"model.pkl": head + body})
+    hostile(
+        f"pickle-os-system-proto{number}",
+        "pickle.dangerous_call pickle_fickling.agrees",
+        {"model.pkl": head + body},
+    )
 
 CALL = "pickle.dangerous_call"
 hostile("pickle-inst", CALL, {"m.pkl": b"(S'true'\nios\nsystem\n."})
@@ -140,7 +144,11 @@ hostile(
     "pickle-broken-after-payload", "pickle.dangerous_global", {"m.pkl": b"cposix\nsystem\n(S'tr"}
 )
 hostile("pickle-broken-after-call", CALL, {"m.pkl": SYSTEM0[:-1] + b"\xff\xff broken"})
-hostile("pickle-second-stream", CALL, {"m.pkl": pickle.dumps({"a": 1}) + call("os.system")})
+hostile(
+    "pickle-second-stream",
+    f"{CALL} pickle_fickling.differs",
+    {"m.pkl": pickle.dumps({"a": 1}) + call("os.system")},
+)
 hostile("pickle-no-extension", CALL, {"weights": call("os.system")})
 hostile("pickle-text-in-readme", f"{CALL} pickle.disguised", {"README.md": SYSTEM0})
 hostile(

@@ -92,14 +92,18 @@ class Reading:
         if not is_array(made):
             return
         source, start = machine.source, machine.source.at
-        seen = self._read_otherwise(machine)
-        size, aligned = array_size(made)
-        if size is None:
-            self.stream(source)
-        else:
-            skip_array(source, size, aligned=aligned)
+        seen, end = self._read_otherwise(machine), start
+        try:
+            size, aligned = array_size(made)
+            if size is None:
+                self.stream(source)
+            else:
+                end = self.file.size
+                skip_array(source, size, aligned=aligned)
+                end = source.at
+        finally:
+            self.hidden += [(name, end) for name in seen]
         self._spans.append((start, source.at, b""))
-        self.hidden += [(name, start if size is None else source.at) for name in seen]
 
     def _read_otherwise(self, machine: Machine) -> list[Name]:
         """Return what a loader imports that knows nothing of joblib's arrays and reads on."""

@@ -22,8 +22,26 @@ _MAGIC = (
     (b"RIFF", "RIFF media"),
 )
 _NAMES = {
+    ".ort": "ONNX Runtime's own format",
+    ".t7": "Torch 7 files",
+    ".rds": "R objects",
+    ".rdata": "R objects",
+    ".params": "MXNet weights",
+    ".dnn": "CNTK models",
+    ".cntk": "CNTK models",
+    ".pdmodel": "Paddle models",
+    ".pdiparams": "Paddle weights",
+    ".cbm": "CatBoost models",
+    ".ubj": "XGBoost models in UBJSON",
+    ".bst": "XGBoost models in their old form",
+    ".rknn": "Rockchip models",
+    ".hef": "Hailo models",
+    ".om": "Ascend models",
+    ".mlmodelc": "compiled Core ML models",
+    ".axmodel": "Axera models",
+    ".ncnn": "ncnn models",
+    ".mnn": "MNN models",
     ".keras": "Keras models",
-    ".msgpack": "MessagePack (Flax) files",
     ".model": "SentencePiece models",
 }
 

@@ -19,6 +19,9 @@ _CHUNK = 1024 * 1024
 _XZ_MEMORY = 512 * 1024 * 1024
 
 
+_STREAM_MAGIC = {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ\0"}
+
+
 class Unpacked(NamedTuple):
     """What came out: the data, or why it did not, and whether it grew out of proportion."""
 
@@ -75,8 +78,12 @@ class Stream(io.RawIOBase):
 
 
 def compressed_kind(file: File) -> str:
-    """Return gzip, bzip2, xz, zlib, or "" when the content is none of them."""
+    """Return gzip, bzip2, xz, lzma, zlib, ZF (old joblib), or "" when it is none of them."""
     head = file.head
+    if head.startswith(b"ZF0x") and head[21:24].lstrip()[:1] == b"\x78":
+        return "ZF"
+    if head.startswith(b"\x5d\0\0") and _is_lzma(head):
+        return "lzma"
     if head.startswith(b"\x1f\x8b\x08"):
         return "gzip"
     if head.startswith(b"BZh") and head[4:10] == b"1AY&SY":
@@ -91,16 +98,63 @@ def compressed_kind(file: File) -> str:
     return ""
 
 
+def _is_lzma(head: bytes) -> bool:
+    """Whether the old LZMA format has a sensible size and its first bytes can be unpacked."""
+    if head[5:13] != b"\xff" * 8 and int.from_bytes(head[5:13], "little") > 1 << 40:
+        return False
+    try:
+        machine = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_XZ_MEMORY)
+        return bool(machine.decompress(head, 64))
+    except lzma.LZMAError:
+        return False
+
+
 def unpack(kind: str, file: File) -> Unpacked:
-    """Unpack a whole compressed stream."""
-    machine: _Machine
+    """Unpack a whole compressed stream; of gzip, bzip2 and xz several may follow one another."""
+    at = 0
+    if kind == "ZF":
+        at = 22 if file.head[21:22] == b" " else 21
+    out = b""
+    while True:
+        piece, left = _pump(_machine(kind), file, at, file.size - at)
+        out += piece.data
+        if piece.problem or piece.bomb or len(out) > READ_CAP:
+            return Unpacked(out, piece.problem, piece.bomb or len(out) > READ_CAP)
+        at = file.size - left
+        rest = file.read(at, 16)
+        if kind == "xz":  # zeros may stand between streams
+            while rest[:4] == bytes(4):
+                at, rest = at + 4, file.read(at + 4, 16)
+        if not rest:
+            return Unpacked(out)
+        if not rest.startswith(_STREAM_MAGIC.get(kind, b"\0never")):
+            return Unpacked(out, f"{file.size - at} bytes follow the compressed data")
+
+
+def _machine(kind: str) -> _Machine:
     if kind == "bzip2":
-        machine = bz2.BZ2Decompressor()
-    elif kind == "xz":
-        machine = lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
-    else:
-        machine = zlib.decompressobj(wbits=31 if kind == "gzip" else 15)
-    return _pump(machine, file, 0, file.size)
+        return bz2.BZ2Decompressor()
+    if kind == "xz":
+        return lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+    if kind == "lzma":
+        return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_XZ_MEMORY)
+    return zlib.decompressobj(wbits=31 if kind == "gzip" else 15)
+
+
+def _zip_lzma(file: File, start: int, packed: int) -> Unpacked:
+    """Unpack a ZIP member of method 14: four bytes, five of properties, then raw LZMA."""
+    head = file.read(start, 9)
+    if len(head) < 9 or head[2:4] != b"\5\0" or head[4] >= 225:
+        return Unpacked(problem="its LZMA header is damaged")
+    rest, lc = divmod(head[4], 9)
+    pb, lp = divmod(rest, 5)
+    size = min(max(int.from_bytes(head[5:9], "little"), 4096), _XZ_MEMORY)
+    chain = {"id": lzma.FILTER_LZMA1, "dict_size": size, "lc": lc, "lp": lp, "pb": pb}
+    try:
+        machine = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[chain])
+    except (lzma.LZMAError, ValueError):
+        return Unpacked(problem="its LZMA header is damaged")
+    return _finished(*_pump(machine, file, start + 9, packed - 9, open_end=True))
 
 
 def inflate(file: File, start: int, packed: int, size: int, method: int) -> Unpacked:
@@ -112,14 +166,29 @@ def inflate(file: File, start: int, packed: int, size: int, method: int) -> Unpa
     if method == zipfile.ZIP_STORED:
         return Unpacked(file.read(start, packed))
     if method == zipfile.ZIP_DEFLATED:
-        return _pump(zlib.decompressobj(-15), file, start, packed)
+        return _finished(*_pump(zlib.decompressobj(-15), file, start, packed))
     if method == zipfile.ZIP_BZIP2:
-        return _pump(bz2.BZ2Decompressor(), file, start, packed)
+        return _finished(*_pump(bz2.BZ2Decompressor(), file, start, packed))
+    if method == zipfile.ZIP_LZMA:
+        return _zip_lzma(file, start, packed)
     return Unpacked(problem=f"its compression (method {method}) is not read")
 
 
-def _pump(machine: _Machine, file: File, start: int, packed: int) -> Unpacked:
-    """Feed a decompressor until it ends, runs dry or grows out of proportion."""
+def _finished(unpacked: Unpacked, left: int) -> Unpacked:
+    """Complain about bytes that are left over."""
+    if left and not unpacked.problem and not unpacked.bomb:
+        return unpacked._replace(problem=f"{left} bytes follow the compressed data")
+    return unpacked
+
+
+def _pump(
+    machine: _Machine, file: File, start: int, packed: int, *, open_end: bool = False
+) -> tuple[Unpacked, int]:
+    """Feed a decompressor until it ends, runs dry or grows out of proportion.
+
+    Returns:
+        What came out, and how many of the packed bytes were not needed.
+    """
     out = bytearray()
     allowed = min(READ_CAP, max(_BOMB_FLOOR, packed * _BOMB_RATIO))
     at = 0
@@ -131,21 +200,22 @@ def _pump(machine: _Machine, file: File, start: int, packed: int) -> Unpacked:
                 waiting = file.read(start + at, min(_CHUNK, packed - at))
                 at += len(waiting)
                 if not waiting and len(piece) < _CHUNK:
-                    return Unpacked(bytes(out), "the compressed data ends too early")
+                    if open_end:
+                        break
+                    return Unpacked(bytes(out), "the compressed data ends too early"), 0
             piece = machine.decompress(waiting, _CHUNK)
             waiting = getattr(machine, "unconsumed_tail", b"")
             file.budget.take(len(piece))
             out += piece
             if len(out) > allowed:
-                return Unpacked(bomb=True)
+                return Unpacked(bomb=True), 0
     except (zlib.error, OSError, lzma.LZMAError, EOFError) as error:
-        return Unpacked(bytes(out), f"the compressed data is damaged ({error})")
-    rest = packed - at + len(machine.unused_data)
-    return Unpacked(bytes(out), f"{rest} bytes follow the compressed data" if rest else "")
+        return Unpacked(bytes(out), f"the compressed data is damaged ({error})"), 0
+    return Unpacked(bytes(out)), packed - at + len(machine.unused_data)
 
 
-def tar_members(file: File, most: int) -> Iterator[tuple[str, str, bytes]]:
-    """Yield name, kind (file, link, folder) and content of each member of a tar archive.
+def tar_members(file: File, most: int) -> Iterator[tuple[str, str, bytes, int]]:
+    """Yield name, kind (file, link, folder), content and end of each member of a tar archive.
 
     Raises:
         ValueError: The archive is damaged or has more than `most` members.
@@ -157,10 +227,11 @@ def tar_members(file: File, most: int) -> Iterator[tuple[str, str, bytes]]:
                 if count >= most:
                     raise ValueError(f"the archive has more than {most} members")
                 if entry.isdir():
-                    yield entry.name, "folder", b""
+                    yield entry.name, "folder", b"", entry.offset_data
                 elif entry.isreg() and not entry.issparse():
-                    yield entry.name, "file", file.read(entry.offset_data, entry.size)
+                    data = file.read(entry.offset_data, entry.size)
+                    yield entry.name, "file", data, entry.offset_data + entry.size
                 else:
-                    yield entry.name, "link", b""
+                    yield entry.name, "link", b"", entry.offset_data
     except (tarfile.TarError, OverflowError, UnicodeError) as error:
         raise ValueError(f"the tar archive is damaged ({error})") from None

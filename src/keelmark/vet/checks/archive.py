@@ -19,6 +19,7 @@ from keelmark.vet.sniff import has_zip_behind, is_container, is_tar, is_zip
 from keelmark.vet.unpack import Stream, compressed_kind, inflate, tar_members, unpack
 
 MAX_MEMBERS = 10_000
+_PIECE, _MOST_BEHIND = 64 * 1024, 16 * 1024 * 1024
 _TAGS = ("owasp:llm03",)
 _FETCH = "Do not use this archive; ask its publisher for a clean one."
 _TORCH_RAW = re.compile(
@@ -83,10 +84,10 @@ LINK = Rule(
 
 
 def _run(file: File) -> Result:
-    if is_zip(file):
-        return _zip(file)
     if is_tar(file):
         return _tar(file)
+    if is_zip(file):
+        return _zip(file)
     kind = compressed_kind(file)
     unpacked = unpack(kind, file)
     if unpacked.bomb:
@@ -232,9 +233,10 @@ def _tar(file: File) -> Result:
     findings: list[ArtefactFinding] = []
     members: list[File] = []
     names: list[str] = []
-    problem = ""
+    problem, end = "", 0
     try:
-        for name, kind, data in tar_members(file, MAX_MEMBERS):
+        for name, kind, data, until in tar_members(file, MAX_MEMBERS):
+            end = max(end, until)
             names += [name] if kind == "file" else []
             if name.startswith("/") or ".." in name.split("/"):
                 message = f"The member {name!r} leads out of the folder."
@@ -248,7 +250,23 @@ def _tar(file: File) -> Result:
     except ValueError as error:
         problem = str(error)
     findings += _twice(file, names)
+    if behind := _behind(file, end):
+        findings.append(HIDDEN.at(file, f"offset {end}", behind))
+        problem = problem or behind.rstrip(".")
+        if is_zip(file):
+            second = _zip(file)
+            findings += second.findings
+            members += second.members
     return Result(tuple(findings), problem, members)
+
+
+def _behind(file: File, end: int) -> str:
+    """Say what follows the last member of a tar archive, "" when it is only zeros."""
+    left = file.size - end
+    for at in range(end, min(file.size, end + _MOST_BEHIND), _PIECE):
+        if file.read(at, _PIECE).strip(b"\0"):
+            return f"{left} bytes follow the last member."
+    return f"{left} bytes follow the last member." if left > _MOST_BEHIND else ""
 
 
 CHECK = Check(

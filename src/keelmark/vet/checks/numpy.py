@@ -6,6 +6,7 @@ Source: the NPY format, versions 1.0 to 3.0 (numpy.lib.format).
 from __future__ import annotations
 
 import ast
+import math
 import re
 
 from keelmark.core.findings import Severity
@@ -13,6 +14,8 @@ from keelmark.vet.contract import Check, File, Result, Rule
 
 _MAGIC = b"\x93NUMPY"
 _MAX_HEADER = 64 * 1024
+_OBJECTS, _UNKNOWN = -1, -2
+_KIND = re.compile(r"[<>|=]?([?bBiufcmMSaUV])(\d*)(\[\w+\])?")
 _TAGS = ("owasp:llm03", "cve:CVE-2019-6446")
 
 MALFORMED = Rule(
@@ -42,23 +45,46 @@ def _run(file: File) -> Result:
     try:
         header = ast.literal_eval(file.read(start, length).decode("utf-8").strip())
         kind, shape = header["descr"], header["shape"]
-        count = 1
-        for size in shape:
-            count *= size
+        count = math.prod(shape)
     except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError):
         return _damaged(file, "The header is not a dictionary with descr and shape.")
     data = file.size - start - length
-    if "O" in str(kind):
+    width = _width(kind)
+    if width == _OBJECTS:
         finding = OBJECTS.at(file, "header", "The array holds Python objects.")
         inner = file.member("objects.pkl", file.read(start + length, data))
         return Result((finding,), "", (inner,))
-    match = re.fullmatch(r"[<>|=]?([?bBiufcmMSaUV])(\d*)(\[\w+\])?", str(kind))
-    if not match:
-        return Result((), "the array has a structured type that is not examined yet")
-    width = int(match[2] or 1) * (4 if match[1] == "U" else 1)
+    if width < 0:
+        return Result((), "the array is of a type that is not known")
     if width * count != data:
         return _damaged(file, f"{count} numbers of {width} bytes do not fill {data} bytes.")
     return Result()
+
+
+def _width(kind: object, depth: int = 8) -> int:
+    """Return the bytes of one element of a type, `_OBJECTS`, or `_UNKNOWN`."""
+    if isinstance(kind, str):
+        match = _KIND.fullmatch(kind)
+        if not match:
+            return _OBJECTS if re.search(r"\bO|\|O", kind) else _UNKNOWN
+        return int(match[2] or 1) * (4 if match[1] == "U" else 1)
+    if isinstance(kind, tuple) and len(kind) == 2 and depth:
+        inner, shape = _width(kind[0], depth - 1), kind[1]
+        sizes = shape if isinstance(shape, tuple) else (shape,)
+        if inner < 0 or not all(isinstance(size, int) and size >= 0 for size in sizes):
+            return inner if inner == _OBJECTS else _UNKNOWN
+        return inner * math.prod(sizes)
+    if not isinstance(kind, list) or not depth:
+        return _UNKNOWN
+    widths = [_width(_field(field), depth - 1) for field in kind]
+    return _OBJECTS if _OBJECTS in widths else _UNKNOWN if _UNKNOWN in widths else sum(widths)
+
+
+def _field(field: object) -> object:
+    """Return the type of a field of a structured type."""
+    if not isinstance(field, tuple) or len(field) not in (2, 3):
+        return None
+    return field[1] if len(field) == 2 else (field[1], field[2])
 
 
 def _damaged(file: File, message: str) -> Result:
@@ -67,7 +93,7 @@ def _damaged(file: File, message: str) -> Result:
 
 CHECK = Check(
     title="NumPy arrays",
-    version="1",
+    version="2",
     tags=_TAGS,
     rules=(MALFORMED, OBJECTS),
     examples=("numpy-trailing", "numpy-object-os-system"),
