@@ -12,8 +12,8 @@ from keelmark.app.home import Home
 from keelmark.core.errors import IntegrityError
 from keelmark.core.vetting import VetReport
 from keelmark.passport.cyclonedx import to_cyclonedx
-from keelmark.passport.oms import sign_manifest
 from keelmark.passport.oms_keys import SIGNING_KEY, own_key
+from keelmark.passport.oms_sign import sign_manifest
 from keelmark.passport.passport import Passport
 from keelmark.passport.spdx import to_spdx
 from keelmark.passport.vsa import to_vsa

@@ -12,7 +12,8 @@ from keelmark.cli._common import data_option, json_option, print_json, progress,
 from keelmark.core.errors import UsageError
 from keelmark.passport.chain import load_certificates
 from keelmark.passport.files import escape, read_small
-from keelmark.passport.oms import SignatureStatus, Trust, inside, sign_model, verify_model
+from keelmark.passport.oms import Allowed, SignatureStatus, Trust, verify_model
+from keelmark.passport.oms_files import inside
 from keelmark.passport.oms_keys import (
     SIGNING_KEY,
     PublicKey,
@@ -21,6 +22,7 @@ from keelmark.passport.oms_keys import (
     own_key,
     public_pem,
 )
+from keelmark.passport.oms_sign import sign_model
 from keelmark.passport.sigstore import Keyless, load_trust_root
 
 _EXIT = {"valid": 0, "invalid": 1, "could not check": 2}
@@ -72,12 +74,11 @@ def make(
     """
     private = load_private(key) if key else own_key(app.data_folder(data) / SIGNING_KEY)
     place = out or _beside(model)
-    own = inside(place, model)
     bundle, status = sign_model(
         model,
         private,
         certificates=load_certificates(*map(str, certificates)),
-        ignored=(*ignored, *([own] if own else [])),
+        ignored=_ignored(model, ignored, place),
         links=follow_links,
         progress=progress("Reading"),
     )
@@ -105,9 +106,8 @@ def make(
 @click.option("--issuer", help="Who vouches for that identity: a URL of OpenID Connect.")
 @click.option("--trust-root", type=_FILE, help="Of another Sigstore [default: the public one].")
 @click.option("--ignore", "ignored", multiple=True, help="Path that need not be covered; repeat.")
-@click.option(
-    "--allow-uncovered", is_flag=True, help="Other files may be there that it does not cover."
-)
+@click.option("--allow-uncovered", is_flag=True, help="Let other files lie there, unsigned.")
+@click.option("--follow-links", is_flag=True, help="Follow links to files (download cache).")
 @data_option
 @json_option
 def verify(
@@ -115,12 +115,10 @@ def verify(
     signature: Path | None,
     keys: tuple[Path, ...],
     authorities: tuple[Path, ...],
-    ignored: tuple[str, ...],
     data: Path | None,
     *,
-    allow_uncovered: bool,
     as_json: bool,
-    **keyless: Any,
+    **options: Any,
 ) -> int:
     """Verify a signature against the files of a model, and name what it does not cover.
 
@@ -134,17 +132,19 @@ def verify(
       keelmark signature verify ./my-model --identity jo@example.org --issuer https://github.com/login/oauth
     """
     place = signature or _find(model)
-    own = inside(place, model)
     status = verify_model(
         read_small(place, _MAX_BYTES, str(place)),
         model,
         Trust(
             keys=tuple(map(load_public, keys)) or _own(data),
             roots=load_certificates(*map(str, authorities)),
-            keyless=_keyless(**keyless),
+            keyless=_keyless(options["identity"], options["issuer"], options["trust_root"]),
         ),
-        ignored=(*ignored, *([own] if own else [])),
-        allow_uncovered=allow_uncovered,
+        allowed=Allowed(
+            ignored=_ignored(model, options["ignored"], place),
+            uncovered=options["allow_uncovered"],
+            links=options["follow_links"],
+        ),
         progress=progress("Reading"),
     )
     if as_json:
@@ -154,6 +154,20 @@ def verify(
         _say_uncovered(status)
         click.echo(status.outcome)
     return _EXIT[status.outcome]
+
+
+def _ignored(model: Path, given: tuple[str, ...], signature: Path) -> tuple[str, ...]:
+    """Paths within the model: what was given, and the signature itself when it lies there."""
+    found = []
+    for each in given:
+        way = each.rstrip("/").removeprefix("./")
+        if Path(each).is_absolute():
+            way = inside(Path(each), model)
+        if not way or way == "." or ".." in way.split("/"):
+            raise UsageError(f"{escape(each)} is not a path within the model: leave it out.")
+        found.append(way)
+    own = inside(signature, model)
+    return (*found, *([own] if own else []))
 
 
 def _keyless(identity: str | None, issuer: str | None, trust_root: Path | None) -> Keyless | None:

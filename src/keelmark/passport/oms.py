@@ -10,7 +10,6 @@ What a signature leaves out, it does not cover: such files are named in every re
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,27 +17,22 @@ from typing import Literal
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from keelmark.core.canonical import canonical
-from keelmark.core.errors import CouldNotCheckError, IntegrityError, KeelmarkError, UsageError
+from keelmark.core.errors import CouldNotCheckError, IntegrityError, KeelmarkError
 from keelmark.passport.chain import ChainError, read_der, verify_chain
 from keelmark.passport.dsse import IN_TOTO, pae
-from keelmark.passport.files import Progress, escape, resolve
-from keelmark.passport.manifest import SINGLE_FILE, Manifest, path_order
-from keelmark.passport.oms_files import GIT, WHOLE, LinkError, Tree, hash_parts, read_tree
+from keelmark.passport.files import Progress, escape
+from keelmark.passport.manifest import SINGLE_FILE, path_order
+from keelmark.passport.oms_files import GIT, LinkError, Tree, hash_parts, read_tree
 from keelmark.passport.oms_keys import (
-    PrivateKey,
     PublicKey,
     SignerError,
     hint_of,
     hints_of,
     holds,
-    sign,
 )
 from keelmark.passport.oms_statement import (
-    MEDIA_TYPE,
     Bundle,
     MalformedError,
     Signed,
@@ -46,7 +40,6 @@ from keelmark.passport.oms_statement import (
     is_old,
     read_bundle,
     read_signed,
-    write_statement,
 )
 from keelmark.passport.sigstore import Keyless, verify_keyless
 
@@ -71,6 +64,21 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     keys: tuple[PublicKey, ...] = ()
     roots: tuple[x509.Certificate, ...] = ()
     keyless: Keyless | None = None
+
+
+class Allowed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verification lets pass; nothing by default, and never an altered or missing file.
+
+    Attributes:
+        ignored: Paths within the folder that need not be covered, such as the bundle itself.
+        uncovered: Other files that the signature does not cover.
+        links: Symbolic links to files where the signature says there were none, as in a download
+            cache.
+    """
+
+    ignored: tuple[str, ...] = ()
+    uncovered: bool = False
+    links: bool = False
 
 
 class SignatureStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,8 +118,7 @@ def verify_model(
     path: Path | str,
     trust: Trust,
     *,
-    ignored: Sequence[str] = (),
-    allow_uncovered: bool = False,
+    allowed: Allowed | None = None,
     now: datetime | None = None,
     progress: Progress | None = None,
 ) -> SignatureStatus:
@@ -121,9 +128,7 @@ def verify_model(
         data: The bundle.
         path: File or folder.
         trust: Whose signature counts.
-        ignored: Paths within the folder that need not be covered, besides those that the signature
-            leaves out; the bundle itself, when it lies there.
-        allow_uncovered: Whether other files that the signature does not cover are left alone.
+        allowed: What is let pass besides what the signature leaves out; nothing when None.
         now: When certificates must be valid; the clock's time when None.
         progress: Called with bytes done and bytes in total.
 
@@ -131,6 +136,7 @@ def verify_model(
         UsageError: The model is missing or cannot be read.
     """
     known = SignatureStatus(outcome="invalid", code="malformed", reason="")
+    let = allowed or Allowed()
     try:
         bundle = read_bundle(data)
         known = msgspec.structs.replace(known, method=bundle.method)
@@ -146,11 +152,11 @@ def verify_model(
         )
         tree = read_tree(
             path,
-            ignored={*GIT, *signed.ignored, *ignored},
+            ignored={*GIT, *signed.ignored, *let.ignored},
             wanted=signed.files,
-            links=signed.links,
+            links=signed.links or let.links,
         )
-        uncovered = _compare(signed, tree, allow_uncovered=allow_uncovered, progress=progress)
+        uncovered = _compare(signed, tree, let, progress)
     except CouldNotCheckError as error:
         return _status(known, "could not check", "could_not_check", error.message)
     except IntegrityError as error:
@@ -160,95 +166,6 @@ def verify_model(
     if doubt:
         return _status(known, "could not check", "could_not_check", doubt)
     return _status(known, "valid", "ok", _valid(known, tree))
-
-
-def sign_model(
-    path: Path | str,
-    key: PrivateKey,
-    *,
-    certificates: Sequence[x509.Certificate] = (),
-    ignored: Sequence[str] = (),
-    links: bool = False,
-    progress: Progress | None = None,
-) -> tuple[bytes, SignatureStatus]:
-    """Sign the files of a model.
-
-    Args:
-        path: File or folder.
-        key: Key to sign with.
-        certificates: Certificate of the key, then its issuers without the root; when left out, the
-            bundle names the key.
-        ignored: Paths within the folder that are left out, besides those of git.
-        links: Whether symbolic links to files are followed.
-        progress: Called with bytes done and bytes in total.
-
-    Returns:
-        The bundle, JSON, and what it covers.
-
-    Raises:
-        UsageError: Nothing to sign, or the certificate is not that of the key.
-        IntegrityError: A link that is not followed, or a file that changes.
-    """
-    public = key.public_key()
-    if certificates and certificates[0].public_key() != public:
-        raise UsageError("The certificate is not that of the key: give the signer's first.")
-    tree = read_tree(path, ignored={*GIT, *ignored}, links=links)
-    if not tree.files:
-        raise UsageError(f"{escape(str(path))} holds no files to sign: give the model's folder.")
-    left_out = () if tree.single else tuple(sorted({*GIT, *ignored}))
-    found = hash_parts(tree, dict.fromkeys(tree.files, (WHOLE,)), "sha256", progress)
-    digests = {name: digest for name, (digest,) in found.items()}
-    payload = write_statement(tree.name, digests, ignored=left_out, links=links)
-    signed = read_signed(payload)
-    status = SignatureStatus(
-        outcome="valid",
-        code="ok",
-        reason=f"Signed: {len(tree.files)} files of {escape(tree.name)}.",
-        method="certificate" if certificates else "key",
-        signer=_subject(certificates[0]) if certificates else hint_of(public),
-        digest=signed.digest,
-        files=len(tree.files),
-        uncovered=tree.left_out,
-        ignored=left_out,
-        links=tree.links,
-    )
-    return _bundle(payload, key, certificates), status
-
-
-def sign_manifest(manifest: Manifest, key: PrivateKey) -> bytes:
-    """Return a bundle over the files of a manifest, which is believed; what git keeps is left out.
-
-    Args:
-        manifest: The files.
-        key: Key to sign with.
-
-    Raises:
-        UsageError: Nothing is left to sign.
-    """
-    digests = {
-        entry.path: entry.sha256
-        for entry in manifest.entries
-        if entry.path.partition("/")[0] not in GIT
-    }
-    if not digests:
-        raise UsageError(f"{escape(manifest.name)} holds no files to sign.")
-    ignored = () if manifest.is_file else GIT
-    links = manifest.links_followed
-    return _bundle(write_statement(manifest.name, digests, ignored=ignored, links=links), key, ())
-
-
-def _bundle(payload: bytes, key: PrivateKey, certificates: Sequence[x509.Certificate]) -> bytes:
-    material = _material_of(key.public_key(), certificates)
-    bundle = {
-        "mediaType": MEDIA_TYPE,
-        "verificationMaterial": {**material, "tlogEntries": []},
-        "dsseEnvelope": {
-            "payload": _base64(payload),
-            "payloadType": IN_TOTO,
-            "signatures": [{"sig": _base64(sign(key, pae(IN_TOTO, payload))), "keyid": ""}],
-        },
-    }
-    return canonical(bundle) + b"\n"
 
 
 def _signer(bundle: Bundle, trust: Trust, now: datetime) -> str:
@@ -274,7 +191,7 @@ def _signer(bundle: Bundle, trust: Trust, now: datetime) -> str:
     if not isinstance(public, PublicKey):
         raise SignerError("The certificate's key is of a kind that signs no models.", "wrong_key")
     _check(bundle, public)
-    return _subject(leaf)
+    return subject_of(leaf)
 
 
 def _nobody(what: str) -> CouldNotCheckError:
@@ -324,7 +241,7 @@ def _check(bundle: Bundle, key: PublicKey) -> None:
 
 
 def _compare(
-    signed: Signed, tree: Tree, *, allow_uncovered: bool, progress: Progress | None
+    signed: Signed, tree: Tree, let: Allowed, progress: Progress | None
 ) -> tuple[str, ...]:
     """Compare what was signed with what lies there; return what is not covered.
 
@@ -341,7 +258,7 @@ def _compare(
         empty = [name for name in more if tree.files[name].stat().st_size == 0]
     else:
         empty = []
-    if not allow_uncovered and more != empty:
+    if not let.uncovered and more != empty:
         first = next(name for name in more if name not in empty)
         raise DifferentError(f"{escape(first)} was added after the model was signed: {_RESTORE}")
     parts = {name: [part for part, _ in listed] for name, listed in wanted.items()}
@@ -377,22 +294,6 @@ def _valid(known: SignatureStatus, tree: Tree) -> str:
     return f"{escape(tree.name)} is what {known.signer} signed: {known.files} files{more}."
 
 
-def _material_of(public: PublicKey, certificates: Sequence[x509.Certificate]) -> dict[str, object]:
-    if not certificates:
-        return {"publicKey": {"hint": hint_of(public)}}
-    raw = [c.public_bytes(serialization.Encoding.DER) for c in certificates]
-    return {"x509CertificateChain": {"certificates": [{"rawBytes": _base64(r)} for r in raw]}}
-
-
-def _subject(certificate: x509.Certificate) -> str:
+def subject_of(certificate: x509.Certificate) -> str:
+    """Return whom a certificate names, for people."""
     return escape(certificate.subject.rfc4514_string()[:200])
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def inside(path: Path, model: Path) -> str:
-    """Return the path of a file within a model's folder; "" when it lies elsewhere."""
-    real, root = path.absolute().parent.resolve() / path.name, resolve(model)
-    return real.relative_to(root).as_posix() if root.is_dir() and real.is_relative_to(root) else ""

@@ -215,3 +215,9 @@ def _range(fd: int, part: Part, algorithm: str, tick: Callable[[int], None]) -> 
         place += len(data)
         tick(len(data))
     return state.hexdigest()
+
+
+def inside(path: Path, model: Path) -> str:
+    """Return the path of a file within a model's folder; "" when it lies elsewhere."""
+    real, root = path.absolute().parent.resolve() / path.name, resolve(model)
+    return real.relative_to(root).as_posix() if root.is_dir() and real.is_relative_to(root) else ""

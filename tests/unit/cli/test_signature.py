@@ -51,6 +51,25 @@ def test_a_signature_inside_the_folder_does_not_sign_itself(model, capfd):
     assert _code(capfd, "verify", model, "--signature", model / "elsewhere.sig")[0] == 0
 
 
+def test_what_is_ignored(model, capfd):
+    for way in ("sub", "./sub/", model / "sub"):
+        assert _code(capfd, "make", model, "--ignore", way)[0] == 0
+        code, _, said = _code(capfd, "verify", model)
+        assert (code, "not covered: sub/" in said) == (0, True)
+    for way in ("../x", ".", "/elsewhere", model):
+        code, _, said = _code(capfd, "make", model, "--ignore", way)
+        assert (code, "not a path within" in said) == (2, True)
+
+
+def test_links_of_a_download_cache(model, tmp_path, capfd):
+    assert _code(capfd, "make", model)[0] == 0
+    (model / "sub-notes").rename(tmp_path / "blob")
+    (model / "sub-notes").symlink_to(tmp_path / "blob")
+    assert _code(capfd, "verify", model)[0] == 1
+    code, _, said = _code(capfd, "verify", model, "--follow-links")
+    assert (code, "reached through a link: sub-notes" in said) == (0, True)
+
+
 def test_certificates(model, tmp_path, capfd):
     firm = Authority(dt.datetime.now(dt.UTC))
     files = {}

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.passport.dsse import IN_TOTO
 from keelmark.passport.manifest import build_manifest
-from keelmark.passport.oms import Trust, sign_model, verify_model
+from keelmark.passport.oms import Allowed, Trust, verify_model
+from keelmark.passport.oms_sign import sign_model
 from signers import DAY, NOW, Authority, issue, make_model, new_key, remade
 
 KEYS = [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()]
@@ -128,10 +129,10 @@ def test_other_files_are_never_valid(root, key, change):
 def test_uncovered_files_may_be_allowed_but_nothing_else(root, key, change):
     bundle, _ = sign_model(root, key)
     _add(root)
-    status = _verify(bundle, root, key, allow_uncovered=True)
+    status = _verify(bundle, root, key, allowed=Allowed(uncovered=True))
     assert (status.outcome, status.uncovered) == ("valid", (".git/", "sub/more.py"))
     change(root)
-    assert _verify(bundle, root, key, allow_uncovered=True).outcome == "invalid"
+    assert _verify(bundle, root, key, allowed=Allowed(uncovered=True)).outcome == "invalid"
 
 
 def test_what_is_ignored_is_named(root, key):
@@ -175,6 +176,15 @@ def test_links_are_followed_only_when_the_signature_says_so(root, key):
     assert _code(bundle, root, key) == "different"
     _folder_link(root)
     assert _code(bundle, root, key) == "link"
+
+
+def test_links_of_a_download_cache(root, key):
+    """The publisher signed files; the cache has links in their place."""
+    bundle, _ = sign_model(root, key)
+    _link(root)
+    assert _code(bundle, root, key) == "link"
+    status = _verify(bundle, root, key, allowed=Allowed(links=True))
+    assert (status.outcome, status.links) == ("valid", ("sub-notes",))
 
 
 def test_the_wrong_key(root, key):
@@ -387,6 +397,28 @@ def test_certificates_that_may_not_sign(root, leaf, code):
     firm = Authority(**leaf)
     bundle, _ = sign_model(root, firm.key, certificates=(firm.leaf, firm.middle))
     assert verify_model(bundle, root, Trust(roots=(firm.root,)), now=NOW).code == code
+
+
+@pytest.mark.parametrize("who", ["root", "middle"])
+@pytest.mark.parametrize(
+    ("begin", "end", "code"),
+    [(NOW - 3 * DAY, NOW - DAY, "expired"), (NOW + DAY, NOW + 3 * DAY, "not_yet_valid")],
+)
+def test_every_certificate_of_the_chain_must_be_valid(root, who, begin, end, code):
+    firm = Authority()
+    key = getattr(firm, f"{who}_key")
+    other = issue(who, key, "root", firm.root_key, ca=True, begin=begin, end=end)
+    chain = {"root": firm.root, "middle": firm.middle, who: other}
+    bundle, _ = sign_model(root, firm.key, certificates=(firm.leaf, chain["middle"]))
+    assert verify_model(bundle, root, Trust(roots=(chain["root"],)), now=NOW).code == code
+
+
+def test_an_authority_that_renewed_its_certificate(root):
+    """One of two ways to the root has expired; the other holds."""
+    firm = Authority()
+    late = issue("middle", firm.middle_key, "root", firm.root_key, ca=True, end=NOW - DAY / 2)
+    bundle, _ = sign_model(root, firm.key, certificates=(firm.leaf, late, firm.middle))
+    assert verify_model(bundle, root, Trust(roots=(firm.root,)), now=NOW).code == "ok"
 
 
 def test_a_signer_is_no_authority(root):

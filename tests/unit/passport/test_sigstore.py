@@ -16,8 +16,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keelmark.core.canonical import canonical
 from keelmark.passport.dsse import IN_TOTO, pae
-from keelmark.passport.oms import Trust, sign_model, verify_model
+from keelmark.passport.oms import Trust, verify_model
 from keelmark.passport.oms_keys import sign
+from keelmark.passport.oms_sign import sign_model
 from keelmark.passport.sigstore import Keyless, TrustRoot, load_trust_root
 from signers import DAY, NOW, issue, make_model, new_key, pem
 
