@@ -11,7 +11,7 @@ import binascii
 import re
 import unicodedata
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from c4nary import __version__ as _c4nary_version
 from c4nary.rules.tokenizer_json import analyze_special_tokens, analyze_tokenizer_json
@@ -214,7 +214,7 @@ def _is_speech(value: dict[str, Any]) -> bool:
     return "lang_to_id" in value or "task_to_id" in value or "no_timestamps_token_id" in value
 
 
-def _is_id(value: object) -> bool:
+def _is_id(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

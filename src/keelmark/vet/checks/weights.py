@@ -19,7 +19,7 @@ from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.payload import executable_kind, find_payload
 from keelmark.vet.tensors import Tensor, placed
 
-SAMPLE = 24 * 1024 * 1024
+SAMPLE = 12 * 1024 * 1024
 """Bytes of tensor data that are looked at in one file."""
 
 _LEAST, _MOST = 4 * 1024, 512 * 1024
