@@ -108,15 +108,7 @@ def _looks(traits: Traits | None, like: Likeness) -> Part:
     ]
     unanswered = []
     if traits.tokenizer:
-        lines.append(
-            Line(
-                what="tokenizer",
-                answer=_names(like.tokenizer) or f"of none of {len(MODELS)} known models",
-                why="Makers share tokenizers; this tells of a family, not of derivation.",
-                evidence=f"{traits.tokenizer.get('size', 0):,} tokens, "
-                f"{traits.tokenizer.get('merges', 0):,} merges",
-            )
-        )
+        lines.append(_tokenizer(traits, like))
     else:
         unanswered.append("tokenizer: no vocabulary was found that can be read")
     data = {
@@ -130,6 +122,16 @@ def _looks(traits: Traits | None, like: Likeness) -> Part:
         "same_family": _list(like.family),
     }
     return Part(lines, (), unanswered, data)
+
+
+def _tokenizer(traits: Traits, like: Likeness) -> Line:
+    size, merges = (traits.tokenizer.get(name, 0) for name in ("size", "merges"))
+    return Line(
+        what="tokenizer",
+        answer=_names(like.tokenizer) or f"of none of {len(MODELS)} known models",
+        why="Makers share tokenizers; this tells of a family, not of derivation.",
+        evidence=f"{size:,} tokens, {merges:,} merges",
+    )
 
 
 def _claims(said: Sequence[Declared], traits: Traits | None, like: Likeness) -> Part:
