@@ -184,11 +184,10 @@ def figure(text: str | None) -> float | None:
 
 def _from_report(put: Any, report: VetReport) -> None:
     licence = report.sections.get("licence")
-    if licence:
-        data = licence.data
-        for key in ("expression", "spdx", "licence", "id"):
-            put("licence", data.get(key), "the section `licence`")
-        put("licence_link", link_of(data.get("url")), "the section `licence`")
+    claims = licence.data.get("claims") if licence else None
+    said = text_of(licence.data.get("expression")) if licence else ""
+    if claims and said != "none found":  # as the section says when nobody claims anything
+        put("licence", said, "the section `licence`")
     fit = report.sections.get("fit")
     models = fit.data.get("models") if fit else None
     if isinstance(models, list) and len(models) == 1:

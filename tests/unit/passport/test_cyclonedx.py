@@ -123,6 +123,20 @@ def test_energy_when_the_card_gives_kilowatt_hours(spec):
     assert spent["co2CostEquivalent"] == {"value": 4.0, "unit": "tCO2eq"}
 
 
+@pytest.mark.parametrize(
+    ("data", "licences"),
+    [
+        ({"expression": "none found", "claims": []}, None),
+        ({"expression": "mit", "claims": [{"said": "mit"}]}, ["MIT"]),
+        ({}, None),
+    ],
+)
+def test_licence_of_the_section(data, licences):
+    section = Section(title="Licence", answer="x", summary="y", data=data)
+    model = _bom(facts={}, sections={"licence": section})["components"][0]
+    assert [each["expression"] for each in model.get("licenses", [])] == (licences or [])
+
+
 def test_bases_that_only_the_lineage_names():
     data = {"declared": [{"name": "firm/base", "path": "README.md", "relation": "quantized"}, 7]}
     section = Section(title="Lineage", answer="x", summary="y", data=data)
