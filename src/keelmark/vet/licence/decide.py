@@ -131,6 +131,11 @@ def duties_of(record: Record) -> tuple[Clause, ...]:
                  for term in record.terms if term.effect is Effect.REQUIRES)  # fmt: skip
 
 
+def places(count: int) -> str:
+    """Write a number of places."""
+    return "1 place" if count == 1 else f"{count} places"
+
+
 def applies(when: When, use: Use) -> bool | None:
     """Say whether the condition of a term holds for a use; None when the use does not say."""
     answers: list[bool | None] = []
@@ -219,8 +224,8 @@ def _record(
     says = _Says([], [], [], [])
     altered = part.altered if part and part.kind is Kind.NEAR else frozenset()
     if part and part.kind is Kind.NEAR:
-        count = len(part.differences)
-        why = f"The text differs from {record.name} in {count} places: a person must read them."
+        where = places(len(part.differences))
+        why = f"The text differs from {record.name} in {where}: a person must read it."
         says.lines.append(Clause("text", Answer.COULD_NOT_TELL, why, record.id))
     if record.kind == "licence":
         for act in use.acts:
@@ -289,7 +294,7 @@ def _limits(use: Use, record: Record, altered: frozenset[str], says: _Says) -> N
         elif held is None:
             why = f"{term.says} Declare {asks}."
             says.lines.append(_clause(record, term, what, Answer.COULD_NOT_TELL)._replace(why=why))
-        elif not term.when.domains:
+        elif not term.when.domains and term.id not in altered:
             why = f"Below the limit, or outside it: {term.says}"
             says.lines.append(_clause(record, term, what, Answer.ALLOWED)._replace(why=why))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -36,8 +37,8 @@ HARMLESS = frozenset(
 """Domains that no policy on use is known to restrict."""
 
 Modality = Literal["text", "image", "audio", "video"]
+_REGION = re.compile("world|[A-Z]{2}")
 Count = Annotated[int, msgspec.Meta(ge=0)]
-Region = Annotated[str, msgspec.Meta(pattern="^(EU|world|[A-Z]{2})$")]
 
 _EU = frozenset(
     [
@@ -96,7 +97,7 @@ class Use(Strict, frozen=True):
     commercial: bool | None = None
     monthly_users: Count | None = None
     annual_revenue: Count | None = None
-    regions: tuple[Region, ...] | None = None
+    regions: tuple[str, ...] | None = None
     fine_tune: bool = False
     quantise: bool = False
     distil: bool = False
@@ -107,6 +108,13 @@ class Use(Strict, frozen=True):
     embed: bool = False
     domains: tuple[Domain, ...] | None = None
     modality: tuple[Modality, ...] | None = None
+
+    def __post_init__(self) -> None:
+        wrong = next((name for name in self.regions or () if not _REGION.fullmatch(name)), None)
+        if wrong is not None:
+            raise ValueError(
+                f"`regions` takes country codes such as DE, or EU, or world, not {wrong!r}"
+            )
 
     @property
     def acts(self) -> tuple[Act, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from keelmark.core.errors import UsageError
@@ -9,7 +10,15 @@ from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.core.vetting import Line, Section
 from keelmark.vet.contract import Rule
 from keelmark.vet.licence.claims import Claim, claims, effective, text_names
-from keelmark.vet.licence.decide import NOT_ADVICE, Answer, Clause, Decision, decide, duties_of
+from keelmark.vet.licence.decide import (
+    NOT_ADVICE,
+    Answer,
+    Clause,
+    Decision,
+    decide,
+    duties_of,
+    places,
+)
 from keelmark.vet.licence.expressions import Expression, names_in, shown
 from keelmark.vet.licence.identify import Kind, Match, Part
 from keelmark.vet.licence.records import all_records
@@ -21,6 +30,7 @@ _TAGS = ("owasp:llm03",)
 _WHOLE = 0.9
 _LONG_TEXT = 80
 _SHOWN = 24
+_PLAIN_MARKS = str.maketrans("“”‘’–—", "\"\"''--")
 
 CONTRADICTION = Rule(
     "licence.contradiction",
@@ -157,14 +167,14 @@ def _near(claim: Claim, match: Match) -> ArtefactFinding:
         severity = Severity.MEDIUM
     else:
         name = _title(next(p for p in match.parts if p.licence == match.licence))
-        message = f"It is not word for word the {name}: it differs in {_count(claim)} places."
+        message = f"It is not word for word the {name}: it differs in {places(_count(claim))}."
         severity = Severity.LOW
-    shown_ = first.found or f"{first.missing} words are missing after “{first.after}”"
+    shown_ = first.found or f'{first.missing} words are missing after "{first.after}"'
     return ALTERED.about(
         _file(claim),
         f"{claim.location}, line {first.line}",
         message,
-        evidence=shown_,
+        evidence=shown_.translate(_PLAIN_MARKS),
         severity=severity,
     )
 
@@ -234,7 +244,7 @@ def _without_use(
     )
     summary = f"It is under {_nice(licence)}. Declare a use to see whether it is allowed."
     data = {"expression": shown(licence), "records": list(records)}
-    return _section(answer, summary, found, [_line(clause) for clause in duties], unread, data)
+    return _section(answer, summary, found, _duties(duties), unread, data)
 
 
 def _nice(licence: Expression) -> str:
@@ -244,7 +254,7 @@ def _nice(licence: Expression) -> str:
 
 
 def _with_use(found: tuple[Claim, ...], decision: Decision) -> Section:
-    lines = [_line(clause) for clause in (*decision.lines, *decision.duties)]
+    lines = [*_answers(decision.lines), *_duties(decision.duties)]
     data: dict[str, Any] = {
         "expression": decision.licence,
         "chosen": decision.chosen,
@@ -296,19 +306,43 @@ def _how(claim: Claim) -> str:
     if claim.match.kind is Kind.FULL:
         return "The text is word for word as in the record."
     if claim.match.kind is Kind.NEAR:
-        return f"The text differs from the record in {_count(claim)} places."
+        return f"The text differs from the record in {places(_count(claim))}."
     return "The text is not known."
 
 
-def _line(clause: Clause) -> Line:
-    return Line(what=clause.what, answer=clause.answer.value, why=clause.why,
-                evidence=_evidence(clause))  # fmt: skip
+def _answers(clauses: tuple[Clause, ...]) -> list[Line]:
+    """One line for each clause, with everything that it answers."""
+    groups: dict[tuple[str, str, str, str], list[Clause]] = {}
+    for clause in clauses:
+        key = (clause.answer.value, clause.record, clause.term, clause.why)
+        groups.setdefault(key, []).append(clause)
+    return [
+        Line(
+            what="; ".join(dict.fromkeys(clause.what for clause in group)),
+            answer=group[0].answer.value,
+            why=group[0].why,
+            evidence=_evidence(group[0]),
+        )
+        for group in groups.values()
+    ]
+
+
+def _duties(clauses: Iterable[Clause]) -> list[Line]:
+    return [
+        Line(
+            what=clause.what.replace("_", " "),
+            answer="duty",
+            why=clause.why,
+            evidence=_evidence(clause),
+        )
+        for clause in clauses
+    ]
 
 
 def _evidence(clause: Clause) -> str:
     if not clause.quote:
         return clause.record
-    return f"{clause.record} at {clause.offset}: “{clause.quote}”"
+    return f'{clause.record} at {clause.offset}: "{clause.quote.translate(_PLAIN_MARKS)}"'
 
 
 def _plain(clause: Clause) -> dict[str, Any]:
