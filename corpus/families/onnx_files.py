@@ -66,7 +66,7 @@ hostile("onnx-absolute-cve-2024-27318", "onnx.external_path", outside("/etc/pass
 hostile("onnx-overwrite-cve-2025-51480", "onnx.external_path", outside("a/../../.ssh/keys"))
 hostile("onnx-backslash", "onnx.external_path", outside("..\\..\\secret"))
 hostile("onnx-drive", "onnx.external_path", outside("C:\\Windows\\win.ini"))
-hostile("onnx-address", "onnx.external_path", outside("http://203.0.113.7/w"))
+hostile("onnx-address", "onnx.external_path hayward.complains", outside("http://203.0.113.7/w"))
 hostile("onnx-memory-address", "onnx.external_path", outside("*/_ORT_MEM_ADDR_/*"))
 hostile("onnx-no-location", "onnx.external_path", outside(""))
 hostile(
