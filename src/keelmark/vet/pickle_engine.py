@@ -7,19 +7,12 @@ and a report must not depend on that.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
-from typing import NamedTuple
-
-from modelaudit_picklescan import (
-    Finding,
-    PickleReport,
-    PickleScanner,
-    ScanOptions,
-    ScanStatus,
-)
-from modelaudit_picklescan import Severity as EngineSeverity
+from typing import TYPE_CHECKING, NamedTuple
 
 from keelmark.core.findings import Severity
+from keelmark.core.lazily import Lazy
 from keelmark.vet.contract import Rule
 from keelmark.vet.pickle_rules import (
     CALL,
@@ -34,14 +27,13 @@ from keelmark.vet.pickle_rules import (
     UNKNOWN_CLASS,
 )
 
+if TYPE_CHECKING:
+    from modelaudit_picklescan import Finding, PickleReport, ScanOptions
+
+_engine = Lazy("modelaudit_picklescan")
+
 NAME = "modelaudit-picklescan"
 VERSION = f"{NAME} {version(NAME)}"
-_OPTIONS = ScanOptions(
-    timeout_s=3600,  # the worker's limits decide, so that a report does not depend on the clock
-    max_opcodes=20_000_000,
-    max_known_stream_read_bytes=64 * 1024 * 1024,
-    max_nested_depth=2,
-)
 _RULES = {
     "DANGEROUS_CALL": CALL,
     "DANGEROUS_GLOBAL": GLOBAL,
@@ -57,6 +49,17 @@ _RULES = {
     "SUSPICIOUS_STRING": STRING,
 }
 _NAMING = {"DANGEROUS_CALL", "DANGEROUS_GLOBAL", "NON_ALLOWLISTED_GLOBAL"}
+
+
+@cache
+def _options() -> ScanOptions:
+    options: ScanOptions = _engine.ScanOptions(
+        timeout_s=3600,  # the worker's limits decide, so that a report does not depend on the clock
+        max_opcodes=20_000_000,
+        max_known_stream_read_bytes=64 * 1024 * 1024,
+        max_nested_depth=2,
+    )
+    return options
 
 
 class Hit(NamedTuple):
@@ -97,7 +100,9 @@ class Opinion(NamedTuple):
 
 def ask(streams: bytes) -> Opinion:
     """Show the engine pickle streams."""
-    report = PickleScanner(_OPTIONS).scan_bytes(streams, source="pickle", enrich_call_graph=False)
+    report = _engine.PickleScanner(_options()).scan_bytes(
+        streams, source="pickle", enrich_call_graph=False
+    )
     hits = tuple(_hits(report))
     return Opinion(hits, frozenset(hit.name for hit in hits if hit.name), _problem(report))
 
@@ -114,7 +119,7 @@ def _hits(report: PickleReport) -> Iterator[Hit]:
         if nested and code not in _NAMING:
             continue  # a guess: random numbers, read as opcodes, look like that
         rule = _rule(code, name)
-        grave = rule in {CALL, GLOBAL} and finding.severity is EngineSeverity.WARNING
+        grave = rule in {CALL, GLOBAL} and finding.severity is _engine.Severity.WARNING
         message = finding.message.split(" pickle (pos", 1)[0].rstrip(".") + "."
         yield Hit(
             rule, Severity.HIGH if grave else None, name, code, message, _where(finding), nested
@@ -137,7 +142,7 @@ def _where(finding: Finding) -> str:
 
 
 def _problem(report: PickleReport) -> str:
-    if report.status is ScanStatus.COMPLETE:
+    if report.status is _engine.ScanStatus.COMPLETE:
         return ""
     said = [notice.message for notice in report.notices] + [e.message for e in report.errors]
     return said[0].rstrip(".") if said else f"{NAME} did not finish"

@@ -7,19 +7,18 @@ looks for code. What only one of the two sees of code is kept and said.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import NamedTuple
 
-from c4nary import __version__ as _c4nary_version
-from c4nary.rules.template import analyze_template as _c4nary
-from glyphhound import __version__ as _glyphhound_version
-from glyphhound.analyze import analyze_template as _glyphhound
-from glyphhound.parse import ParseError
-
 from keelmark.core.findings import ArtefactFinding, Severity
+from keelmark.core.lazily import Lazy
 from keelmark.vet.contract import File, Rule
 from keelmark.vet.template_logic import examine_logic
 
-VERSIONS = f"c4nary {_c4nary_version}, glyphhound {_glyphhound_version}"
+VERSIONS = f"c4nary {version('c4nary')}, glyphhound {version('glyphhound')}"
+_c4nary = Lazy("c4nary.rules.template")
+_glyphhound = Lazy("glyphhound.analyze")
+_parse = Lazy("glyphhound.parse")
 MAX_TEMPLATE = 1024 * 1024
 
 _SSTI = ("cve:CVE-2024-34359", "cve:CVE-2026-5760", "owasp:llm03", "cwe:CWE-1336")
@@ -112,7 +111,7 @@ def examine_template(
     findings: list[ArtefactFinding] = []
     unexamined = ""
     seen = set()
-    for hit in _c4nary(source):
+    for hit in _c4nary.analyze_template(source):
         if hit.rule_id in _INFORMATION:
             continue
         if hit.rule_id not in _FIELDS:
@@ -132,8 +131,8 @@ def examine_template(
         rule = rules.backdoor if remark.kind == "backdoor" else rules.review
         findings.append(rule.at(file, where, remark.message, evidence=remark.evidence))
     try:
-        hits = _glyphhound(source)
-    except (ParseError, RecursionError) as error:
+        hits = _glyphhound.analyze_template(source)
+    except (_parse.ParseError, RecursionError) as error:
         hits, unexamined = [], f"glyphhound cannot read the chat template ({error})"
     for hit in hits:
         # A mere variable called `system` reaches nothing, and glyphhound says so itself.

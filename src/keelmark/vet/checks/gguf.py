@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-
-from c4nary.parser import GGUFParseError, parse_gguf_bytes
-from c4nary.report import Finding
-from c4nary.rules.metadata import analyze_metadata
-from c4nary.rules.structure import analyze_structure
-from c4nary.rules.tokenizer import analyze_tokenizer
+from typing import TYPE_CHECKING
 
 from keelmark.core.findings import ArtefactFinding, Severity
+from keelmark.core.lazily import Lazy
 from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.gguf_header import (
     BLOCKS,
@@ -29,6 +25,14 @@ from keelmark.vet.gguf_header import (
 from keelmark.vet.sniff import named
 from keelmark.vet.templates import VERSIONS, examine_template, template_rules
 from keelmark.vet.tensors import place
+
+if TYPE_CHECKING:
+    from c4nary.report import Finding
+
+_parser = Lazy("c4nary.parser")
+_metadata_rules = Lazy("c4nary.rules.metadata")
+_structure_rules = Lazy("c4nary.rules.structure")
+_tokenizer_rules = Lazy("c4nary.rules.tokenizer")
 
 _LOAD = ("owasp:llm03", "cwe:CWE-20")
 _OVERFLOW = ("cve:CVE-2026-33298", "cwe:CWE-190", "owasp:llm03")
@@ -248,11 +252,12 @@ def _tensor(tensor: Tensor, start: int, file_size: int) -> Iterator[tuple[Rule, 
 def _second_engine(file: File, header: Header, own: set[str]) -> tuple[list[ArtefactFinding], str]:
     """Ask c4nary about the same header; keep what it says, and say where only it complains."""
     try:
-        model = parse_gguf_bytes(file.read(0, header.end))
-    except GGUFParseError as error:
+        model = _parser.parse_gguf_bytes(file.read(0, header.end))
+    except _parser.GGUFParseError as error:
         return [], f"c4nary cannot read the header ({error})"
     model = dataclasses.replace(model, file_size=file.size)
-    hits = analyze_structure(model) + analyze_metadata(model) + analyze_tokenizer(model)
+    hits = _structure_rules.analyze_structure(model) + _metadata_rules.analyze_metadata(model)
+    hits += _tokenizer_rules.analyze_tokenizer(model)
     findings = []
     for hit in hits:
         if hit.rule_id in _LISTING:

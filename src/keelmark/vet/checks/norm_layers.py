@@ -12,14 +12,18 @@ import json
 import re
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple
 
 from keelmark.core.findings import ArtefactFinding, Severity
+from keelmark.core.lazily import Lazy
 from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.gguf_header import DEFAULT_ALIGNMENT, GGUFError, UnknownVersionError, read_header
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = Lazy("numpy")
 
 _NAME = re.compile(r"norm|(^|\.)ln_?[0-9a-z]*\.", re.IGNORECASE)
 _WIDTH = {"F32": 4, "F16": 2, "BF16": 2}

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
-from c4nary import __version__ as _c4nary_version
-from c4nary.rules.python_code import analyze_python_source
-
 from keelmark.core.findings import ArtefactFinding, Severity
+from keelmark.core.lazily import Lazy
 from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.payload import executable_kind
 from keelmark.vet.python_code import reaching_calls
 from keelmark.vet.sniff import named
 
+_c4nary = Lazy("c4nary.rules.python_code")
+
 MAX_SOURCE = 4 * 1024 * 1024
 _TAGS = ("owasp:llm03", "cwe:CWE-829")
 _NATIVE = {".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".ps1", ".pyc", ".pyd", ".node", ".jar"}
+_MODULES_OF_SENTENCES = {"sentence_transformers", "pylate"}
 _SOURCE = {".py", ".pyw", ".pyi"}
 
 AUTO_MAP = Rule(
@@ -43,6 +46,14 @@ TRUST = Rule(
     Severity.HIGH,
     "A model must not decide for its user that its code is trusted.",
     "Remove the entry.",
+    _TAGS,
+)
+COMPONENT = Rule(
+    "remote_code.component",
+    "Component of a foreign module",
+    Severity.HIGH,
+    "The loader imports the module and calls what it finds there.",
+    "Use a model of the library's own components, or read the code and waive this rule.",
     _TAGS,
 )
 PYTHON = Rule(
@@ -79,7 +90,8 @@ def _claims(file: File) -> bool:
 
 
 def _is_configuration(file: File) -> bool:
-    return file.suffix == ".json" and ("config" in file.name or file.name == "model_index.json")
+    listed = file.name in {"model_index.json", "modules.json"}
+    return file.suffix == ".json" and ("config" in file.name or listed)
 
 
 def _run(file: File) -> Result:
@@ -103,7 +115,26 @@ def _configuration(file: File, text: str) -> Result:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         return Result((), f"it is not JSON ({error})")
-    return Result(tuple(_entries(file, value)))
+    findings = [*_entries(file, value), *_components(file, value)]
+    return Result(tuple(findings))
+
+
+def _components(file: File, value: Any) -> Iterator[ArtefactFinding]:
+    """Diffusers and sentence-transformers import the modules that their lists name."""
+    if file.name == "model_index.json" and isinstance(value, dict):
+        pairs = [
+            (key, entry[0]) for key, entry in value.items() if isinstance(entry, list) and entry
+        ]
+    elif file.name == "modules.json" and isinstance(value, list):
+        pairs = [(str(n), e.get("type")) for n, e in enumerate(value) if isinstance(e, dict)]
+    else:
+        return
+    for where, module in pairs:
+        first = str(module).partition(".")[0]
+        foreign = file.name == "modules.json" and first not in _MODULES_OF_SENTENCES
+        if first in sys.stdlib_module_names or foreign:
+            message = f"It has the loader import {str(module)[:80]}."
+            yield COMPONENT.at(file, where, message, evidence=str(module))
 
 
 def _entries(file: File, value: Any) -> Iterator[ArtefactFinding]:
@@ -138,7 +169,7 @@ def _python(file: File, text: str) -> Result:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return Result(tuple(findings), f"it is not Python that can be read ({error})")
     findings += _dangerous(file, tree)
-    hits = analyze_python_source(text, artifact=file.name)
+    hits = _c4nary.analyze_python_source(text, artifact=file.name)
     unread = [hit.detail for hit in hits if hit.rule_id == "RMT000"]
     for hit in hits:
         if hit.rule_id != "RMT000":
@@ -160,13 +191,14 @@ def _dangerous(file: File, tree: ast.Module) -> Iterator[ArtefactFinding]:
 
 CHECK = Check(
     title="Code beside the weights",
-    version=f"1 (c4nary {_c4nary_version})",
+    version=f"1 (c4nary {version('c4nary')})",
     tags=_TAGS,
-    rules=(AUTO_MAP, CUSTOM, TRUST, PYTHON, DANGEROUS, NATIVE),
+    rules=(AUTO_MAP, CUSTOM, TRUST, COMPONENT, PYTHON, DANGEROUS, NATIVE),
     examples=(
         "config-auto-map",
         "config-custom-pipeline",
         "config-trust-remote-code",
+        "diffusers-component",
         "python-os-system",
         "native-elf",
     ),

@@ -11,15 +11,16 @@ import binascii
 import re
 import unicodedata
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any, TypeGuard
 
-from c4nary import __version__ as _c4nary_version
-from c4nary.rules.tokenizer_json import analyze_special_tokens, analyze_tokenizer_json
-
 from keelmark.core.findings import ArtefactFinding, Severity
+from keelmark.core.lazily import Lazy
 from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.json_file import load_json
 from keelmark.vet.sniff import POINTER
+
+_c4nary = Lazy("c4nary.rules.tokenizer_json")
 
 MAX_TOKENIZER = 128 * 1024 * 1024
 _NAMES = {"tokenizer.json", "special_tokens_map.json", "added_tokens.json"}
@@ -219,9 +220,9 @@ def _is_id(value: object) -> TypeGuard[int]:
 
 
 def _second_opinion(file: File, value: dict[str, Any]) -> Iterator[ArtefactFinding]:
-    hits = analyze_tokenizer_json(value) if file.name == "tokenizer.json" else []
+    hits = _c4nary.analyze_tokenizer_json(value) if file.name == "tokenizer.json" else []
     if file.name in {"special_tokens_map.json", "added_tokens.json"}:
-        hits += analyze_special_tokens(value)
+        hits += _c4nary.analyze_special_tokens(value)
     for hit in hits:
         if hit.rule_id == "NRM003":
             where = hit.location or "tokens"
@@ -231,7 +232,7 @@ def _second_opinion(file: File, value: dict[str, Any]) -> Iterator[ArtefactFindi
 
 CHECK = Check(
     title="Tokenizers and generation settings",
-    version=f"1 (c4nary {_c4nary_version})",
+    version=f"1 (c4nary {version('c4nary')})",
     tags=_TAGS,
     rules=(REWRITES, HIDDEN, CONFUSABLE, DROPPED, SUPPRESSED, STEERED, REVIEW),
     examples=(

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple
 
 from keelmark.core.findings import ArtefactFinding, Severity
+from keelmark.core.lazily import Lazy
 from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.payload import executable_kind, find_payload
 from keelmark.vet.tensors import Tensor, placed
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+else:
+    np = Lazy("numpy")
 
 SAMPLE = 12 * 1024 * 1024
 """Bytes of tensor data that are looked at in one file."""
