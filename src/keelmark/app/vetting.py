@@ -15,6 +15,7 @@ from keelmark.passport.passport import Passport
 from keelmark.vet import Asked, look, vetted
 from keelmark.vet.difference import Difference, Side, difference
 from keelmark.vet.modelaudit import opinion
+from keelmark.vet.survey import Serving
 
 _MAX_USE = 1024 * 1024
 
@@ -27,6 +28,7 @@ def asked(
     advisories: Path | None = None,
     stack: Path | None = None,
     also: Path | None = None,
+    **serving: Any,
 ) -> Asked:
     """Return what vetting is to answer beyond the artefact itself.
 
@@ -37,6 +39,7 @@ def asked(
         advisories: An OSV dump.
         stack: What will load the model: requirements, a lock file, or a CycloneDX file.
         also: The artefact, when modelaudit is to be asked about it too.
+        serving: How it is to be served: `context`, `requests`, `cache_type`.
 
     Raises:
         UsageError: A file is missing, or is not what it should be.
@@ -49,6 +52,7 @@ def asked(
         advisories=_there(advisories),
         stack=_there(stack),
         opinions=(opinion(resolve(also)),) if also else (),
+        serving=Serving(**serving),
     )
 
 

@@ -26,6 +26,7 @@ from keelmark.passport.cyclonedx import to_cyclonedx
 from keelmark.passport.files import escape
 from keelmark.vet import Vetted, vetted
 from keelmark.vet.explain import explain
+from keelmark.vet.fit.cache import CACHE_TYPES
 from keelmark.vet.html import to_html
 from keelmark.vet.render import to_json, to_sarif, to_text
 
@@ -45,6 +46,24 @@ def asked_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--also",
             type=click.Choice(["modelaudit"]),
             help="Ask another scanner too, if it is installed; what it finds counts.",
+        ),
+        click.option(
+            "--cache-type",
+            type=click.Choice(list(CACHE_TYPES)),
+            default="f16",
+            help="Will it fit: what its context is kept in [default: f16].",
+        ),
+        click.option(
+            "--requests",
+            type=click.IntRange(1, 65536),
+            default=1,
+            help="Will it fit: requests at work together, each with that context [default: 1].",
+        ),
+        click.option(
+            "--context",
+            type=click.IntRange(0, 1 << 27),
+            default=0,
+            help="Will it fit: tokens of each request [default: 8192, or less if made for less].",
         ),
         click.option("--stack", type=_FILE, help="What will load it: requirements, lock or BOM."),
         click.option("--advisories", type=_ANY, help="OSV dump: all.zip, or a folder of them."),

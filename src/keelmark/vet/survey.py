@@ -68,6 +68,20 @@ class Opinion(NamedTuple):
     complete: bool
 
 
+class Serving(NamedTuple):
+    """How the model is to be served, for what it needs.
+
+    Attributes:
+        context: Tokens of each request; 0 for 8,192, or what the model was made for.
+        requests: Requests at work together, each with that context.
+        cache_type: Number type of the cache.
+    """
+
+    context: int = 0
+    requests: int = 1
+    cache_type: str = "f16"
+
+
 class Asked(NamedTuple):
     """What the user wants to know beyond the artefact itself; nothing by default.
 
@@ -80,6 +94,7 @@ class Asked(NamedTuple):
         stack: A requirements file, lock file or CycloneDX file of what will load the model; this
             installation when None.
         opinions: What other scanners say of it.
+        serving: How it is to be served.
     """
 
     use: Mapping[str, Any] | None = None
@@ -89,6 +104,7 @@ class Asked(NamedTuple):
     advisory_days: int = 30
     stack: Path | None = None
     opinions: tuple[Opinion, ...] = ()
+    serving: Serving = Serving()
 
 
 NOTHING = Asked()

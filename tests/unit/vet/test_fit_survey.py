@@ -16,11 +16,12 @@ from keelmark.vet.fit.shape import Shape
 from keelmark.vet.fit.weights import weigh
 from keelmark.vet.gguf_header import BLOCKS, TYPES
 from keelmark.vet.machine import Accelerator, Machine
-from keelmark.vet.survey import Asked, Facts, Subject
+from keelmark.vet.survey import Asked, Facts, Serving, Subject
 from keelmark.vet.surveys.fit import SURVEY
 
 GIB = 1 << 30
 LARGE = Machine(memory=32 * GIB)
+USUAL = Serving()
 LLAMA_8B = {
     "model_type": "llama",
     "hidden_size": 4096,
@@ -38,10 +39,10 @@ LLAMA_8B_TENSORS = [
 ]
 
 
-def _survey(facts: Facts, machine: Machine = LARGE, use: Any = None) -> Section:
+def _survey(facts: Facts, machine: Machine = LARGE, serving: Serving = USUAL) -> Section:
     manifest: Any = None
     today: Any = None
-    asked = Asked(use=use)
+    asked = Asked(serving=serving)
     section, findings = SURVEY.run(Subject(manifest, facts, (), asked, machine, today))
     assert findings == ()
     json.dumps(section.data)
@@ -105,8 +106,7 @@ def test_packed_numbers_are_not_counted_as_parameters() -> None:
 
 
 def test_asking_for_more_context() -> None:
-    asked = {"fit": {"context": 131072, "requests": 4, "cache_type": "q8_0"}}
-    section = _survey(_facts(), use=asked)
+    section = _survey(_facts(), serving=Serving(131072, 4, "q8_0"))
     assert section.answer == "fits with less context"
     assert section.data["models"][0]["cache"]["llama.cpp"]["131072"]["tokens"] == 34 * GIB
 

@@ -86,6 +86,38 @@ def test_every_known_model_is_like_itself() -> None:
         assert one.name == model.name
 
 
+# Published as made from models of the line on the right; their names do not say so.
+MADE_FROM = {
+    "NextCoder-7B": "qwen",
+    "NextCoder-14B": "qwen",
+    "AceReason-Nemotron-7B": "qwen",
+    "AceReason-Nemotron-14B": "qwen",
+    "Hermes-4-14B": "qwen",
+    "NousCoder-14B": "qwen",
+    "OmniCoder-9B": "qwen",
+    "gpt-neox-20b": "one tokenizer",
+    "pythia-1.4b": "one tokenizer",
+    "pythia-6.9b": "one tokenizer",
+    "RedPajama-INCITE-7B-Base": "one tokenizer",
+}
+
+
+def _origins(model: Known) -> set[str]:
+    return {*model.lines, model.family, MADE_FROM.get(model.name, model.family)}
+
+
+def test_each_known_model_among_the_others() -> None:
+    """The figures of docs/explanation/lineage.md."""
+    answered = 0
+    for model in MODELS:
+        like = likeness(_traits(model), [other for other in MODELS if other != model])
+        family = like.built_alike or like.family
+        answered += bool(family)
+        for other in family:
+            assert _origins(model) & _origins(other), (model.name, other.name)
+    assert answered == 134
+
+
 def test_no_known_model_contradicts_its_own_name() -> None:
     """Its name as the declared base, all other models at hand to be mistaken for."""
     for model in MODELS:

@@ -99,7 +99,10 @@ def beside(ours: Facts, theirs: Facts) -> Part:
     lines += _tensor_lines(found)
     lines += [_tokenizer_line(found.tokenizer)] if found.tokenizer else []
     findings = [*_tensor_findings(found, tables[0], declared(ours))]
-    template = _template(ours, theirs, exact=found.verdict == "quantised")
+    only = found.verdict == "quantised" or (
+        found.verdict == "derived" and any(one.relation == "quantized" for one in declared(ours))
+    )
+    template = _template(ours, theirs, only_quantised=only)
     unanswered = ["weights beside the parent: no norm layers to compare"] * (
         found.verdict == "same build"
     )
@@ -183,7 +186,7 @@ def _difference(found: Compared) -> str:
     return ", ".join(names[:_SHOWN])
 
 
-def _template(ours: Facts, theirs: Facts, *, exact: bool) -> Part:
+def _template(ours: Facts, theirs: Facts, *, only_quantised: bool) -> Part:
     child, parent = template_of(ours), template_of(theirs)
     if child is None and parent is None:
         return Part()
@@ -196,7 +199,7 @@ def _template(ours: Facts, theirs: Facts, *, exact: bool) -> Part:
         return Part([same], data={"same": True})
     changes = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
     message = f"{len(changes)} lines of the chat template differ from the parent's."
-    severity = Severity.MEDIUM if exact else None
+    severity = Severity.MEDIUM if only_quantised else None
     added = [line for line in changes if line.startswith("+")]
     finding = TEMPLATE.about(
         ".", "chat template", message, evidence=(added or changes)[0], severity=severity

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from keelmark.core.vetting import Line, Section
-from keelmark.vet.fit.cache import CACHE_TYPES, ENGINES, Demand
+from keelmark.vet.fit.cache import ENGINES, Demand
 from keelmark.vet.fit.demand import (
     ACCELERATORS,
     GIB,
@@ -18,15 +17,14 @@ from keelmark.vet.fit.demand import (
     tokens_per_second,
 )
 from keelmark.vet.fit.parts import Part, parts
-from keelmark.vet.fit.shape import Shape, number
+from keelmark.vet.fit.shape import Shape
 from keelmark.vet.fit.weights import Weights
 from keelmark.vet.machine import Machine
-from keelmark.vet.survey import Subject, Survey, Surveyed
+from keelmark.vet.survey import Serving, Subject, Survey, Surveyed
 
 TITLE = "Fit: memory and speed"
 _CONTEXT = 8192
 _MOST_PARTS = 16
-_MOST_CONTEXT, _MOST_REQUESTS = 1 << 27, 1 << 16
 _UNKNOWN = "could not tell"
 
 
@@ -42,7 +40,7 @@ def run(subject: Subject) -> Surveyed:
             unanswered=(f"memory: {reason}",),
         )
         return Surveyed(section)
-    demand = _demand(subject.asked.use)
+    demand = _demand(subject.asked.serving)
     answers = [_answer(part, demand, subject.machine) for part in found[:_MOST_PARTS]]
     more = len(found) - _MOST_PARTS
     left = (f"{more} further models: only {_MOST_PARTS} are looked at",) if more > 0 else ()
@@ -60,17 +58,12 @@ def run(subject: Subject) -> Surveyed:
     return Surveyed(section)
 
 
-def _demand(use: Mapping[str, Any] | None) -> Demand:
-    """Read what is asked for from the declared use (`fit:`); sensible values otherwise."""
-    wanted = (use or {}).get("fit")
-    wanted = wanted if isinstance(wanted, Mapping) else {}
-    context = number(wanted, "context") or _CONTEXT
-    requests = number(wanted, "requests") or 1
-    kind = wanted.get("cache_type")
+def _demand(serving: Serving) -> Demand:
+    """Return what is asked of an engine."""
     return Demand(
-        context=min(context, _MOST_CONTEXT),
-        requests=min(requests, _MOST_REQUESTS),
-        cache_type=kind if isinstance(kind, str) and kind in CACHE_TYPES else "f16",
+        context=serving.context or _CONTEXT,
+        requests=serving.requests,
+        cache_type=serving.cache_type,
     )
 
 
