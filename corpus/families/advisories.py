@@ -78,23 +78,23 @@ hostile(
     stack="torchh==2.6.0\n",
     advisories=DUMP,
 )
-benign("advisory-malware-twin", WEIGHTS, stack="torch==2.10.0\n", advisories=DUMP)
+benign("advisory-malware-twin", WEIGHTS, stack="torch==2.12.0\n", advisories=DUMP)
 hostile(
     "advisory-stale",
     "",
     WEIGHTS,
     "incomplete",
-    stack="torch==2.10.0\n",
+    stack="torch==2.12.0\n",
     advisories={
         "PyPI/EXAMPLE-3.json": record("EXAMPLE-3", "torch", [], modified="2025-11-01T00:00:00Z")
     },
 )
-hostile("advisory-seed-only", "", WEIGHTS, "incomplete", stack="torch==2.10.0\n")
+hostile("advisory-seed-only", "", WEIGHTS, "incomplete", stack="torch==2.12.0\n")
 hostile(
     "advisory-broken-dump",
     "",
     WEIGHTS,
     "incomplete",
-    stack="torch==2.10.0\n",
+    stack="torch==2.12.0\n",
     advisories={**DUMP, "PyPI/broken.json": b'{"id": "EXAMPLE-4"'},
 )

@@ -172,3 +172,13 @@ def test_what_comes_after_the_last_affected() -> None:
     last = advisory(ranges=[span(("introduced", "1.0"), ("last_affected", "1.5"))])
     assert osv.fixes(last, TORCH, "1.5") == ["what comes after 1.5"]
     assert osv.fixes(last, TORCH, "1.6") == []
+
+
+def test_a_record_that_names_no_versions_leaves_it_to_the_others() -> None:
+    silent, telling = advisory("PYSEC-1"), advisory("GHSA-a", ranges=[BEFORE_2_6])
+    commits = advisory("CVE-1", ranges=[span(("introduced", "0"), kind="GIT", repo="x")])
+    broken = advisory("X-2", ranges=[span(("introduced", "0"), ("fixed", "two"))])
+    for version, expected in {"2.5": Affects.YES, "2.6": Affects.NO}.items():
+        assert osv.affects_by([silent, telling, commits], TORCH, version) is expected
+    assert osv.affects_by([silent, commits], TORCH, "2.6") is Affects.UNKNOWN
+    assert osv.affects_by([broken, telling], TORCH, "2.6") is Affects.UNKNOWN

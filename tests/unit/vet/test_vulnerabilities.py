@@ -67,6 +67,13 @@ CASES = {
         {"json": {"model_type": "Nemotron_Nano_VL", "auto_map": {"AutoModel": "a.B"}}},
         {"json": {"model_type": "llama", "auto_map": {"AutoModel": "a.B"}}},
     ),
+    "kimi_or_nemotron_auto_map": (
+        "config.json",
+        {"json": {"model_type": "kimi_k25", "auto_map": {"AutoModel": "a.B"}}},
+        {"json": {"model_type": "kimi_k25"}},
+    ),
+    "lightning": ("epoch.ckpt", {}, "epoch.pt"),
+    "pt2": ("program.pt2", {}, "program.pt"),
     "pickle": ("pytorch_model.bin", {}, "model.safetensors"),
     "rng_state": ("rng_state_0.pth", {}, "other.pth"),
     "gguf_template": ("model.gguf", TEMPLATE, {"gguf": {"metadata": {}}}),
@@ -97,6 +104,7 @@ JSON = {
     "trusting_lightglue",
     "auto_map",
     "nemotron_auto_map",
+    "kimi_or_nemotron_auto_map",
     "gguf_template",
     "template",
 }
@@ -126,6 +134,31 @@ def test_every_row_joins_a_model_and_an_engine(row: triggers.Trigger, tmp_path: 
     assert [one.path for one in hits] == [path]
     assert row.says in hits[0].message
     assert section.answer in {"triggered", "affected"}
+
+
+TAGGED = [
+    (rule.id, tag.removeprefix("cve:"))
+    for rule in all_rules().values()
+    for tag in rule.tags
+    if tag.startswith("cve:") and any(one.id == tag.removeprefix("cve:") for one in seed().records)
+]
+
+
+@pytest.mark.parametrize(("rule", "name"), TAGGED)
+def test_every_rule_that_names_an_advisory_of_the_seed_meets_it(
+    rule: str, name: str, tmp_path: Path
+) -> None:
+    (record,) = [one for one in seed().records if one.id == name]
+    where = record.affected[0].package
+    assert where
+    kinds = {"PyPI": "pypi", "Go": "golang", "GitHub": "github"}
+    version = _version_at_risk(name)
+    version = version if where.name != "ggml-org/llama.cpp" else "b1"
+    stack = f"pkg:{kinds[where.ecosystem]}/{where.name}@{version}\n"
+    section, findings = run(subject(tmp_path, {"f": {}}, found(rule, "f"), stack=stack))
+    hits = {one.location for one in findings if one.rule == "vulnerabilities.triggered"}
+    assert any(hit.startswith(name) for hit in hits)
+    assert section.answer == "triggered"
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def run(subject: Subject) -> Surveyed:
     said = card.judge(shown.card, shown.metadata)
     opened = mof.classify(evidence.components(shown))
     total = card.points(said)
-    data = croissant.described(subject.facts)
+    sets = croissant.described(subject.facts)
     return Surveyed(
         Section(
             title="Documentation and openness",
@@ -32,37 +32,10 @@ def run(subject: Subject) -> Surveyed:
             lines=(
                 *(_item(one) for one in said),
                 *(_component(one) for one in opened.components),
-                *(line for one in data for line in one.lines()),
+                *(line for one in sets for line in one.lines()),
             ),
             unanswered=tuple(doubts),
-            data={
-                "card": {
-                    "path": shown.card_path or None,
-                    "points": total,
-                    "items": {
-                        one.item.id: {
-                            "answer": one.answer,
-                            "weight": one.item.weight,
-                            "where": one.where or None,
-                        }
-                        for one in said
-                    },
-                },
-                "openness": {
-                    "class": opened.reached or None,
-                    "possible": opened.possible or None,
-                    "lacks": list(opened.lacks),
-                    "components": {
-                        one.component.id: {
-                            "status": one.status,
-                            "where": one.where or None,
-                            "licence": one.licence or None,
-                        }
-                        for one in opened.components
-                    },
-                },
-                "croissant": [one.data() for one in data],
-            },
+            data=_data(shown, said, opened, sets),
         )
     )
 
@@ -148,6 +121,40 @@ def _summary(total: int, said: list[card.Said], shown: Shown, opened: mof.Openne
     lacks = f"; {goal} lacks {_listed(names)}" if goal and names else ""
     openness = f"by the Model Openness Framework it is {name}{maybe if better else ''}"
     return f"{card_says}{missing}; {openness}{lacks}."
+
+
+def _data(
+    shown: Shown, said: list[card.Said], opened: mof.Openness, sets: list[croissant.Described]
+) -> dict[str, Any]:
+    """Return the answer as machines read it."""
+    return {
+        "card": {
+            "path": shown.card_path or None,
+            "points": card.points(said),
+            "items": {
+                one.item.id: {
+                    "answer": one.answer,
+                    "weight": one.item.weight,
+                    "where": one.where or None,
+                }
+                for one in said
+            },
+        },
+        "openness": {
+            "class": opened.reached or None,
+            "possible": opened.possible or None,
+            "lacks": list(opened.lacks),
+            "components": {
+                one.component.id: {
+                    "status": one.status,
+                    "where": one.where or None,
+                    "licence": one.licence or None,
+                }
+                for one in opened.components
+            },
+        },
+        "croissant": [one.data() for one in sets],
+    }
 
 
 def _listed(names: list[str]) -> str:

@@ -119,8 +119,7 @@ def _vulnerable(repository: clone.Repository, subject: Subject) -> Outcome:
         group.ids[0]
         for group in osv.merge(records)
         for where, version in pairs
-        for record in group.records
-        if osv.affects(record, where, version) is Affects.YES
+        if osv.affects_by(group.records, where, version) is Affects.YES
     }
     if found:
         names = ", ".join(sorted(found)[:3])

@@ -120,10 +120,10 @@ def _match(used: Stack, dump: Database | None, met: list[Hit]) -> tuple[list[_Ma
     unsure: list[str] = []
     for where, version in used.versions:
         for group in groups.get(where, ()):
-            answers = {osv.affects(record, where, version) for record in group.records}
-            if Affects.YES in answers:
+            answer = osv.affects_by(group.records, where, version)
+            if answer is Affects.YES:
                 matches.append(_describe(where, version, group, met))
-            elif Affects.UNKNOWN in answers:
+            elif answer is Affects.UNKNOWN:
                 unsure.append(
                     f"whether {group.ids[0]} concerns {where} {version} could not be told: its "
                     "affected versions are given in a way that cannot be compared"

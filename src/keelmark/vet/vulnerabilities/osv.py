@@ -67,10 +67,10 @@ class Affected(msgspec.Struct, frozen=True):
     severity: tuple[dict[str, Any], ...] = ()
 
     def packages(self) -> set[Package]:
-        """Return what it is about: the package it names and the repositories of its ranges."""
-        found = {of_repository(part.repo) for part in self.ranges if part.type == "GIT"}
+        """Return what it is about: the package it names, or else the repositories it names."""
         if self.package:
-            found.add(package(self.package.ecosystem, self.package.name))
+            return {package(self.package.ecosystem, self.package.name)}
+        found = {of_repository(part.repo) for part in self.ranges if part.type == "GIT"}
         return {one for one in found if one}
 
 
@@ -145,6 +145,24 @@ def affects(record: Advisory, where: Package, version: str) -> Affects:
         return Affects.NO
     answers = [_part(part, where, version) for part in record.affected if where in part.packages()]
     return _any(answers)
+
+
+def affects_by(records: Iterable[Advisory], where: Package, version: str) -> Affects:
+    """Say whether a vulnerability that several records describe concerns a version.
+
+    Any of them may say yes. One that names no versions at all, or only commits, leaves the answer
+    to the others.
+    """
+    answers = [(affects(record, where, version), record) for record in records]
+    telling = [answer for answer, record in answers if not _is_silent(record, where)]
+    return _any(telling if Affects.NO in telling else [answer for answer, _ in answers])
+
+
+def _is_silent(record: Advisory, where: Package) -> bool:
+    parts = [part for part in record.affected if where in part.packages()]
+    if record.withdrawn or not parts:
+        return True
+    return not any(p.versions or any(r.type != "GIT" for r in p.ranges) for p in parts)
 
 
 def _any(answers: Sequence[Affects]) -> Affects:

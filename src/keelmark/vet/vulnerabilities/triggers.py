@@ -121,6 +121,11 @@ def _nemotron_auto_map(path: str, facts: Mapping[str, Any]) -> bool:
     return _auto_map(path, facts) and "nemotron" in str(_configuration(facts)).lower()
 
 
+def _kimi_or_nemotron_auto_map(path: str, facts: Mapping[str, Any]) -> bool:
+    said = str(_configuration(facts)).lower()
+    return _auto_map(path, facts) and ("kimi" in said or "nemotron" in said)
+
+
 def _gguf_template(_: str, facts: Mapping[str, Any]) -> bool:
     found = facts.get("gguf")
     metadata = found.get("metadata") if isinstance(found, Mapping) else None
@@ -145,10 +150,13 @@ SIGHTS: dict[str, Sight] = {
     "gguf_template": _gguf_template,
     "hdf5": _named(".h5", ".hdf5"),
     "keras_archive": _named(".keras"),
+    "kimi_or_nemotron_auto_map": _kimi_or_nemotron_auto_map,
+    "lightning": _named(".ckpt"),
     "nemo": _named(".nemo"),
     "nemotron_auto_map": _nemotron_auto_map,
     "onnx": _named(".onnx"),
     "pickle": _named(".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"),
+    "pt2": _named(".pt2"),
     "rng_state": _rng_state,
     "skops": _named(".skops"),
     "template": _template,

@@ -6,6 +6,7 @@ tags (`b7824`), which count commits.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -110,6 +111,7 @@ def order_of(where: Package, kind: str) -> Callable[[str], Any] | None:
     return None
 
 
+@functools.lru_cache(maxsize=65536)
 def pep440(text: str) -> Version:
     """Return a version by PEP 440, without its local part, as OSV's ranges mean it.
 
@@ -125,6 +127,7 @@ def pep440(text: str) -> Version:
     return Version(version.public)
 
 
+@functools.lru_cache(maxsize=65536)
 def semver(text: str) -> tuple[Any, ...]:
     """Return a sort key by Semantic Versioning; missing parts count as 0.
 
