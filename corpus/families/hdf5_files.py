@@ -245,6 +245,14 @@ benign(
         ).encode()
     ),
 )
+OPTIMIZER = {"optimizer_config": {"class_name": "Custom>Adam", "config": {"name": "Adam"}}}
+benign("keras-optimizer-twin", {"m.h5": hdf5({"training_config": json.dumps(OPTIMIZER).encode()})})
+hostile(
+    "keras-main-function",
+    "keras.custom_object",
+    keras_zip(keras_config({"module": "__main__", "class_name": "function", "config": "my_loss"})),
+    "incomplete",
+)
 benign("keras-h5-twin", {"model.h5": hdf5({"model_config": keras_config(), "backend": b"jax"})})
 benign("keras-h5-heap-twin", {"model.h5": hdf5(heap=keras_config())})
 benign(

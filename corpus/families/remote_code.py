@@ -102,6 +102,37 @@ benign(
     rules="notebook.shell",
 )
 benign("text-mz-twin", {"vocab.txt": b"MZ\n#!\nab\n"})
+COMPONENTS = {"_class_name": "StableDiffusionPipeline", "vae": ["diffusers", "AutoencoderKL"]}
+hostile(
+    "diffusers-component",
+    "remote_code.component",
+    {"model_index.json": json.dumps({**COMPONENTS, "unet": ["os", "system"]}).encode()},
+)
+hostile(
+    "sentence-module",
+    "remote_code.component",
+    {"modules.json": b'[{"idx": 0, "name": "0", "path": "", "type": "builtins.eval"}]'},
+)
+benign(
+    "diffusers-component-twin",
+    {
+        "model_index.json": json.dumps(
+            {**COMPONENTS, "safety_checker": ["stable_diffusion", "X"], "scheduler": [None, None]}
+        ).encode(),
+        "modules.json": b'[{"path": "", "type": "sentence_transformers.models.Transformer"}]',
+    },
+)
+INDEX = {"metadata": {"total_size": 8}, "weight_map": {"a": "model-00001-of-00002.safetensors"}}
+hostile(
+    "index-shard-path",
+    "documents.shard_path",
+    {
+        "model.safetensors.index.json": json.dumps(
+            {**INDEX, "weight_map": {"a": "../../other/pytorch_model.bin"}}
+        ).encode()
+    },
+)
+benign("index-twin", {"model.safetensors.index.json": json.dumps(INDEX).encode()})
 hostile("native-elf", "remote_code.native_code", {"libx.so": b"\x7fELF" + bytes(60)})
 hostile("native-elf-renamed", "remote_code.native_code", {"weights.bin": b"\x7fELF" + bytes(60)})
 hostile(

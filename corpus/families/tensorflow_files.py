@@ -104,6 +104,7 @@ hostile(
 )
 hostile("savedmodel-truncated", "savedmodel.malformed", model(saved_model()[:-7]))
 hostile("savedmodel-trailing", "savedmodel.malformed", model(saved_model() + b"\x7fELF\0\0"))
+hostile("other-pb", "", {"input_0.pb": message({1: [2, 2], 2: 1, 9: bytes(16)})}, "incomplete")
 hostile("savedmodel-no-graph", "", model(b""), "incomplete")
 hostile("graph-text-escaped", "", {"graph.pbtxt": b'node { op: "Py\\x46unc" }\n'}, "incomplete")
 

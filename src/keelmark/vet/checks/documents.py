@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
-from keelmark.core.findings import Severity
+from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.json_file import load_json
 from keelmark.vet.sniff import POINTER, is_text
@@ -37,6 +38,17 @@ YAML_TAG = Rule(
     "Do not use this file; ask its publisher for plain YAML.",
     _TAGS,
 )
+
+
+SHARD = Rule(
+    "documents.shard_path",
+    "Weights outside the model's folder",
+    Severity.HIGH,
+    "The loader reads, and may unpickle, a file that is no part of the model.",
+    "Do not use this model; ask its publisher for a clean one.",
+    ("owasp:llm03", "cwe:CWE-22"),
+)
+_LEAVES = re.compile(r"\A[/\\~]|\A[A-Za-z]:|://|(?:\A|[/\\])\.\.(?:[/\\]|\Z)|[\0-\x1f]")
 
 
 def _claims(file: File) -> bool:
@@ -69,7 +81,17 @@ def _run(file: File) -> Result:
                 json.loads(record)
     except (ValueError, RecursionError) as error:
         return Result((), f"it is not JSON ({error})")
-    return Result(facts=_facts(file, text, value))
+    findings = tuple(_shards(file, value)) if file.name.endswith(".index.json") else ()
+    return Result(findings, facts=_facts(file, text, value))
+
+
+def _shards(file: File, value: Any) -> Iterator[ArtefactFinding]:
+    """An index names the file that each tensor is read from."""
+    names = value.get("weight_map") if isinstance(value, dict) else None
+    for name in sorted({str(name) for name in names.values()} if isinstance(names, dict) else ()):
+        if _LEAVES.search(name):
+            message = f"A part of the weights is said to be in {name[:120]!r}."
+            yield SHARD.at(file, "weight_map", message, evidence=name)
 
 
 def _facts(file: File, text: str, value: Any) -> dict[str, object]:
@@ -128,8 +150,8 @@ CHECK = Check(
     title="Texts, tables and settings",
     version="1",
     tags=_TAGS,
-    rules=(YAML_TAG,),
-    examples=("yaml-python-tag",),
+    rules=(YAML_TAG, SHARD),
+    examples=("yaml-python-tag", "index-shard-path"),
     claims=_claims,
     run=_run,
 )

@@ -64,7 +64,8 @@ CUSTOM = Rule(
 
 _PARTS = (
     "layers models activations initializers regularizers constraints losses metrics optimizers "
-    "dtype_policies mixed_precision ops random quantizers engine legacy_tf_layers premade_models"
+    "dtype_policies mixed_precision ops random quantizers engine legacy_tf_layers premade_models "
+    "tokenizers samplers"
 )
 _ROOTS = r"(?:keras|tf_keras|keras_core|tensorflow\.keras|tensorflow\.python\.keras|keras_hub|"
 _ROOTS += r"keras_nlp|keras_cv|keras_tuner)"
@@ -79,6 +80,11 @@ _TOP |= {"FloatDTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy
 _TOP |= {"DTypePolicyMap", "Operation", "Policy"}
 _MARKS = {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
 _MARKS |= {"__typespec__", "__tuple__", "TensorShape", "TypeSpec", "CompositeTensor"}
+# Registered names of Keras itself; versions 2.11 and 2.12 register their own optimizers as custom.
+_REGISTERED = re.compile(
+    r"(?:keras(?:_hub|_nlp|_cv|_core)?|builtins|Addons)>|Custom>(?:Ada\w+|SGD|RMSprop|Nadam|Ftrl|"
+    r"Lion)\Z"
+)
 _LOADERS = {"TorchModuleWrapper", "TFSMLayer", "FlaxLayer", "JaxLayer", "SafeTorchModuleWrapper"}
 _LOOKUPS = {"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"}
 _GRAPH_FILES = re.compile(
@@ -149,12 +155,16 @@ def _object(file: File, where: str, name: str, item: dict[str, Any]) -> Iterator
     needs = registered if isinstance(registered, str) and ">" in registered else ""
     if not needs and ">" in name:
         needs = name
-    if needs and not re.match(r"(?:keras(?:_hub|_nlp|_cv|_core)?|builtins|Addons)>", needs):
+    if isinstance(module, str) and module == "__main__":
+        needs = needs or f"__main__>{config if name == 'function' else name}"
+    if needs and not _REGISTERED.match(needs):
         message = f"The class or function {needs} must come from elsewhere."
         yield CUSTOM.at(file, where, message, evidence=needs)
 
 
 def _allowed(module: str, name: str) -> bool:
+    if module == "__main__":  # nothing is imported for it; its class must be at hand
+        return True
     if module == "builtins":  # functions by name only; older loaders look there, too
         return name.isidentifier() and not hasattr(builtins, name)
     if _HELPERS.search(module) or not _MODULE.match(module):

@@ -157,7 +157,10 @@ def _root_by_content(head: bytes) -> str:
 def _run(file: File) -> Result:
     if file.suffix == ".pbtxt" and is_text(file.head, whole=file.size <= len(file.head)):
         return _text(file)
-    seen = _examine(file, _ROOTS.get(file.name) or _root_by_content(file.head) or _guess(file))
+    root = _ROOTS.get(file.name) or _root_by_content(file.head)
+    seen = _examine(file, root or _guess(file))
+    if not root and not seen.nodes:  # the name alone says little: many things are called .pb
+        return Result((), "it is not a TensorFlow graph that is known here")
     return Result(tuple(seen.findings), "; ".join(list(seen.reasons)[:3]), seen.members)
 
 
