@@ -22,6 +22,7 @@ from keelmark.guard.guard import shipped_policies, shipped_policy
 from keelmark.plugins import discover
 from keelmark.prove.framework import framework_ids, load_framework
 from keelmark.serve import calls, gateway, serving
+from keelmark.serve.dialect import dialects
 from keelmark.serve.errors import ApiError
 from keelmark.serve.fields import REFUSED
 from keelmark.serve.wire import keelmark_headers
@@ -226,11 +227,13 @@ CODES = {
 HTTP = """# HTTP
 
 The gateway speaks OpenAI's protocol. Clients that let you set a base URL work unchanged: give them
-`http://HOST:PORT/v1` and a key.
+`http://HOST:PORT/v1` and a key. It also speaks two dialects, in which a chat call can be asked and
+answered: [how to use them](../how-to/use-other-protocols.md).
 
 ## Requests
 
-- `authorization: Bearer KEY` on every path that needs a scope.
+- `authorization: Bearer KEY` on every path that needs a scope; below `/v1/messages` also
+  `x-api-key: KEY`.
 - `content-type: application/json`, UTF-8, not compressed.
 - `x-keelmark-subject` (optional) says whom the content belongs to. Without it the subject is the
   body's `safety_identifier`, then `user`, then the id of the key. `keelmark erase SUBJECT` forgets
@@ -249,13 +252,20 @@ def http():
         yield f"| `{path}` | {', '.join(names)} | {', '.join(scopes)} |\n"
     yield "\n`/metrics` needs no key from this machine itself, unless a proxy "
     yield "forwards the request.\n"
+    yield "\n## Dialects\n\nThe answer to a field that is refused is 400 `unsupported_parameter`; "
+    yield "false asks for nothing. So is that to a field that is not known.\n\n"
+    yield "| path | dialect | refused |\n|---|---|---|\n"
+    for one in dialects():
+        refused = "; ".join(f"`{name}`: {why}" for name, why in one.refused.items())
+        yield f"| `{one.path}` | {one.title} | {refused} |\n"
+        yield f"| `{one.count.path}` | {one.count.title} | as above |\n"
     yield "\n## Headers of every answer\n\n| header | meaning |\n|---|---|\n"
     for name, _ in keelmark_headers(Trace(trace_id="", started=0)):
         yield f"| `{name.decode()}` | {HEADERS[name.decode()]} |\n"
     yield "\n## Errors\n\n"
     yield '`{"error": {"message", "type", "param", "code"}}`, as OpenAI\'s clients expect. After a '
     yield "stream has begun, the same object is its last event. An answer that the guard stops "
-    yield "ends with `finish_reason: content_filter`.\n\n"
+    yield "ends with `finish_reason: content_filter`. Dialects say all this in their own forms.\n\n"
     yield "| status | code | type | meaning |\n|---|---|---|---|\n"
     made = _error_codes()
     unsaid = {code for _, code in made} ^ CODES.keys()

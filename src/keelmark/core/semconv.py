@@ -53,3 +53,4 @@ OP_CHAT = "chat"
 OP_COMPLETION = "text_completion"
 OP_EMBEDDINGS = "embeddings"
 OP_MODERATION = "moderation"
+OP_COUNT = "count_tokens"  # ours: the conventions have none

@@ -57,6 +57,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 CHAT = Kind(semconv.OP_CHAT, "/chat/completions", check_chat, streams=True)
 COMPLETION = Kind(semconv.OP_COMPLETION, "/completions", check_completion, streams=True)
+COUNT = Kind(semconv.OP_COUNT, "/chat/completions/input_tokens", check_chat, streams=False)
 EMBEDDINGS = Kind(semconv.OP_EMBEDDINGS, "/embeddings", check_embeddings, streams=False)
 
 

@@ -129,9 +129,7 @@ class Voice(ABC):
             else:
                 message = message.replace(f"`{theirs}`", f"`{ours}`")
                 param = ours if param == theirs else param
-        return ApiError(
-            error.status, error.code, message, param=param, retry_after=error.retry_after
-        )
+        return error.saying(message, param)
 
 
 class Dialect(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,12 +140,16 @@ class Dialect(msgspec.Struct, frozen=True, kw_only=True):
         title: For people.
         path: Where it is spoken.
         speak: Makes the voice of one call.
+        refused: Field of a request to the reason why it is refused.
+        count: How it is asked how long a prompt is, if it can be.
     """
 
     id: str
     title: str
     path: str
     speak: Callable[[Trace], Voice]
+    refused: Mapping[str, str] = {}
+    count: Dialect | None = None
 
     def voice(self, trace: Trace) -> Voice:
         """Return the voice of one call; its trace says that it is in this dialect."""

@@ -29,6 +29,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         forces_tools: Whether it obeys a `tool_choice` that demands a call. One that does not, but
             follows JSON schemas, is given a schema of the call instead.
         thinking_budget: Whether it takes `thinking_budget_tokens`.
+        counts_tokens: Whether `/chat/completions/input_tokens` says how long a prompt is.
         completion_tokens: Whether it wants `max_completion_tokens` instead of `max_tokens`.
     """
 
@@ -36,6 +37,7 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     lists_models: bool = True
     forces_tools: bool = True
     thinking_budget: bool = False
+    counts_tokens: bool = False
     completion_tokens: bool = False
 
 

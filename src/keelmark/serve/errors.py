@@ -48,6 +48,12 @@ class ApiError(KeelmarkError):
         self.param = param
         self.retry_after = retry_after
 
+    def saying(self, message: str, param: str | None) -> ApiError:
+        """Return the same error in other words."""
+        return type(self)(
+            self.status, self.code, message, param=param, retry_after=self.retry_after
+        )
+
     def body(self) -> bytes:
         """Return the error as JSON in OpenAI's shape."""
         fallback = "invalid_request_error" if self.status < 500 else "server_error"

@@ -115,6 +115,8 @@ class FakeEngine:
             await _whole(send, status, msgspec.json.encode(error))
         elif script.raw:
             await _whole(send, 200, script.raw, EVENTS if body.get("stream") else JSON)
+        elif path.endswith("/input_tokens"):
+            await _whole(send, 200, msgspec.json.encode({"input_tokens": 7}))
         elif path.endswith("/embeddings"):
             await _whole(send, 200, msgspec.json.encode(_vectors(body)))
         elif body.get("stream"):

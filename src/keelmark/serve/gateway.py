@@ -12,8 +12,9 @@ from keelmark.core.errors import KeelmarkError
 from keelmark.core.policy import Policy
 from keelmark.core.ports import GuardPort
 from keelmark.core.trace import Trace
-from keelmark.serve.calls import CHAT, COMPLETION, EMBEDDINGS, Desk, Kind
+from keelmark.serve.calls import CHAT, COMPLETION, COUNT, EMBEDDINGS, Desk, Kind
 from keelmark.serve.config import GatewayConfig
+from keelmark.serve.counting import Counting
 from keelmark.serve.dialect import Dialect, Spoken, dialects
 from keelmark.serve.errors import ApiError, as_api_error
 from keelmark.serve.http import (
@@ -92,7 +93,7 @@ class Gateway:
 
     async def refuse(self, request: Request, error: ApiError) -> None:
         """Answer with an error, in the words of the path's dialect."""
-        dialect, trace = _DIALECTS.get(request.path), self.trace()
+        dialect, trace = _dialect_of(request.path), self.trace()
         wire = Spoken(request, dialect.voice(trace)) if dialect else Wire(request, trace)
         await wire.fail(error)
 
@@ -202,7 +203,6 @@ async def _metrics(gateway: Gateway, request: Request) -> None:
     await send_whole(request, 200, out, gateway.config.metrics().encode())
 
 
-_DIALECTS = {dialect.path: dialect for dialect in dialects()}
 ROUTES: dict[str, dict[str, Handler]] = {
     "/v1/chat/completions": {"POST": _calls(CHAT)},
     "/v1/completions": {"POST": _calls(COMPLETION)},
@@ -212,9 +212,19 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/healthz": {"GET": _healthz},
     "/readyz": {"GET": _readyz},
     "/metrics": {"GET": _metrics},
-    **{path: {"POST": _calls(CHAT, dialect=one)} for path, one in _DIALECTS.items()},
 }
 """Path to method to handler; `/v1/models/{id}` beside it because names may hold slashes."""
+
+
+for _one in dialects():
+    ROUTES[_one.path] = {"POST": _calls(CHAT, dialect=_one)}
+    if _one.count is not None:
+        ROUTES[_one.count.path] = {"POST": _calls(COUNT, Counting, _one.count)}
+
+
+def _dialect_of(path: str) -> Dialect | None:
+    """The dialect in which to answer at a path, also where there is nothing."""
+    return next((one for one in dialects() if path.startswith(one.path)), None)
 
 
 def _route(request: Request) -> Handler:

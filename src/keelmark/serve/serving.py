@@ -120,7 +120,7 @@ class Serving:
         )
         try:
             if response.status != 200:
-                said = await _read(response)
+                said = await read_answer(response)
                 raise refused_by_engine(response.status, response.headers, said, call.body)
             if call.kind is EMBEDDINGS:
                 last = await self._vectors(response)
@@ -142,12 +142,14 @@ class Serving:
     async def _vectors(self, response: UpstreamResponse) -> bytes:
         model = self.call.asked.model if self.call.asked else ""
         packed = self.call.body.get("encoding_format") == "base64"
-        last, usage = read_vectors(await _read(response), model or self.trace.model, packed=packed)
+        last, usage = read_vectors(
+            await read_answer(response), model or self.trace.model, packed=packed
+        )
         note_usage(self.trace, usage)
         return last
 
     async def _whole(self, response: UpstreamResponse) -> bytes:
-        body = await _read(response)
+        body = await read_answer(response)
         answer = self._begin()
         since = perf_counter()
         if self.call.echo is None:
@@ -250,8 +252,8 @@ class Serving:
         return Content(prompt=without_canary(self.call.prompt), answer=kept)
 
 
-async def _read(response: UpstreamResponse) -> bytes:
-    """Read an answer that is not streamed.
+async def read_answer(response: UpstreamResponse) -> bytes:
+    """Read an answer of an engine that is not streamed.
 
     Raises:
         ApiError: 502, it is longer than anything that could be asked for.

@@ -386,3 +386,31 @@ def test_the_guard_that_ships_with_keelmark(size):
             assert b"4111" not in b"".join(c.prompt + c.answer for _, c in s.recorder.records)
 
     run(scene)
+
+
+def test_prompts_are_counted_where_the_engine_tells():
+    async def scene():
+        async with (
+            stack(counts_tokens=True) as s,
+            openai_client(s) as ai,
+            anthropic_client(s) as other,
+        ):
+            counted = await ai.responses.input_tokens.count(**asked(TEXT))
+            assert (counted.input_tokens, counted.object) == (7, "response.input_tokens")
+            turns = [{"role": "user", "content": TEXT}]
+            number = await other.messages.count_tokens(model="fake", messages=turns)
+            assert number.input_tokens == 7
+            assert all(sent["messages"][0]["content"] == MASKED for sent in s.fake.received)
+            assert {trace.operation for trace in s.traces} == {"count_tokens"}
+            s.fake.script = Script(raw=b"{}")
+            with pytest.raises(anthropic.InternalServerError):
+                await other.messages.count_tokens(model="fake", messages=turns)
+        async with stack() as s, anthropic_client(s) as other:
+            with pytest.raises(anthropic.InternalServerError, match="does not count"):
+                await other.messages.count_tokens(model="fake", messages=turns)
+            with pytest.raises(anthropic.BadRequestError, match="messages"):
+                await other.messages.count_tokens(model="fake", messages=[])
+            status, answer, _ = await s.post("/v1/messages/batches", {})
+            assert (status, answer["type"]) == (404, "error")
+
+    run(scene)

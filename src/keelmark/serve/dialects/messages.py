@@ -13,7 +13,7 @@ import msgspec
 
 from keelmark.core.trace import Trace
 from keelmark.serve.dialect import Dialect, Event, Voice
-from keelmark.serve.dialects._messages_asked import chat_of
+from keelmark.serve.dialects._messages_asked import REFUSED, chat_of
 from keelmark.serve.errors import ApiError
 from keelmark.serve.parts import Part, Step
 
@@ -161,6 +161,20 @@ class MessagesVoice(Voice):
         }
 
 
+class MessagesCount(MessagesVoice):
+    """A request to count: a message that need not say how long its answer may be."""
+
+    def asks(self, body: Any) -> dict[str, Any]:
+        """See Voice."""
+        chat = super().asks({**body, "max_tokens": 1} if isinstance(body, dict) else body)
+        chat.pop("stream", None)
+        return chat
+
+    def whole(self, answer: dict[str, Any]) -> bytes:
+        """See Voice."""
+        return msgspec.json.encode({"input_tokens": answer["input_tokens"]})
+
+
 def _block(part: Part) -> dict[str, Any]:
     """One block of the content."""
     if part.kind == "reasoning":
@@ -183,5 +197,15 @@ def _input(arguments: str) -> dict[str, Any]:
 
 
 DIALECT = Dialect(
-    id="messages", title="Anthropic Messages", path="/v1/messages", speak=MessagesVoice
+    id="messages",
+    title="Anthropic Messages",
+    path="/v1/messages",
+    speak=MessagesVoice,
+    refused=REFUSED,
+    count=Dialect(
+        id="messages",
+        title="Anthropic token counting",
+        path="/v1/messages/count_tokens",
+        speak=MessagesCount,
+    ),
 )

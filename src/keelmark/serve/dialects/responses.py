@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from keelmark.serve.dialect import Dialect, Event, Voice
-from keelmark.serve.dialects._responses_asked import chat_of
+from keelmark.serve.dialects._responses_asked import REFUSED, chat_of
 from keelmark.serve.errors import ApiError
 from keelmark.serve.parts import Part, Step
 
@@ -213,6 +213,21 @@ class ResponsesVoice(Voice):
         }
 
 
+class ResponsesCount(ResponsesVoice):
+    """A request to count."""
+
+    def asks(self, body: Any) -> dict[str, Any]:
+        """See Voice."""
+        chat = super().asks(body)
+        chat.pop("stream", None)
+        return chat
+
+    def whole(self, answer: dict[str, Any]) -> bytes:
+        """See Voice."""
+        counted = {"object": "response.input_tokens", "input_tokens": answer["input_tokens"]}
+        return msgspec.json.encode(counted)
+
+
 def _in_turn(*events: Event) -> list[Event]:
     """Events that were made in another order, with their numbers in this one."""
     numbers = sorted(event["sequence_number"] for event in events)
@@ -231,5 +246,15 @@ def _logprob(token: Mapping[str, Any]) -> dict[str, Any]:
 
 
 DIALECT = Dialect(
-    id="responses", title="OpenAI Responses", path="/v1/responses", speak=ResponsesVoice
+    id="responses",
+    title="OpenAI Responses",
+    path="/v1/responses",
+    speak=ResponsesVoice,
+    refused=REFUSED,
+    count=Dialect(
+        id="responses",
+        title="OpenAI token counting",
+        path="/v1/responses/input_tokens",
+        speak=ResponsesCount,
+    ),
 )

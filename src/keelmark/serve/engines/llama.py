@@ -84,7 +84,7 @@ class LlamaEngine:
 
     id = "llama"
     provider = "llama_cpp"
-    quirks = Quirks(forces_tools=False, thinking_budget=True)
+    quirks = Quirks(forces_tools=False, thinking_budget=True, counts_tokens=True)
 
     def __init__(
         self,
