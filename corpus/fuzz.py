@@ -74,9 +74,10 @@ def fuzz(python: Path, name: str, seconds: int, keep: Path) -> str:
     runs = [line for line in done.stderr.splitlines() if line.startswith("Done ")]
     if done.returncode == 0 and runs:
         return runs[-1].removeprefix("Done ")
-    told = done.stderr.partition("=== Uncaught Python exception: ===")[2] or done.stderr
-    told = told.partition("==")[0].strip().replace("\n", "\n    ")
-    return f"DEFECT (kept in {keep})\n    {told or 'it ended'}"
+    told = done.stderr.partition("=== Uncaught Python exception: ===")[2].partition("==")[0]
+    last = [line for line in done.stderr.splitlines() if "ERROR" in line or "SUMMARY" in line]
+    why = (told.strip() or "\n".join(last) or "it ended").replace("\n", "\n    ")
+    return f"DEFECT (kept in {keep})\n    {why}"
 
 
 def inner(arguments: list[str]) -> None:

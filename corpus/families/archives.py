@@ -96,6 +96,8 @@ def with_twice(data: bytes, other: bytes) -> bytes:
 
 LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 EVIL_ZIP = torch_zip(INNER)
+hostile("zip-empty-name", CALL, {"m.zip": make_zip({"": INNER})})
+benign("zip-empty-name-twin", {"m.zip": make_zip({"": b"text"})}, "incomplete")
 benign("zip-streamed-twin", {"m.zip": streamed_zip("a.txt", b"text" * 9)})
 hostile(
     "zip-gap",

@@ -168,11 +168,13 @@ class File:
         def pread(count: int, offset: int) -> bytes:
             return self._pread(max(0, min(count, size - offset)), start + offset)
 
+        name = name or "(no name)"  # an empty one would stand for this file itself
         inner = f"{self.inner}!{name}" if self.inner else name
         return File(self.path, size, pread, self.budget, inner=inner, depth=self.depth + 1)
 
     def member(self, name: str, data: bytes, *, raw: bool = False) -> File:
         """Return a member of this archive whose content has been unpacked into memory."""
+        name = name or "(no name)"  # an empty one would stand for this file itself
         inner = f"{self.inner}!{name}" if self.inner else name
         return File(
             self.path,

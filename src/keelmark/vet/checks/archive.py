@@ -115,7 +115,7 @@ def _zip(file: File) -> Result:
     roots = _torch_roots(entry.filename for entry in entries)
     findings += _twice(file, [entry.filename for entry in entries])
     for entry in entries:
-        if entry.is_dir() and not entry.file_size:
+        if entry.filename.endswith("/") and not entry.file_size:
             continue
         findings += _directory_findings(file, entry)
         raw = any(_is_raw(entry.filename, prefix) for prefix in roots)
