@@ -307,9 +307,10 @@ def _obj(m: Machine) -> None:
 
 def _inst(m: Machine) -> None:
     module, name = text(m.source.line()), text(m.source.line())
-    args = tuple(m.to_mark())
     m.found(module, name)
-    m.called(m.pop(), args, "call" if args else "new")
+    callee = m.pop()
+    args = tuple(m.to_mark())
+    m.called(callee, args, "call" if args else "new")
 
 
 def _build(m: Machine) -> None:

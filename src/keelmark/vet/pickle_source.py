@@ -64,16 +64,17 @@ class Source:
         return blob
 
     def line(self) -> bytes | Blob:
-        """Return a line without its end, or where it is if it is long.
+        """Return a line without its last byte, or where it is if it is long.
 
-        Raises:
-            BrokenError: It has no end.
+        Loaders take the last byte for the end of the line without looking, at the end of the file
+        too, where a line may also be empty.
         """
         start, piece = self.at, b""
         while True:
             data = self._buffer[self._i :] or self._file.read(self.at, _WINDOW)
             if not data:
-                raise BrokenError("a line in it has no end")
+                size = max(0, self.at - 1 - start)
+                return piece[:-1] if size <= KEPT else Blob("str", start, size)
             if self._i >= len(self._buffer):
                 self._base, self._i, self._buffer = self.at, 0, data
             found = data.find(b"\n")

@@ -24,8 +24,8 @@ _CLASS = re.compile(r"_?[A-Z]\w*\Z")
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+\Z")
 _USUAL = {
     "nemo", "nemo_text_processing", "megatron", "torch", "torchvision", "torchaudio",
-    "transformers", "diffusers", "pytorch_lightning", "lightning", "omegaconf", "numpy", "timm", "ldm", "sgm",
-    "hydra", "monai", "nvidia", "modelopt", "apex", "peft", "speechbrain",
+    "transformers", "diffusers", "pytorch_lightning", "lightning", "omegaconf", "numpy", "timm",
+    "ldm", "sgm", "hydra", "monai", "nvidia", "modelopt", "apex", "peft", "speechbrain",
 }  # fmt: skip
 
 DANGEROUS = Rule(
