@@ -27,6 +27,7 @@ from keelmark.serve.errors import ApiError
 from keelmark.serve.fields import REFUSED
 from keelmark.serve.wire import keelmark_headers
 from keelmark.vet import all_checks, all_surveys
+from keelmark.vet.licence.records import all_records
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
 import guard_tables  # it lies with the benchmarks
@@ -159,6 +160,34 @@ def _with_rules(item):
         text += f"- why: {rule.why}\n- mend: {rule.mend}\n"
         text += f"- tags: {', '.join(rule.tags)}\n" if rule.tags else ""
     return text
+
+
+def licences():
+    yield "# Licences\n\nOne file each in `src/keelmark/vet/licences/`. What they say is a reading "
+    yield "of clauses, not legal advice; where no text was at hand, nothing but names is known. "
+    yield "[How to ask](../how-to/check-a-licence.md).\n\n"
+    yield "| record | name | family | what is made from it | hub tags |\n|---|---|---|---|---|\n"
+    for name, one in all_records().items():
+        kept = {"nothing": "is free", "notice": "keeps notices", "terms": "keeps its terms"}
+        heirs = kept.get(one.heirs.keeps, "keeps the licence") if one.heirs else ""
+        heirs = "no text at hand" if one.text == "none" else heirs
+        tags, link = ", ".join(f"`{tag}`" for tag in one.tags), name.replace(".", "")
+        yield f"| [`{name}`](#{link}) | {one.name} | {one.family} | {heirs} | {tags} |\n"
+    for name, one in all_records().items():
+        yield from _licence(name, one)
+
+
+def _licence(name, one):
+    source = "no text at hand" if one.text == "none" else f"from {one.text.source}"
+    kind = "policy on use" if one.kind == "policy" else "licence"
+    yield f"\n## {name}\n\n{one.about} A {kind} of {one.publisher}, {source}.\n"
+    if one.heirs:
+        yield f"\nWhat is made from it: {one.heirs.says}\n"
+    if one.terms:
+        yield "\n| term | does | to | says |\n|---|---|---|---|\n"
+    for term in one.terms:
+        sure = "" if term.confidence == "high" else f" (confidence {term.confidence})"
+        yield f"| `{term.id}` | {term.effect} | {', '.join(term.acts)} | {term.says}{sure} |\n"
 
 
 def frameworks():
@@ -317,6 +346,7 @@ PAGES = {
     "detectors.md": detectors,
     "figures.md": figures,
     "checks.md": checks,
+    "licences.md": licences,
     "http.md": http,
     "frameworks.md": frameworks,
 }
