@@ -53,4 +53,7 @@ OP_CHAT = "chat"
 OP_COMPLETION = "text_completion"
 OP_EMBEDDINGS = "embeddings"
 OP_MODERATION = "moderation"
+OP_RERANK = "rerank"
+OP_TOKENIZE = "tokenize"
+OP_DETOKENIZE = "detokenize"
 OP_COUNT = "count_tokens"  # ours: the conventions have none

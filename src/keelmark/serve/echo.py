@@ -102,7 +102,9 @@ def tokens_in(prompt: Any) -> list[list[int]]:
     return lists
 
 
-async def read_tokens(engine: object, transport: Transport, prompts: list[list[int]]) -> list[str]:
+async def read_tokens(
+    engine: Engine | None, transport: Transport, prompts: list[list[int]]
+) -> list[str]:
     """Return what tokens say, so that the guard can judge it.
 
     Raises:

@@ -79,8 +79,18 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class Scoring(Protocol):
-    """An engine that scores prompts elsewhere than it answers."""
+class Scoring(Engine, Protocol):
+    """An embedded model, which scores prompts elsewhere than it answers.
+
+    Attributes:
+        context: Longest prompt with its answer, tokens.
+        chat_template: Jinja text that is used instead of the model's own, or "".
+        reranks: Whether the model ranks documents.
+    """
+
+    context: int
+    chat_template: str
+    reranks: bool
 
     async def scorer(self) -> Endpoint:
         """Return where `POST /completions` with `echo` is answered.

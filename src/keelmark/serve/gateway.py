@@ -32,7 +32,9 @@ from keelmark.serve.keys import KeyRing, require
 from keelmark.serve.listing import Listing
 from keelmark.serve.moderation import MODERATION, Moderating
 from keelmark.serve.repair import FormedServing
+from keelmark.serve.rerank import RERANK, Reranking
 from keelmark.serve.serving import Serving
+from keelmark.serve.tokens import DETOKENIZE, TOKENIZE, Tokenising, tokenizer_info
 from keelmark.serve.traces import new_trace
 from keelmark.serve.wire import Wire, keelmark_headers
 
@@ -176,6 +178,12 @@ async def _model(gateway: Gateway, request: Request) -> None:
     )
 
 
+async def _tokenizer_info(gateway: Gateway, request: Request) -> None:
+    require(await gateway.keys.recognise(request.headers.get(b"authorization")), "models")
+    config = gateway.config
+    await gateway.answer(request, await tokenizer_info(config.transport, config.engines))
+
+
 async def _healthz(gateway: Gateway, request: Request) -> None:
     await gateway.answer(request, {"status": "alive", "version": gateway.config.version})
 
@@ -208,6 +216,13 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/v1/completions": {"POST": _calls(COMPLETION)},
     "/v1/embeddings": {"POST": _calls(EMBEDDINGS)},
     "/v1/moderations": {"POST": _calls(MODERATION, Moderating)},
+    "/v1/rerank": {"POST": _calls(RERANK, Reranking)},
+    "/v1/tokenize": {"POST": _calls(TOKENIZE, Tokenising)},
+    "/v1/detokenize": {"POST": _calls(DETOKENIZE, Tokenising)},
+    "/v1/tokenizer_info": {"GET": _tokenizer_info},
+    "/tokenize": {"POST": _calls(TOKENIZE, Tokenising)},
+    "/detokenize": {"POST": _calls(DETOKENIZE, Tokenising)},
+    "/tokenizer_info": {"GET": _tokenizer_info},
     "/v1/models": {"GET": _models},
     "/healthz": {"GET": _healthz},
     "/readyz": {"GET": _readyz},

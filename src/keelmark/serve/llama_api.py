@@ -69,6 +69,8 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "llama_vocab_n_tokens": (_INT, (_PTR,)),
     "llama_vocab_get_add_bos": (_BOOL, (_PTR,)),
     "llama_vocab_bos": (_INT, (_PTR,)),
+    "llama_vocab_eos": (_INT, (_PTR,)),
+    "llama_model_chat_template": (_TEXT, (_PTR, _TEXT)),
     "llama_vocab_is_eog": (_BOOL, (_PTR, _INT)),
     "llama_tokenize": (_INT, (_PTR, _TEXT, _INT, c.POINTER(_INT), _INT, _BOOL, _BOOL)),
     "llama_token_to_piece": (_INT, (_PTR, _INT, _TEXT, _INT, _INT, _BOOL)),
@@ -165,6 +167,14 @@ class Llama:
         if held != (*sizes[1:], threads, threads) or call["n_ctx"](made) < context:
             raise UnavailableError(_OLD)
         return made
+
+    def about(self) -> dict[str, str | None]:
+        """Return what clients with a tokeniser of their own ask for: names, and the template."""
+        ends: int = self._call["vocab_eos"](self._vocab)
+        names = {"bos_token": self.bos, "eos_token": ends}
+        said = {name: self.piece(at).decode() if at >= 0 else None for name, at in names.items()}
+        template: bytes | None = self._call["model_chat_template"](self._model, None)
+        return {**said, "chat_template": template.decode("utf-8", "replace") if template else None}
 
     def tokens(self, text: str, *, special: bool) -> list[int]:
         """Return the tokens of a text; names of special tokens in it are those tokens.

@@ -38,6 +38,7 @@ class Settings(TypedDict):
         slots: Requests decoded together.
         threads: Threads for decoding.
         batch: Longest input of an embedding, and of one step through a prompt, tokens.
+        reranks: Whether it is to rank documents.
         chat_template: Jinja text to use instead of the model's, or "".
         prompt_log_dir: Folder for a file per prompt as the model read it, or "".
     """
@@ -50,6 +51,7 @@ class Settings(TypedDict):
     slots: int
     threads: int
     batch: int
+    reranks: bool
     chat_template: str
     prompt_log_dir: str
 
@@ -113,7 +115,11 @@ def _parameters(library: Any, settings: Settings) -> Any:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = settings["threads"]
     # Pooled vectors and chat from one context: an embedding must fit into one step (n_ubatch).
     params.embedding = True
-    params.pooling_type = library.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    pooling = library.llama_pooling_type
+    ranks = settings["reranks"]
+    params.pooling_type = (
+        pooling.LLAMA_POOLING_TYPE_RANK if ranks else pooling.LLAMA_POOLING_TYPE_MEAN
+    )
     params.n_batch = params.n_ubatch = min(settings["batch"], settings["context"])
     params.fit_params = False  # the sizes above are the contract; it also loads the model twice
     params.cache_ram_mib, params.cache_idle_slots = 0, False  # prompts stay in their slot

@@ -65,6 +65,14 @@ class SampledTokens:
         return ready
 
 
+def name_of(piece: bytes) -> str:
+    """Return how a token is told; a part of a character as OpenAI does: `bytes:\\xf0\\x9f`."""
+    try:
+        return piece.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)
+
+
 def _entry(token: _Token) -> dict[str, Any]:
     return {"token": token.text, "logprob": token.logprob, "bytes": None, "top_logprobs": []}
 

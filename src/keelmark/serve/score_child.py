@@ -30,7 +30,7 @@ from keelmark.serve.scored import Tokens, Vocabulary, Wanted, WrongError, comple
 from keelmark.serve.scorer import Scorer
 
 _PATIENCE_SECONDS = 0.5
-_COMPLETIONS, _TEXTS = "/v1/completions", "/v1/texts"
+_COMPLETIONS, _TEXTS, _ABOUT = "/v1/completions", "/v1/texts", "/v1/tokenizer_info"
 
 
 class Settings(TypedDict):
@@ -66,6 +66,10 @@ class Desk:
     def knows(self, shown: str) -> bool:
         """Whether a request shows the key."""
         return hmac.compare_digest(shown.encode("utf-8", "replace"), self._key)
+
+    def about(self) -> dict[str, str | None]:
+        """What is to know of the tokeniser."""
+        return self._model.about()
 
     def answer(self, path: str, body: bytes, caller: socket.socket) -> tuple[int, Any]:
         """Answer one request: status and body."""
@@ -108,7 +112,12 @@ def _handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
-            self._say(200 if self.path == "/health" else 404, {})
+            if self.path == "/health":
+                self._say(200, {})
+            elif self.path == _ABOUT and desk.knows(self.headers.get("authorization") or ""):
+                self._say(200, desk.about())
+            else:
+                self._say(404, {})
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))

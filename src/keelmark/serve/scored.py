@@ -1,7 +1,4 @@
-"""Completions with the prompt in them, as OpenAI's older protocol has them: `echo`, `logprobs`.
-
-Tokens that are a part of a character are told as OpenAI tells them: `bytes:\\xf0\\x9f`.
-"""
+"""Completions with the prompt in them, as OpenAI's older protocol has them: `echo`, `logprobs`."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ import msgspec
 import numpy as np
 
 from keelmark.serve.llama_api import Rows
+from keelmark.serve.logprobs import name_of
 from keelmark.serve.scorer import Live, Mark, Marks, Model, Scorer, mark_of
 
 _MOST_TOKENS = 16  # OpenAI's default
@@ -39,6 +37,9 @@ class Vocabulary(Model, Protocol):
 
     def piece(self, token: int) -> bytes:
         """Return what a token says."""
+
+    def about(self) -> dict[str, str | None]:
+        """Return the names of tokens that begin and end texts, and the chat template."""
 
 
 class WrongError(Exception):
@@ -112,6 +113,8 @@ def completions(wanted: Wanted, model: Vocabulary, scorer: Scorer, live: Live) -
     special = wanted.add_special_tokens is not False
     prompts = wanted.prompts
     texts = [model.tokens(p, special=special) if isinstance(p, str) else p for p in prompts]
+    if not all(texts):
+        raise WrongError("A prompt is empty: there is nothing to score.")
     for text in texts:
         _check(text, wanted.most, model)
     marked: Sequence[Marks | None] = [None] * len(texts)
@@ -139,8 +142,6 @@ def completions(wanted: Wanted, model: Vocabulary, scorer: Scorer, live: Live) -
 
 
 def _check(text: Sequence[int], most: int, model: Vocabulary, longest: int = 0) -> None:
-    if not text:
-        raise WrongError("A prompt is empty: there is nothing to score.")
     if not all(0 <= token < model.size for token in text):
         raise WrongError(f"A token is not one of this model's: they are 0 to {model.size - 1}.")
     if len(text) + most > max(model.context, longest):
@@ -243,14 +244,6 @@ def _tops(mark: Mark, name: str, piece: Callable[[int], bytes]) -> dict[str, flo
         out.setdefault(name_of(piece(token)), logprob)
     out.setdefault(name, mark.logprob)
     return out
-
-
-def name_of(piece: bytes) -> str:
-    """Return how a token is told."""
-    try:
-        return piece.decode()
-    except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in piece)
 
 
 def _offsets(pieces: Sequence[bytes], start: int, end: int, *, skip: int = 0) -> list[int]:

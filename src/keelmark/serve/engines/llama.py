@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import struct
 import sys
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -22,7 +23,14 @@ from keelmark.serve.supervise import Command, EventCallback, Patience, Superviso
 
 # What the child may know of the environment: nothing that could hold a secret.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+# Threads that wait for each other sleep. Where other work wants the cores too, the server beside
+# it for one, threads that spin made a token take six times as long.
+_PATIENT = {"OMP_WAIT_POLICY": "passive"}
 _MAGIC = b"GGUF"
+_HEADER_BYTES = 64 * 2**20  # metadata and the names of tensors, of the largest vocabularies too
+_UINT32 = 4  # of GGUF's types of values
+_RANK = struct.pack("<I", 4)  # LLAMA_POOLING_TYPE_RANK
+_RANK_HEADS = (b"cls.weight", b"cls.output.weight")
 
 
 class LoadedModel(Protocol):
@@ -102,6 +110,8 @@ class LlamaEngine:
         self.upstream_model = name
         self.first_byte_seconds = options.first_byte_seconds
         self._model, self._options = model, options
+        self.context, self.chat_template = options.context, options.chat_template
+        self.reranks = False  # until it is opened
         command = Command(
             name="The llama engine",
             # -I keeps the working folder and PYTHON* variables out of the import path.
@@ -116,6 +126,7 @@ class LlamaEngine:
             name="The scorer of the llama engine",
             argv=(*command.argv[:-1], "keelmark.serve.score_child"),
             log=data / "logs" / "scorer.log",
+            env={**command.env, **_PATIENT},
         )
         self._scorer = Supervisor(scoring, patience=patience)
         self._starting = asyncio.Lock()
@@ -158,6 +169,7 @@ class LlamaEngine:
         try:
             with Path(self._model.path).open("rb") as file:
                 magic = file.read(len(_MAGIC))
+                self.reranks = magic == _MAGIC and ranks(file.read(_HEADER_BYTES))
             if self._options.prompt_log_dir:
                 Path(self._options.prompt_log_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -175,9 +187,17 @@ class LlamaEngine:
             slots=self._options.slots,
             threads=self._options.threads or physical_cores(),
             batch=self._options.batch,
+            reranks=self.reranks,
             chat_template=self._options.chat_template,
             prompt_log_dir=self._options.prompt_log_dir,
         )
+
+
+def ranks(header: bytes) -> bool:
+    """Whether a GGUF file is of a reranker: it says so, or has a head that classifies."""
+    _, said, value = header.partition(b".pooling_type" + struct.pack("<I", _UINT32))
+    heads = (struct.pack("<Q", len(name)) + name for name in _RANK_HEADS)
+    return (bool(said) and value[:4] == _RANK) or any(head in header for head in heads)
 
 
 def physical_cores() -> int:
