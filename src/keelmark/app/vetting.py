@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from keelmark.app.admission import find_passport
 from keelmark.app.home import Home
 from keelmark.core.errors import UsageError
-from keelmark.core.yamlfile import read_document
 from keelmark.passport.files import Progress, printable, read_small, resolve
 from keelmark.passport.passport import Passport
 from keelmark.vet import Asked, look, vetted
 from keelmark.vet.difference import Difference, Side, difference
+from keelmark.vet.licence.use import read_use
 from keelmark.vet.modelaudit import opinion
 from keelmark.vet.survey import Serving
 
@@ -58,10 +60,8 @@ def asked(
 
 def _use(path: Path) -> Mapping[str, Any]:
     text = read_small(path, _MAX_USE, printable(path)).decode("utf-8", "replace")
-    plain = read_document(text, source=printable(path)).plain
-    if not isinstance(plain, dict):
-        raise UsageError(f"{printable(path)} is no declared use: write `name: value` lines.")
-    return plain
+    plain: dict[str, Any] = msgspec.to_builtins(read_use(text, source=printable(path)))
+    return {name: value for name, value in plain.items() if value is not None}
 
 
 def _there(path: Path | None) -> Path | None:

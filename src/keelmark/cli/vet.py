@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from keelmark import app
+from keelmark.cli._ask import ask_for_use
 from keelmark.cli._common import (
     EXIT,
     coloured,
@@ -69,10 +70,24 @@ def asked_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--advisories", type=_ANY, help="OSV dump: all.zip, or a folder of them."),
         click.option("--project", type=_ANY, help="Local git clone of the project behind it."),
         click.option("--parent", type=_ANY, help="The model that it is said to be made from."),
+        click.option(
+            "--ask",
+            type=_FILE,
+            metavar="FILE",
+            callback=_ask,
+            expose_value=False,
+            help="Answer a few questions instead; FILE keeps the answers as a declared use.",
+        ),
         click.option("--use", type=_FILE, help="Declared use (YAML): may we do this with it?"),
     ):
         command = option(command)
     return command
+
+
+def _ask(context: click.Context, _: click.Parameter, path: Path | None) -> None:
+    if path is not None:
+        ask_for_use(path)
+        context.params["use"] = path
 
 
 def _explain(context: click.Context, _: click.Parameter, rule: str | None) -> None:
