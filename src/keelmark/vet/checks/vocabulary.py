@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import struct
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from keelmark.core.findings import Severity
@@ -68,30 +68,43 @@ def _result(facts: dict[str, Any]) -> Result:
 
 
 def _of_gguf(file: File) -> Result:
+    """Digest the lists as they lie in the file, which is what `_digest` makes of other files."""
     try:
         header = read_header(file)
     except (GGUFError, UnknownVersionError):
         return Result()
-    tokens = _strings(file, header, b"tokenizer.ggml.tokens")
+    data, count = _list(file, header, b"tokenizer.ggml.tokens")
+    tokens = _strings(data, count)
+    while tokens and _PAD.fullmatch(tokens[-1]):
+        data = data[: -len(tokens.pop()) - 8]
     if not tokens:
         return Result()
-    while tokens and _PAD.fullmatch(tokens[-1]):
-        tokens.pop()
-    merges = _strings(file, header, b"tokenizer.ggml.merges")
-    named = [merge.decode(errors="replace") for merge in merges]
-    return _result({**_tokens(tokens), **_merges(named)})
+    facts = _figures(tokens) | {"sha256": hashlib.sha256(data).hexdigest()}
+    merges, count = _list(file, header, b"tokenizer.ggml.merges")
+    if count:
+        first = b"\n".join(_strings(merges, min(count, _FIRST_MERGES)))
+        facts |= {
+            "merges": count,
+            "merges_sha256": hashlib.sha256(merges).hexdigest(),
+            "merges_first": hashlib.sha256(first).hexdigest(),
+        }
+    return Result(facts={"vocabulary": facts})
 
 
-def _strings(file: File, header: Header, key: bytes) -> list[bytes]:
+def _list(file: File, header: Header, key: bytes) -> tuple[bytes, int]:
+    """Return a list of strings as it lies in the file, and how many there are."""
     array = header.arrays.get(key)
     if array is None or array.type != STRING or array.end - array.start > _LARGEST:
-        return []
-    data = file.read(array.start, array.end - array.start)
+        return b"", 0
+    return file.read(array.start, array.end - array.start), array.length
+
+
+def _strings(data: bytes, count: int) -> list[bytes]:
     found, at = [], 0
-    for _ in range(array.length):
-        (length,) = struct.unpack_from("<Q", data, at)
-        found.append(data[at + 8 : at + 8 + length])
-        at += 8 + length
+    for _ in range(count):
+        end = at + 8 + int.from_bytes(data[at : at + 8], "little")
+        found.append(data[at + 8 : end])
+        at = end
     return found
 
 
@@ -113,7 +126,7 @@ def _of_json(file: File, value: Mapping[str, Any]) -> Result:
     if last > 8 * len(by_id) + 1024:  # mostly holes: no vocabulary to compare
         return Result()
     tokens = [by_id.get(n, f"[PAD{n}]").encode(errors="replace") for n in range(last + 1)]
-    facts = {**_tokens(tokens), **_merges(_pairs(model.get("merges")))}
+    facts = _figures(tokens) | _merges(_pairs(model.get("merges"))) | {"sha256": _digest(tokens)}
     findings = (SHARED_ID.at(file, "vocab", shared),) if shared else ()
     return Result(findings, facts={"vocabulary": facts})
 
@@ -140,21 +153,18 @@ def _pairs(merges: object) -> Iterable[str]:
         yield " ".join(map(str, merge)) if isinstance(merge, list) else str(merge)
 
 
-def _tokens(tokens: Sequence[bytes]) -> dict[str, Any]:
+def _figures(tokens: Sequence[bytes]) -> dict[str, Any]:
     texts = [token.decode(errors="replace") for token in tokens]
     count = len(texts)
-    if not count:
-        return {}
     lengths = [len(text) for text in texts]
     return {
         "size": count,
-        "sha256": _digest(tokens),
         "first_sha256": _digest(tokens[:_FIRST]),
         "mean_length": round(sum(lengths) / count, 2),
         "longest": max(lengths),
         "single": round(lengths.count(1) / count, 4),
         "spaced": round(sum(text.startswith(_SPACES) for text in texts) / count, 4),
-        "bytes": round(sum(bool(_BYTE.fullmatch(text)) for text in texts) / count, 4),
+        "bytes": round(sum(map(bool, map(_BYTE.fullmatch, texts))) / count, 4),
     }
 
 
@@ -172,10 +182,8 @@ def _merges(merges: Iterable[str]) -> dict[str, Any]:
 
 def _digest(items: Iterable[bytes]) -> str:
     """Return the digest of a list of texts, each with its length before it."""
-    whole = hashlib.sha256()
-    for item in items:
-        whole.update(struct.pack("<Q", len(item)) + item)
-    return whole.hexdigest()
+    lengths = ((len(item).to_bytes(8, "little"), item) for item in items)
+    return hashlib.sha256(b"".join(chain.from_iterable(lengths))).hexdigest()
 
 
 CHECK = Check(
