@@ -300,6 +300,26 @@ def test_licences_are_judged(licence: str, kind: str, expected: str) -> None:
     assert mof.status("link", licence, kind, linked=True) == mof.LINKED
 
 
+MIT = """MIT License
+
+Copyright (c) 2026 Example
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+associated documentation files (the "Software"), to deal in the Software without restriction,
+including without limitation the rights to use, copy, modify, merge, publish, distribute,
+sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or
+substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT
+OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+"""
+HALF = MIT.replace("without restriction", "for research only")
 OPEN_SCIENCE = {
     "README.md": FULL.encode(),
     "LICENSE": b"",
@@ -328,7 +348,7 @@ def test_an_open_science_model(tmp_path: Path) -> None:
 
 
 def test_a_licence_of_a_folder_counts_first(tmp_path: Path) -> None:
-    nc = "Creative Commons Attribution-NonCommercial 4.0 International Public License"
+    nc = "Licensed under Creative Commons Attribution-NonCommercial 4.0 International."
     facts = {
         "README.md": {"text": FULL, "card": {"license": "apache-2.0"}},
         "data/LICENSE": {"text": nc},
@@ -351,8 +371,7 @@ def test_the_usual_weights_alone_are_not_classed(tmp_path: Path) -> None:
 
 
 def test_a_clone_shows_what_the_artefact_has_not(tmp_path: Path) -> None:
-    licence = "Permission is hereby granted, free of charge, to any person obtaining a copy"
-    where = project(tmp_path, {"train.py": "1", "LICENSE": licence, "tests/evaluate.py": "1"})
+    where = project(tmp_path, {"train.py": "1", "LICENSE": MIT, "tests/evaluate.py": "1"})
     section = survey({}, {}, tmp_path, where)
     found = section.data["openness"]["components"]
     assert found["training_code"] == {
@@ -400,7 +419,51 @@ def test_other_json_is_no_croissant(value: object) -> None:
 def test_licence_texts() -> None:
     root = Path(__file__).resolve().parents[3]
     assert evidence.licence_of_text((root / "LICENSE").read_text()) == "Apache-2.0"
+    assert evidence.licence_of_text(MIT) == "MIT"
+    assert (
+        evidence.licence_of_text(MIT.replace("Example", "Example. All rights reserved.")) == "MIT"
+    )
     assert evidence.licence_of_text("All rights reserved.") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "opened"),
+    [
+        (HALF, f"MIT{evidence.CHANGED}", None),
+        (MIT + "\nNobody may use it to make money.\n", f"MIT{evidence.CHANGED}", None),
+        ("See the Apache License 2.0.", f"Apache-2.0{evidence.NAMED}", None),
+        ("We chose CC-BY-NC-4.0.", f"cc-by-nc-4.0{evidence.NAMED}", False),
+    ],
+)
+def test_a_licence_with_changes_is_not_taken_for_it(
+    text: str, name: str, opened: bool | None
+) -> None:
+    assert evidence.licence_of_text(text) == name
+    assert mof.openness(name) is opened
+
+
+def test_a_changed_licence_counts_before_the_word_of_the_card(tmp_path: Path) -> None:
+    facts = {
+        "README.md": {"text": FULL, "card": {"license": "mit"}},
+        "LICENSE": {"text": HALF},
+    }
+    section = survey(OPEN_SCIENCE, facts, tmp_path)
+    assert section.data["openness"]["class"] is None
+    assert section.data["openness"]["components"]["parameters"]["status"] == mof.NO_LICENCE
+    facts["LICENSE"] = {"text": MIT}
+    facts["README.md"]["card"] = {"license": "cc-by-nc-4.0"}
+    section = survey(OPEN_SCIENCE, facts, tmp_path)
+    assert section.data["openness"]["components"]["parameters"]["status"] == mof.NOT_OPEN
+
+
+def test_two_licences_in_one_text() -> None:
+    root = Path(__file__).resolve().parents[3]
+    name = evidence.licence_of_text(MIT + "\n\n" + (root / "LICENSE").read_text())
+    assert name == "MIT and Apache-2.0"
+    assert mof.openness(name) is True
+    assert mof.openness("MIT and cc-by-nc-4.0") is False
+    assert mof.openness("MIT and acme") is None
+    assert mof.suits("MIT and BSL-1.0", "data")
 
 
 @settings(max_examples=150, deadline=None)

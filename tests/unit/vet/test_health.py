@@ -92,7 +92,7 @@ GOOD = {
     "SECURITY.md": "# Security\n\nPlease write to security@example.com about any vulnerability "
     "that you find, and do not tell others before we answer. We answer within 14 days, and we "
     "disclose what was wrong when it is mended.\n",
-    "LICENSE": "Apache License\nVersion 2.0, January 2004\n",
+    "LICENSE": (Path(__file__).parents[3] / "LICENSE").read_text(),
     "fuzz/fuzz_reader.py": "import atheris\n\natheris.Setup([], print)\n",
     "requirements.txt": f"torch==2.12.0 --hash=sha256:{'0' * 64}\n",
     "src/main.py": "print()\n",

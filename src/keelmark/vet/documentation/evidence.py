@@ -7,29 +7,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keelmark.vet.documentation import card as cards
-from keelmark.vet.documentation.mof import Component, Seen, spdx, status, tables
+from keelmark.vet.documentation.mof import (
+    ALSO,
+    Component,
+    Seen,
+    openness,
+    spdx,
+    status,
+    tables,
+)
+from keelmark.vet.licence.claims import text_names
+from keelmark.vet.licence.identify import Kind, identify
+from keelmark.vet.licence.records import all_records
 
 PROJECT = "project: "
 """What stands before paths of the clone."""
 
 _LICENCE_FILE = re.compile(r"(^|/)(licen[cs]es?|copying|unlicense)([._-][^/]*)?$", re.IGNORECASE)
-_PHRASES = (
-    ("Apache-2.0", re.compile(r"apache license\s+version 2\.0, january 2004")),
-    ("MIT", re.compile(r"permission is hereby granted, free of charge, to any person obtaining")),
-    ("BSD-3-Clause", re.compile(r"redistribution and use in source.*neither the name", re.DOTALL)),
-    ("BSD-2-Clause", re.compile(r"redistribution and use in source and binary forms")),
-    ("CC0-1.0", re.compile(r"cc0 1\.0 universal")),
-    ("CC-BY-SA-4.0", re.compile(r"attribution-sharealike 4\.0 international")),
-    ("cc-by-nc-4.0", re.compile(r"attribution-noncommercial(-\w+)? 4\.0 international")),
-    ("CC-BY-4.0", re.compile(r"attribution 4\.0 international")),
-    ("AGPL-3.0-only", re.compile(r"gnu affero general public license\s+version 3")),
-    ("LGPL-3.0-only", re.compile(r"gnu lesser general public license\s+version 3")),
-    ("GPL-3.0-only", re.compile(r"gnu general public license\s+version 3")),
-    ("MPL-2.0", re.compile(r"mozilla public license,? version 2\.0")),
-    ("OpenMDW-1.0", re.compile(r"openmdw license agreement")),
-    ("llama", re.compile(r"llama [\d.]+ (community|version release date)")),
-    ("gemma", re.compile(r"gemma terms of use")),
-)
+_RESERVED = re.compile(r"\ball rights reserved\b\.?", re.IGNORECASE)
+_MOST_LICENCES = 20
+_MOST_TEXT = 500_000
+CHANGED = ", with changes"
+"""What follows the name of a licence whose text has more, less or other words than it should."""
+
+NAMED = ", by its name only"
+"""What follows the name of a licence that a text names without being it."""
+
+_MOST_NAMING = 20_000
 _LEAST_PROSE = 200
 _ASIDE = re.compile(r"(^|/)(docs?|tests?|testing|examples?/tests?|third_?party|vendor)/")
 
@@ -55,9 +59,24 @@ class Shown(NamedTuple):
 
 
 def licence_of_text(text: str) -> str:
-    """Return the licence that the beginning of a text is, by a phrase of its own; "" if unknown."""
-    head = " ".join(text[:20_000].lower().split())
-    return next((name for name, phrase in _PHRASES if phrase.search(head)), "")
+    """Return the licence, or licences, that a text is; "" if none that is known.
+
+    A text is compared with the whole licence: one that adds a sentence to it, or leaves one out,
+    is that licence `CHANGED`, and no longer known to be open. Nor is one that it only names.
+    """
+    found = identify(_RESERVED.sub(" ", text[:_MOST_TEXT]))
+    if found.kind is Kind.NEAR:
+        return f"{_name(found.licence)}{CHANGED}"
+    if found.kind is Kind.UNKNOWN:
+        named = text_names(text[:_MOST_NAMING])
+        return f"{_name(*named)}{NAMED}" if len(named) == 1 else ""
+    return ALSO.join(dict.fromkeys(_name(part.licence) for part in found.parts))
+
+
+def _name(record: str) -> str:
+    """Return the name by which the table of open licences knows a record."""
+    names = (spdx(name) for name in (record, *all_records()[record].spdx))
+    return next((name for name in names if openness(name)), record)
 
 
 def components(shown: Shown) -> list[Seen]:
@@ -139,10 +158,15 @@ def _tagged(one: Component, metadata: Mapping[str, Any]) -> str:
 
 
 def _licences(shown: Shown) -> dict[str, str]:
-    """Return folder to licence; the card's own word counts for the whole artefact."""
+    """Return folder to licence.
+
+    For the whole artefact the text of a licence counts before the card's word for it, unless the
+    card itself names one that is not open.
+    """
     found: dict[str, str] = {}
-    for path, text in sorted(shown.texts.items()):
-        name = licence_of_text(text) if _LICENCE_FILE.search(path.removeprefix(PROJECT)) else ""
+    paths = [path for path in shown.texts if _LICENCE_FILE.search(path.removeprefix(PROJECT))]
+    for path in sorted(paths, key=lambda path: (path.count("/"), path))[:_MOST_LICENCES]:
+        name = licence_of_text(shown.texts[path])
         if name:
             found.setdefault(path.rpartition("/")[0] if "/" in path else _root(path), name)
     said = shown.metadata.get("license") or shown.metadata.get("general.license")
@@ -151,7 +175,9 @@ def _licences(shown: Shown) -> dict[str, str]:
     if said in ("other", "unknown"):
         said = shown.metadata.get("license_name")
     if isinstance(said, str) and said.strip():
-        found[""] = spdx(said.strip())
+        name = spdx(said.strip())
+        if "" not in found or openness(name) is False:
+            found[""] = name
     return found
 
 

@@ -23,6 +23,8 @@ OTHER_KIND = "included, but its licence is meant for another kind"
 NOT_OPEN = "there, but not under an open licence"
 NO_LICENCE = "there, but its licence is not known"
 LINKED = "linked to; its licence is not known here"
+ALSO = " and "
+"""Stands between the names of licences that one text holds, one after the other."""
 MISSING = "not in the files at hand"
 _COUNTS = (INCLUDED, OTHER_KIND)
 _UNSURE = (NO_LICENCE, LINKED)
@@ -118,7 +120,12 @@ def spdx(name: str) -> str:
 
 
 def openness(licence: str) -> bool | None:
-    """Whether a licence is open: True, False, or None when that is not known."""
+    """Whether a licence is open, or all that stand one after the other; None when not known."""
+    answers = [_open(name) for name in licence.split(ALSO)]
+    return False if False in answers else None if None in answers else True
+
+
+def _open(licence: str) -> bool | None:
     known = tables()
     name = spdx(licence)
     if any(name in names for names in known.open.values()):
@@ -129,8 +136,8 @@ def openness(licence: str) -> bool | None:
 
 
 def suits(licence: str, kind: str) -> bool:
-    """Whether an open licence is meant for this kind of work."""
-    return spdx(licence) in tables().open[kind]
+    """Whether an open licence, or one of several, is meant for this kind of work."""
+    return any(spdx(name) in tables().open[kind] for name in licence.split(ALSO))
 
 
 def status(where: str, licence: str, kind: str, *, linked: bool) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from keelmark.vet.documentation.evidence import licence_of_text
+from keelmark.vet.documentation.mof import openness
 from keelmark.vet.health import pins, workflows
 from keelmark.vet.health.clone import Repository
 from keelmark.vet.health.workflows import Workflow
@@ -49,6 +50,7 @@ _FUZZ_CODE = re.compile(
     rb"\batheris\.(Setup|Fuzz)\b|\bfunc Fuzz\w+\(\w+ \*testing\.F\)|\bfuzz_target!\s*\(|"
     rb"\bLLVMFuzzerTestOneInput\b|\bfrom hypothesis\b|\bimport hypothesis\b|\bfast-check\b"
 )
+_MOST_LICENCES = 10
 _ADDRESS = re.compile(r"https?://\S+|[\w.+-]+@[\w-]+\.[\w.-]+")
 
 
@@ -147,9 +149,10 @@ def _licence(project: Project) -> Outcome:
     inner = [p for p in project.repository.files if p.lower().startswith("licenses/")]
     if not top and not inner:
         return Outcome(0.0, "no licence file")
-    known = any(licence_of_text(project.repository.text(path)) for path in (*top, *inner))
+    texts = (project.repository.text(path) for path in (*top, *inner)[:_MOST_LICENCES])
+    known = any(openness(licence_of_text(text)) for text in texts)
     score = 6.0 + (3.0 if top else 0.0) + (1.0 if known else 0.0)
-    kind = "a known one" if known else "which one was not recognised"
+    kind = "an open one" if known else "not recognised as an open one"
     return Outcome(score, f"it has a licence file, {kind}", _few(top or inner))
 
 
