@@ -115,6 +115,11 @@ hostile(
 )
 hostile("xml-truncated", "xml.malformed", {"m.xml": openvino()[:-20]})
 hostile("xml-unknown", "", {"m.xml": b"<things><thing/></things>"}, "incomplete")
+hostile(
+    "openvino-outside",
+    "parts.outside_file",
+    {"openvino_model.xml": openvino(), "openvino_model.bin": bytes(16)},
+)
 benign("openvino-twin", {"openvino_model.xml": openvino(), "openvino_model.bin": bytes(32)})
 benign("pmml-twin", {"m.pmml": pmml("<DataDictionary/><Extension name='note' value='1'/>")})
 

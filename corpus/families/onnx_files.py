@@ -119,6 +119,16 @@ hostile(
     model(onnx(graph(tensors=[tensor({"location": "w.bin", "length": "8"})]))),
 )
 hostile(
+    "onnx-external-outside",
+    "parts.outside_file",
+    {
+        "model.onnx": onnx(
+            graph(tensors=[tensor({"location": "w.onnx_data", "offset": "4096", "length": "32"})])
+        ),
+        "w.onnx_data": bytes(64),
+    },
+)
+hostile(
     "onnx-size-mismatch",
     "onnx.bounds",
     model(onnx(graph(tensors=[message({1: [1 << 20, 2], 2: 1, 8: "w", 9: bytes(32)})]))),

@@ -77,6 +77,7 @@ _STANDARD |= {"com.ms.internal.nhwc", "org.pytorch.aten"}
 _PYTHON = {"PyOp", "PyCustomOp", "PythonOp", "PythonOpGrad"}
 _MEMORY = "*/_ORT_MEM_ADDR_/*"
 _LEAVES = re.compile(r"\A[/\\~]|\A[A-Za-z]:|://|(?:\A|[/\\])\.\.(?:[/\\]|\Z)|[\0-\x1f]|\A\.?\Z")
+_MAX_PLACES = 10_000
 _INT63 = (1 << 63) - 1
 _TAGS = ("owasp:llm03",)
 _FETCH = "Do not use this file; ask its publisher for a clean one."
@@ -173,6 +174,8 @@ class _Seen:
         self.functions: set[tuple[str, str]] = set()
         self.external: dict[int, _External] = {}
         self.reasons: list[str] = []
+        self.places: dict[str, int] = {}
+        """Other files that hold tensors, and how long each must be."""
 
     def add(self, rule: Rule, where: str, message: str, evidence: str = "") -> None:
         if len(self.findings) < 200:
@@ -216,7 +219,8 @@ def _run(file: File) -> Result:
         seen.reasons.append("there is no graph in it")
     _external(seen)
     _operators(seen)
-    return Result(tuple(seen.findings), "; ".join(seen.reasons[:3]))
+    facts = {"onnx": {"external": dict(sorted(seen.places.items()))}} if seen.places else {}
+    return Result(tuple(seen.findings), "; ".join(seen.reasons[:3]), facts=facts)
 
 
 def _visit(seen: _Seen, message: Message) -> None:
@@ -284,7 +288,6 @@ def _tensor(seen: _Seen, message: Message) -> None:
 
 
 def _external(seen: _Seen) -> None:
-    places: set[str] = set()
     for name, needed, entries in seen.external.values():
         location = entries.get("location", "")
         if location == _MEMORY:
@@ -297,8 +300,10 @@ def _external(seen: _Seen) -> None:
             seen.add(BOUNDS, name, f"Offset or length of its data is {numbers}.")
         elif "length" in entries and needed is not None and int(numbers[1]) != needed:
             seen.add(BOUNDS, name, f"Its shape needs {needed} bytes, its length says {numbers[1]}.")
-        places.add(location)
-    seen.file.facts["onnx_external"] = sorted(places)[:64]
+        elif len(seen.places) < _MAX_PLACES:
+            size = int(numbers[1]) if "length" in entries else needed or 0
+            end = max(seen.places.get(location, 0), int(numbers[0]) + size)
+            seen.places[location] = end
 
 
 def _operators(seen: _Seen) -> None:

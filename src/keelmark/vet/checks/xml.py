@@ -79,6 +79,8 @@ class _Reader:
         self.findings: list[ArtefactFinding] = []
         self.reasons: dict[str, None] = {}
         self.root = ""
+        self.needed = 0
+        """How long the file of weights must be."""
         self._count = 0
         self._text: list[str] = []
         self.parser = expat.ParserCreate()
@@ -125,10 +127,14 @@ class _Reader:
             self.add(CUSTOM, f"The layer {kind} is not OpenVINO's.", kind)
             self.reasons[f"the code of the layer {kind} is not in the file"] = None
         if name == "data":
+            numbers = []
             for key in ("offset", "size"):
                 text = attributes.get(key, "0")
-                if not re.fullmatch(r"\d{1,19}", text) or int(text) > _INT63:
+                if re.fullmatch(r"\d{1,19}", text) and int(text) <= _INT63:
+                    numbers.append(int(text))
+                else:
                     self.add(OUTSIDE, f"The {key} of its data is {text[:40]!r}.", text)
+            self.needed = max(self.needed, sum(numbers) if len(numbers) == 2 else 0)
 
     def _end(self, _name: str) -> None:
         self._said()
@@ -164,7 +170,8 @@ def _run(file: File) -> Result:
         reader.reasons["the XML is damaged"] = None
     if reader.root not in {"net", "PMML", ""} and not reader.findings:
         reader.reasons[f"XML with the root {reader.root[:40]!r} is not known here"] = None
-    return Result(tuple(reader.findings), "; ".join(list(reader.reasons)[:3]))
+    facts = {"openvino": {"weights": reader.needed}} if reader.needed else {}
+    return Result(tuple(reader.findings), "; ".join(list(reader.reasons)[:3]), facts=facts)
 
 
 def _claims(file: File) -> bool:
