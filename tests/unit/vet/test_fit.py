@@ -109,6 +109,33 @@ def test_published_figures(config: dict[str, Any], expected: float) -> None:
     assert kept.tokens / GIB == pytest.approx(expected, rel=0.05)
 
 
+LLAMA2_7B = {
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+}
+MISTRAL_7B = {**LLAMA2_7B, "model_type": "mistral", "num_key_value_heads": 8}
+JAMBA = {
+    "model_type": "jamba",
+    "hidden_size": 4096,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "attn_layer_period": 8,
+    "attn_layer_offset": 4,
+    "mamba_d_state": 16,
+    "mamba_d_conv": 4,
+    "mamba_expand": 2,
+}
+
+
+@pytest.mark.parametrize(("config", "gib"), [(LLAMA2_7B, 128), (MISTRAL_7B, 32), (JAMBA, 4)])
+def test_figures_of_the_jamba_paper(config: dict[str, Any], gib: int) -> None:
+    """Context of 256K tokens in 16 bits (Lieber et al. 2024, table 1)."""
+    assert cache(shape_from_config(config), Demand(context=262144)).tokens == gib * GIB
+
+
 def _gguf(name: str, values: dict[str, Any]) -> Shape:
     metadata = {f"{name}.{key}": value for key, value in values.items()}
     return shape_from_gguf({"general.architecture": name, **metadata})
@@ -360,6 +387,73 @@ def test_window_that_llama_cpp_does_not_use() -> None:
             id="letters",
         ),
         pytest.param(
+            {
+                "model_type": "llava",
+                "text_config": {"model_type": "llama", "max_position_embeddings": 4096},
+            },
+            [Layer(4096, 4096)] * 32,
+            id="a part that says only what differs",
+        ),
+        pytest.param(
+            {
+                "model_type": "qwen3_omni_moe",
+                "thinker_config": {
+                    "text_config": {
+                        "model_type": "qwen3_moe",
+                        "hidden_size": 2048,
+                        "num_hidden_layers": 1,
+                        "num_attention_heads": 32,
+                        "num_key_value_heads": 4,
+                        "head_dim": 128,
+                    }
+                },
+            },
+            [Layer(512, 512)],
+            id="a part of a part",
+        ),
+        pytest.param(
+            {
+                "model_type": "nemotron-nas",
+                "hidden_size": 8192,
+                "num_hidden_layers": 3,
+                "num_attention_heads": 64,
+                "num_key_value_heads": None,
+                "block_configs": [
+                    {"attention": {"n_heads_in_group": 8, "no_op": False}},
+                    {"attention": {"n_heads_in_group": None, "no_op": True}},
+                    {"attention": {"n_heads_in_group": 16, "replace_with_linear": False}},
+                ],
+            },
+            [Layer(1024, 1024), Layer(), Layer(512, 512)],
+            id="a plan for each layer",
+        ),
+        pytest.param(
+            {
+                "model_type": "minimax",
+                "hidden_size": 6144,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 64,
+                "num_key_value_heads": 8,
+                "head_dim": 128,
+                "attn_type_list": [0, 1],
+            },
+            [Layer(state=64 * 128 * 128), Layer(1024, 1024)],
+            id="a list of numbers",
+        ),
+        pytest.param(
+            {
+                "model_type": "openelm",
+                "model_dim": 1280,
+                "num_transformer_layers": 2,
+                "head_dim": 64,
+                "num_query_heads": [12, 16],
+                "num_kv_heads": [3, 4],
+                "max_context_length": 2048,
+            },
+            [Layer(192, 192), Layer(256, 256)],
+            id="heads for each layer",
+        ),
+        pytest.param(
             {"model_type": "bert", "num_hidden_layers": 2, "hidden_size": 768},
             [Layer()] * 2,
             id="no cache at all",
@@ -400,6 +494,8 @@ def test_a_long_list_that_was_left_out_is_read_from_the_projections() -> None:
         {"model_type": ["llama"]},
         {"model_type": "gemma4_text", "num_hidden_layers": 2, "hidden_size": 8},
         {"model_type": "gpt_oss", "num_hidden_layers": 2, "layer_types": ["new_attention"] * 2},
+        {"model_type": "hunyuan", "num_hidden_layers": 2, "use_cla": True},
+        {"model_type": "nemotron-nas", "num_hidden_layers": 2, "block_configs": [1, 2]},
         {"model_type": "qwen3_next", "num_hidden_layers": 4, "num_attention_heads": 4},
     ],
 )

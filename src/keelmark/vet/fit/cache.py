@@ -87,7 +87,7 @@ def _vllm(shape: Shape, layer: Layer, demand: Demand) -> Cache:
         context = min(context, layer.window + _PAGE)  # no other kind to share pages with
     cells = _up(context, _PAGE) * demand.requests
     size = _bytes(layer.key, demand.cache_type) + _bytes(layer.value, demand.cache_type)
-    index = _bytes(layer.indexed, demand.cache_type)
+    index = layer.indexed + layer.indexed // 32  # 8 bits each, and a scale of 32 for 128
     return Cache(cells * size, layer.state * 4 * demand.requests, cells * index)
 
 

@@ -58,17 +58,21 @@ def language_part(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         UnknownShapeError: There is no model type.
     """
     name = config.get("model_type")
-    inside = config.get(_TABLE["inside"].get(name, "")) if isinstance(name, str) else None
-    values = dict(config)
+    inside: Any = config
+    for step in _TABLE["inside"].get(name, "").split(".") if isinstance(name, str) else ():
+        inside = inside.get(step) if isinstance(inside, Mapping) else None
+    values, defaults = dict(config), dict(_TABLE["default"])
     if isinstance(inside, Mapping):
         values |= inside
         name = inside.get("model_type") or {"gemma3": "gemma3_text"}.get(str(name), name)
+        for kind, more in _TABLE["inside_default"].items():
+            defaults[kind] = {**more, **defaults.get(kind, {})}
     if not isinstance(name, str) or not name:
         raise UnknownShapeError("config.json gives no model_type")
     name = name.lower() if name.lower() in _KINDS else name
     given = {key: value for key, value in values.items() if value is not None}
-    defaults = _TABLE["default"]
-    return name, {**defaults.get(name, defaults.get(f"{name}_text", {})), **given}
+    usual: dict[str, Any] = defaults.get(name) or defaults.get(f"{name}_text") or {}
+    return name, {**usual, **given}
 
 
 def shape_from_config(config: Mapping[str, Any]) -> Shape:
@@ -107,8 +111,8 @@ def _layers(name: str, own: dict[str, Any], count: int) -> list[Layer]:
     kind = _KINDS[name]
     if kind == "encoder":
         return [Layer()] * count
-    if _blocks(own):
-        raise UnknownShapeError("every layer has its own plan (block_configs), not known here")
+    if own.get("use_cla") is True:
+        raise UnknownShapeError("layers share keys with each other (use_cla), not known here")
     if kind == "latent":
         # LongCat-Flash has two attentions in each layer.
         indexed = number(own, "index_head_dim") or 0
@@ -148,6 +152,8 @@ def _kinds(name: str, own: Mapping[str, Any], count: int) -> list[str]:
         return ["state"] * count
     if name == "falcon_h1":
         return ["both"] * count
+    if isinstance(own.get("block_configs"), list):
+        return [_planned(block) for block in _blocks(own, count)]
     for key in ("layer_types", "layers_block_type"):
         if isinstance(own.get(key), list):
             return _named(own[key], count)
@@ -182,6 +188,9 @@ def _mixed(name: str, own: Mapping[str, Any], count: int) -> list[str]:
     linear = own.get("linear_attn_config")
     if isinstance(linear, Mapping) and isinstance(linear.get("full_attn_layers"), list):
         full = {layer - 1 for layer in linear["full_attn_layers"] if isinstance(layer, int)}
+    types = numbers(own, "attn_type_list", count)  # MiniMax
+    if types is not None:
+        return ["full" if kind else "state" for kind in types]
     for key in ("attn_layer_indices", "full_attn_idxs"):
         if isinstance(own.get(key), list):
             full = {layer for layer in own[key] if isinstance(layer, int)}
@@ -253,7 +262,10 @@ def _widths(
 
 
 def _kept_heads(own: Mapping[str, Any], count: int, heads: int) -> list[int]:
-    for key in KEPT_HEADS:
+    if isinstance(own.get("block_configs"), list):
+        groups = [number(block, "n_heads_in_group") or 1 for block in _blocks(own, count)]
+        return [heads // group for group in groups]
+    for key in (*KEPT_HEADS, "num_key_value_heads_per_layer"):
         listed = numbers(own, key, count)
         if listed is not None:
             return listed
@@ -280,8 +292,20 @@ def _special(own: Mapping[str, Any], kind: str, head: int, value: int) -> tuple[
     return None
 
 
-def _blocks(own: Mapping[str, Any]) -> bool:
-    return isinstance(own.get("block_configs"), list) and bool(own["block_configs"])
+def _blocks(own: Mapping[str, Any], count: int) -> list[Mapping[str, Any]]:
+    """Return the plan of each layer's attention (Nemotron NAS)."""
+    plans = [
+        block.get("attention") if isinstance(block, Mapping) else None
+        for block in own["block_configs"][:count]
+    ]
+    sound = [plan for plan in plans if isinstance(plan, Mapping)]
+    if len(sound) != count:
+        raise UnknownShapeError(f"block_configs does not plan {count} layers")
+    return sound
+
+
+def _planned(attention: Mapping[str, Any]) -> str:
+    return "none" if attention.get("no_op") or attention.get("replace_with_linear") else "full"
 
 
 def _context(own: Mapping[str, Any]) -> int:

@@ -24,6 +24,8 @@ def state_of(name: str, own: Mapping[str, Any]) -> int:
         heads, head = needed(linear, "num_heads"), needed(linear, "head_dim")
         reach = needed(linear, "short_conv_kernel_size") - 1
         return heads * head * head + 3 * reach * heads * head
+    if isinstance(own.get("attn_type_list"), list):  # MiniMax: heads of key by value
+        return needed(own, "num_attention_heads") * needed(own, "head_dim") ** 2
     if number(own, "conv_L_cache"):
         return (needed(own, "conv_L_cache") - 1) * needed(own, "hidden_size")
     if number(own, "mamba_d_ssm", "mamba_num_heads", "num_heads", "mamba_n_heads"):
