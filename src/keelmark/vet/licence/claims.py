@@ -15,6 +15,7 @@ from keelmark.vet.licence.expressions import (
     names_in,
     parse,
     says_nothing,
+    shown,
 )
 from keelmark.vet.licence.identify import Kind, Match, identify
 from keelmark.vet.licence.records import all_records
@@ -164,6 +165,11 @@ def _card(path: str, card: Mapping[str, Any]) -> Iterator[Claim]:
             name = named(value)
             if field == "license_name" or name.records:
                 yield Claim(path, field, "card", value, name)
+    prompt = card.get("extra_gated_prompt")
+    if isinstance(prompt, str) and len(prompt) > _LONG:
+        gate = _text(path, "extra_gated_prompt", "card", prompt)
+        if gate.licence is not None:  # a prompt is no licence file: it may say more or less
+            yield gate._replace(said=shown(gate.licence), match=None)
     tags = card.get("tags")
     for tag in tags if isinstance(tags, list) else []:
         match = _TAG.fullmatch(tag) if isinstance(tag, str) else None

@@ -102,6 +102,21 @@ _OPERATIVE = frozenset(
         "supplemental",
         "rider",
         "hereby",
+        "purposes",
+        "personal",
+        "hobby",
+        "educational",
+        "academic",
+        "evaluation",
+        "business",
+        "sell",
+        "military",
+        "consent",
+        "written",
+        "export",
+        "countries",
+        "country",
+        "limited",
     ]
 )
 
@@ -238,7 +253,7 @@ def _extra(text: str, found: Sequence[Word], run: Run, filled: frozenset[int]) -
         return extra if len(extra) > _LONGEST_OPEN or _operative(extra) else []
     if run.record[0] == run.record[1] and _numbering(text, found, start, end):
         return []
-    if _notice(extra):
+    if _notice(extra) or _notice(found[max(0, start - 2) : end]):
         return []
     return extra
 
@@ -261,7 +276,8 @@ def _operative(words: Sequence[Word]) -> bool:
 def _notice(words: Sequence[Word]) -> bool:
     """Say whether words are a copyright line: it names a holder and grants or forbids nothing."""
     keys = [word.key for word in words]
-    if len(keys) > _LONGEST_NOTICE or "copyright" not in keys[:4]:
+    lines = sum(key == "copyright" for key in keys)
+    if "copyright" not in keys[:_LONGEST_JOIN] or len(keys) > _LONGEST_NOTICE * lines:
         return False
     return not _operative(words)
 

@@ -74,7 +74,13 @@ def named(value: str) -> Name:
 def parse(value: str) -> Expression:
     """Read an SPDX expression, or a plain name; a name that means nothing has no records."""
     whole = named(value)
-    if whole.records or len(value) > _LONGEST or not re.search(r"(?i)\b(and|or|with)\b", value):
+    if whole.records or len(value) > _LONGEST:
+        return whole
+    for sign, kind in (("/", Either), (",", Both)):
+        parts = tuple(named(part) for part in value.split(sign))
+        if len(parts) > 1 and all(part.records for part in parts):
+            return kind(parts)
+    if not re.search(r"(?i)\b(and|or|with)\b", value):
         return whole
     try:
         tree = spdx.Licensing().parse(value)

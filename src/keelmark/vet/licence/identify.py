@@ -90,7 +90,8 @@ class Match(NamedTuple):
 
 def identify(text: str) -> Match:
     """Say which licence, or licences, a text is."""
-    found = words(text)[:MOST_WORDS]
+    every = words(text)
+    found = every[:MOST_WORDS]
     free = marks(found)
     parts: list[Part] = []
     while len(parts) < _MOST_PARTS:
@@ -103,12 +104,14 @@ def identify(text: str) -> Match:
             free[start:end] = [-1] * (end - start)
     parts.sort(key=lambda part: part.start)
     added = outside(text, found, free)
+    if len(every) > MOST_WORDS:
+        added += outside(text, every[MOST_WORDS:], marks(every[MOST_WORDS:]))
     if not parts:
-        return Match(Kind.UNKNOWN, "", (), (), len(found))
+        return Match(Kind.UNKNOWN, "", (), (), len(every))
     largest = max(parts, key=lambda part: (part.end - part.start, part.licence))
     full = not added and all(part.kind is Kind.FULL for part in parts)
     kind = Kind.FULL if full else Kind.NEAR
-    return Match(kind, largest.licence, tuple(parts), added, len(found))
+    return Match(kind, largest.licence, tuple(parts), added, len(every))
 
 
 class _Known(NamedTuple):

@@ -29,6 +29,11 @@ _UNSEEN = re.compile(
 )
 _TAG = re.compile(r"</?[a-z!][^<>]{0,2000}>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:#\d{1,6}|#x[0-9a-f]{1,5}|[a-z]{2,8});", re.IGNORECASE)
+_TELLING = re.compile(
+    r"(?<![a-z])(?:shall|must|not|only|commercial\w*|prohibit\w*|forbid\w*|except|unless|without|"
+    r"revoke\w*|fee|require\w*)(?![a-z])",
+    re.IGNORECASE,
+)
 _LINK = re.compile(r"\]\((?:[^()\s]|\([^()\s]{0,200}\)){1,600}\)")
 _PARENS = re.compile(r"\((?:[a-z]|[ivx]{2,5}|\d{1,2})\)", re.IGNORECASE)
 _NUMBERING = re.compile(
@@ -119,10 +124,16 @@ def _blank(text: str) -> str:
     """Blank out markup and numbering; every character keeps its place."""
     if _HTML.search(text):
         for pattern in (_UNSEEN, _TAG, _ENTITY):
-            text = pattern.sub(_spaces, text)
-    for pattern in (_LINK, _SCHEME, _PARENS):
+            text = pattern.sub(_unless_telling, text)
+    text = _LINK.sub(_unless_telling, text)
+    for pattern in (_SCHEME, _PARENS):
         text = pattern.sub(_spaces, text)
     return _NUMBERING.sub(_unless_cited, text)
+
+
+def _unless_telling(match: re.Match[str]) -> str:
+    """Keep markup that holds words of terms: who reads the file as it is would see them."""
+    return match[0] if _TELLING.search(match[0]) else _spaces(match)
 
 
 def _unless_cited(match: re.Match[str]) -> str:
