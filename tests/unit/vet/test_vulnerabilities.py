@@ -277,12 +277,14 @@ def test_a_dump_cannot_talk_a_vulnerability_down(tmp_path: Path) -> None:
     sly = {**FRESH, "database_specific": {"needs": "nothing that you have", "severity": "HIGH"}}
     section, findings = run(subject(tmp_path, {}, stack="thing==1.0\n", dump=sly))
     assert section.answer == "affected"
+    assert "1 known vulnerability (X-1), by an OSV dump" in section.summary
     assert [finding.severity for finding in findings] == [Severity.HIGH]
 
 
 def test_text_of_a_dump_cannot_write_on_the_screen(tmp_path: Path) -> None:
-    loud = {**FRESH, "summary": "\x1b[2J\u202emoc.elpmaxe" + "x" * 5000}
+    loud = {**FRESH, "id": "X" * 400, "summary": "\x1b[2J\u202emoc.elpmaxe" + "x" * 5000}
     section, findings = run(subject(tmp_path, {}, stack="thing==1.0\n", dump=loud))
     for text in (section.summary, *(line.why for line in section.lines), findings[0].message):
         assert text.isprintable()
         assert len(text) <= 600
+    assert "by an OSV dump" in section.summary

@@ -206,6 +206,10 @@ def _summary(matches: list[_Match], used: Stack, dump: Database | None, subject:
     found = f"{len(matches)} known vulnerabilities" if matches else "no known vulnerability"
     if len(matches) == 1:
         found = "1 known vulnerability"
+    if matches:
+        names = list(dict.fromkeys(match.name for match in matches))
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        found += f" ({', '.join(printable(name, 40) for name in names[:3])}{more})"
     tail = f", {met} of which this model triggers" if met else ""
     who = f"{used.source} has" if used.declared else f"What {used.source} needs has"
     return f"{who} {found}{tail}, by {which}."
