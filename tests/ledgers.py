@@ -76,6 +76,8 @@ class Book:
             "rules": [],
             "coverage": {"files": 1, "checked": 1, "not_checked": 0},
             "checks": {"gguf": "1"},
+            "rule_pack": "sha256:rules",
+            "answers": {"licence": "allowed if"},
             "policy_digest": POLICY,
         }
         return self.add("model.vetted", days, **{**body, **changes})

@@ -46,7 +46,7 @@ def asked_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--also",
             type=click.Choice(["modelaudit"]),
-            help="Ask another scanner too, if it is installed; what it finds counts.",
+            help="Ask another tool too, if it is installed; what it finds counts.",
         ),
         click.option(
             "--cache-type",

@@ -1,4 +1,4 @@
-"""modelaudit as a second opinion: another scanner, in a process of its own, asked on purpose.
+"""modelaudit as a second opinion: another tool, in a process of its own, asked on purpose.
 
 It is never part of Keelmark: 82 packages, and telemetry that is on unless it is told otherwise.
 Here it runs without telemetry, without its list of trusted publishers, without a cache, with an

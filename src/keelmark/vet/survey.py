@@ -35,7 +35,7 @@ class Whole(NamedTuple):
 
 
 class Remark(NamedTuple):
-    """Something that another scanner says of a file.
+    """Something that another tool says of a file.
 
     Attributes:
         path: Path of the file within the artefact.
@@ -53,16 +53,16 @@ class Remark(NamedTuple):
 
 
 class Opinion(NamedTuple):
-    """What another scanner says.
+    """What another tool says.
 
     Attributes:
-        scanner: Its name.
+        tool: Its name.
         version: Its version, if it tells.
         remarks: What it found.
         complete: Whether it says that it could look at everything.
     """
 
-    scanner: str
+    tool: str
     version: str
     remarks: tuple[Remark, ...]
     complete: bool
@@ -93,7 +93,7 @@ class Asked(NamedTuple):
         advisory_days: Age from which that dump no longer answers for what came later, days.
         stack: A requirements file, lock file or CycloneDX file of what will load the model; this
             installation when None.
-        opinions: What other scanners say of it.
+        opinions: What other tools say of it.
         serving: How it is to be served.
     """
 

@@ -160,6 +160,10 @@ def test_llm03_states() -> None:
     assert control(worse, "LLM03").status == "failing"
     unattested = service().request(1, model_digest="", engine="upstream")
     assert control(unattested, "LLM03").status == "partial"
+    for answers in ({}, {"licence": "not allowed"}, {"licence": "could not tell"}):
+        undeclared = service().vetted(0.5, answers=answers)
+        assert answer(undeclared, "LLM03", "licences-allow").result == "unmet"
+        assert control(undeclared, "LLM03").status == "partial"
     only_foreign_weights = Book().loaded(9, digest="", engine="u").request(1, model_digest="")
     assert control(only_foreign_weights, "LLM03").status == "missing"
 

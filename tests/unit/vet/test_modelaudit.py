@@ -49,7 +49,7 @@ def test_what_it_prints_is_read(model: Path, tmp_path: Path, monkeypatch) -> Non
     said = {"issues": issues, "scanner_version": "0.2.54", "success": True}
     install(tmp_path, monkeypatch, f"print('a line before'); print(json.dumps({said!r}))")
     found = opinion(model)
-    assert (found.scanner, found.version, found.complete) == ("modelaudit", "0.2.54", True)
+    assert (found.tool, found.version, found.complete) == ("modelaudit", "0.2.54", True)
     assert [(r.path, r.location, r.severity, r.code) for r in found.remarks] == [
         ("a.json", "pos 22", Severity.HIGH, "S201"),
         ("b/m.zip", "inner/x", Severity.MEDIUM, "S201"),

@@ -1,4 +1,4 @@
-"""What other scanners say, and where they do not agree with us."""
+"""What other tools say, and where they do not agree with us."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _TAGS = ("owasp:llm03",)
 
 REMARK = Rule(
     "opinions.remark",
-    "Another scanner sees something",
+    "Another tool sees something",
     Severity.MEDIUM,
-    "A scanner that was asked on purpose reports something; it may know what we do not, or err.",
-    "Read what it says and look at the file; waive the finding if the other scanner is mistaken.",
+    "A tool that was asked on purpose reports something; it may know what we do not, or err.",
+    "Read what it says and look at the file; waive the finding if the other is mistaken.",
     _TAGS,
     "modelaudit S201: Found REDUCE opcode invoking dangerous global: os.system",
 )
@@ -36,9 +36,9 @@ def _run(subject: Subject) -> Surveyed:
             for path in sorted(ours.keys() | theirs.keys())
         ]
         if not one.complete:
-            unanswered.append(f"{one.scanner} says that it could not look at everything")
+            unanswered.append(f"{one.tool} says that it could not look at everything")
     apart = sum(line.answer != "agree" for line in lines)
-    names = " and ".join(one.scanner for one in opinions)
+    names = " and ".join(one.tool for one in opinions)
     said = f"{names} and Keelmark " + (
         f"do not agree on {apart} of {len(lines)} files with findings"
         if apart
@@ -51,7 +51,7 @@ def _run(subject: Subject) -> Surveyed:
         lines=tuple(lines),
         unanswered=tuple(unanswered),
         required=True,
-        data={one.scanner: one.version for one in opinions},
+        data={one.tool: one.version for one in opinions},
     )
     return Surveyed(section, tuple(findings))
 
@@ -66,9 +66,9 @@ def _worst(seen: Iterable[tuple[str, Severity]]) -> dict[str, Severity]:
 
 
 def _line(one: Opinion, path: str, ours: Severity | None, theirs: Severity | None) -> Line:
-    alone = "only Keelmark" if ours else f"only {one.scanner}"
+    alone = "only Keelmark" if ours else f"only {one.tool}"
     answer = "agree" if ours and theirs else alone
-    said = f"Keelmark: {_word(ours)}; {one.scanner}: {_word(theirs)}."
+    said = f"Keelmark: {_word(ours)}; {one.tool}: {_word(theirs)}."
     return Line(what=path, answer=answer, why=said)
 
 
@@ -80,7 +80,7 @@ def _finding(one: Opinion, remark: Remark) -> ArtefactFinding:
     return REMARK.about(
         remark.path,
         remark.location,
-        f"{one.scanner} {remark.code}: {remark.message}",
+        f"{one.tool} {remark.code}: {remark.message}",
         severity=remark.severity,
     )
 
