@@ -139,7 +139,7 @@ def _summary(values: NDArray[np.float32]) -> dict[str, object]:
         "deviation": _short(exact.std()),
         "least": _short(exact.min()),
         "most": _short(exact.max()),
-        "values": [_short(value) for value in exact[at]],
+        "values": [float(f"{value:.9g}") for value in exact[at]],
         "sha256": hashlib.sha256(values.astype("<f4").tobytes()).hexdigest()[:32],
     }
 
