@@ -199,9 +199,7 @@ def _head(choice: dict[str, Any], echo: Echo, number: int) -> Head:
         choice["logprobs"] = None
         return Head(own, None, 0)
     tokens, numbers, tops, offsets = (one or [None] * len(lists[0]) for one in lists)
-    count = len(tokens) if not choice["text"] else _first_added(offsets, len(read))
-    if not choice["text"] and offsets[0] is not None:
-        count = _first_added(offsets, len(read))
+    count = _first_added(offsets, len(read))
     choice["logprobs"] = {
         name: one[count:]
         for name, one in zip(_LISTS, (tokens, numbers, tops, offsets), strict=True)
