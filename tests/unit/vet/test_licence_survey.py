@@ -51,6 +51,8 @@ AGREE: list[Facts] = [
     card(license="apache-2.0") | {"THIRD_PARTY_LICENSES.txt": {"text": MIT}},
     card(license="apache-2.0") | {"NOTICE": {"text": "This product has software by others."}},
     card(license="deepseek") | {"LICENSE-CODE": {"text": MIT}},
+    card(license="openrail++") | {"text_encoder/LICENSE": {"text": MIT}},
+    card(license="mit") | {"LICENSE": {"text": "Under the MIT License, see its page."}},
     card(license="gemma") | metadata("gguf", "a.gguf", general__license="gemma"),
     card(license="openrail") | metadata("gguf", "a.gguf", general__license="creativeml-openrail-m"),
     card(license="mit") | metadata("gguf", "a.gguf", general__license="other"),
@@ -69,6 +71,7 @@ DISAGREE: list[Facts] = [
     card(license="mit", tags=["license:apache-2.0"]),
     card(license="mit") | {"config.json": {"json": {"license": "gpl-3.0"}}},
     card(license="mit") | {"LICENSE": {"text": OWN}},
+    card(license="mit") | {"LICENSE": {"text": "This model is under the Gemma Terms of Use."}},
     card(license="apache-2.0", license_link="https://ai.google.dev/gemma/terms"),
     metadata("gguf", "a.gguf", general__license="apache-2.0", general__license__link=
              "https://huggingface.co/spaces/CompVis/stable-diffusion-license"),
@@ -96,6 +99,21 @@ def test_an_altered_clause_is_medium_and_added_words_are_low() -> None:
     more = survey(card(license="mit") | {"LICENSE": {"text": f"{MIT}\nYou must pay a fee.\n"}})
     assert [(f.rule, f.severity.value) for f in more.findings] == [("licence.altered", "low")]
     assert more.findings[0].evidence == "You must pay a fee"
+
+
+def test_what_differs_is_there_for_machines() -> None:
+    surveyed = survey({"LICENSE": {"text": MIT.replace("publish", "burn")}})
+    (claim,) = surveyed.section.data["claims"]
+    assert (claim["match"], claim["texts"]) == ("near", ["mit"])
+    (difference,) = claim["differences"]
+    assert (difference["found"], difference["terms"]) == ("burn", ("grant",))
+
+
+def test_a_note_that_names_a_licence_is_enough() -> None:
+    section = survey(
+        {"LICENSE": {"text": "Licensed under the Apache License, Version 2.0."}}
+    ).section
+    assert section.data["records"] == ["apache-2.0"]
 
 
 def test_one_place_narrows_down_another() -> None:

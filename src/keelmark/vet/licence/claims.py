@@ -35,6 +35,12 @@ _MOST_TEXTS = 32
 _LONG = 200
 """A metadata value longer than this is a text, not a name."""
 
+_NOTE = 150
+"""A text of fewer words that is no licence may still say which one holds."""
+
+_MENTIONS = 20_000
+_SHORT_NAME = 5
+_PLAIN_WORD = re.compile(r"[^\W_]+")
 _GGUF = ("general.license", "general.license.name", "general.license.link")
 _SETTINGS = ("license", "license_name", "licence", "modelspec.license", "license_link")
 _SETTING_FILES = frozenset({"config.json", "model_index.json", "adapter_config.json"})
@@ -50,7 +56,8 @@ class Claim(NamedTuple):
         said: The value as written; "" for a text.
         licence: What it means; None when it names nothing, or is a text that is not known.
         match: How the text was found, for a text.
-        about: What of the artefact it is about: `model`, `code`, `data` or `third parties`.
+        about: What of the artefact it is about: `model`, `part` (of a folder below), `code`, `data`
+            or `third parties`.
     """
 
     path: str
@@ -97,18 +104,31 @@ def claims(facts: Mapping[str, Mapping[str, Any]]) -> tuple[Claim, ...]:
         settings = about.get("json")
         if isinstance(settings, Mapping) and _base(path) in _SETTING_FILES:
             found += _values(path, "settings", settings, _SETTINGS)
-    return tuple(found)
+    return tuple(_parts_aside(found))
+
+
+def _parts_aside(found: list[Claim]) -> Iterator[Claim]:
+    """A licence text in a folder below is about what lies there, if anything is said above."""
+    above = any("/" not in claim.path for claim in found)
+    for claim in found:
+        below = claim.source == "text" and "/" in claim.path and claim.about == "model"
+        yield claim._replace(about="part") if above and below else claim
 
 
 def text_names(text: str) -> frozenset[str]:
     """Return the records whose name, tag or address a text mentions."""
-    squeezed = " ".join(text.lower().split())
+    spaced = _spaced(text[:_MENTIONS])
     return frozenset(
         record.id
         for record in all_records().values()
         for name in (record.name, *record.names, *record.links, *record.spdx)
-        if len(name) > 5 and name.lower() in squeezed
+        if len(name) > _SHORT_NAME and _spaced(name) in spaced
     )
+
+
+def _spaced(text: str) -> str:
+    found = " ".join(_PLAIN_WORD.findall(text.lower()))
+    return f" {found} "
 
 
 def effective(found: tuple[Claim, ...]) -> Expression | None:
@@ -200,6 +220,9 @@ def _text(path: str, location: str, source: str, text: str) -> Claim:
     licence: Expression | None = None
     if match.kind is not Kind.UNKNOWN:
         licence = names[0] if len(names) == 1 else Both(names)
+    elif match.words < _NOTE and (mentioned := text_names(text)):
+        told = " or ".join(all_records()[name].name for name in sorted(mentioned))
+        licence = Name(told, tuple(sorted(mentioned)))
     return Claim(path, location, source, "", licence, match, _about(path))
 
 

@@ -147,7 +147,7 @@ def _texts(found: tuple[Claim, ...], facts: Facts) -> list[ArtefactFinding]:
     findings: list[ArtefactFinding] = []
     wanted = frozenset().union(*(c.records for c in found if c.match is None))
     for claim in found:
-        if claim.match is None or claim.about == "third parties":
+        if claim.match is None or claim.about not in ("model", "code", "data"):
             continue
         if claim.match.kind is Kind.UNKNOWN:
             findings += _unknown(claim, claim.match, wanted, facts)
@@ -257,6 +257,7 @@ def _with_use(found: tuple[Claim, ...], decision: Decision) -> Section:
     lines = [*_answers(decision.lines), *_duties(decision.duties)]
     data: dict[str, Any] = {
         "expression": decision.licence,
+        "records": sorted({clause.record for clause in decision.lines if clause.record}),
         "chosen": decision.chosen,
         "lines": [_plain(clause) for clause in decision.lines],
         "duties": [_plain(clause) for clause in decision.duties],
@@ -287,6 +288,10 @@ def _section(
             "path": claim.path, "location": claim.location, "source": claim.source,
             "about": claim.about, "said": claim.said, "records": sorted(claim.records),
             "match": claim.match.kind.value if claim.match else None,
+            "texts": list(claim.match.licences) if claim.match else [],
+            "differences": [
+                item._asdict() for item in (claim.match.differences if claim.match else ())[:_SHOWN]
+            ],
         }
         for claim in found
     ]  # fmt: skip
@@ -320,7 +325,7 @@ def _answers(clauses: tuple[Clause, ...]) -> list[Line]:
         Line(
             what="; ".join(dict.fromkeys(clause.what for clause in group)),
             answer=group[0].answer.value,
-            why=group[0].why,
+            why=_why(group[0]),
             evidence=_evidence(group[0]),
         )
         for group in groups.values()
@@ -332,11 +337,16 @@ def _duties(clauses: Iterable[Clause]) -> list[Line]:
         Line(
             what=clause.what.replace("_", " "),
             answer="duty",
-            why=clause.why,
+            why=_why(clause),
             evidence=_evidence(clause),
         )
         for clause in clauses
     ]
+
+
+def _why(clause: Clause) -> str:
+    doubt = "" if clause.confidence == "high" else " This reading is not certain: read the clause."
+    return f"{clause.why}{doubt}"
 
 
 def _evidence(clause: Clause) -> str:
