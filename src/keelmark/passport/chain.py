@@ -7,6 +7,7 @@ issue, the right to sign code. There is no revocation offline, and nobody claims
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
@@ -24,6 +25,14 @@ _LONGEST = 8
 _MOST = 64
 _MAX_BYTES = 1024 * 1024
 _SAFE = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+_UNREADABLE = (  # all that the library says of a certificate that is none
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _UNDERSTOOD = {
     ExtensionOID.BASIC_CONSTRAINTS,
     ExtensionOID.KEY_USAGE,
@@ -56,7 +65,7 @@ def load_certificates(*files: str) -> tuple[x509.Certificate, ...]:
         data = read_small(file, _MAX_BYTES, printable(file))
         try:
             found += x509.load_pem_x509_certificates(data)
-        except ValueError:
+        except _UNREADABLE:
             raise UsageError(
                 f"{printable(file)} holds no certificate in PEM: give the file of the certificate "
                 "authority that you trust."
@@ -71,9 +80,13 @@ def read_der(data: bytes) -> x509.Certificate:
         ChainError: It is not one.
     """
     try:
-        certificate = x509.load_der_x509_certificate(data)
-        _ = certificate.extensions, certificate.subject, certificate.issuer
-    except (ValueError, UnsupportedAlgorithm):
+        with warnings.catch_warnings():  # of odd names, on stderr, by whoever made them
+            warnings.simplefilter("ignore")
+            certificate = x509.load_der_x509_certificate(data)
+            _ = certificate.extensions, certificate.subject, certificate.issuer
+            _ = certificate.public_key(), certificate.not_valid_before_utc
+            _ = certificate.not_valid_after_utc
+    except _UNREADABLE:
         raise ChainError(
             "The signature holds something that is not a certificate: take the original again.",
             "malformed",
@@ -217,4 +230,5 @@ def _extension(certificate: x509.Certificate, kind: type[_E]) -> _E | None:
 
 
 def _name(certificate: x509.Certificate) -> str:
-    return escape(certificate.subject.rfc4514_string()[:200]) or f"{certificate.serial_number:x}"
+    subject = escape(certificate.subject.rfc4514_string()[:200])
+    return subject or certificate.fingerprint(hashes.SHA256()).hex()[:16]

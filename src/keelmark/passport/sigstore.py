@@ -284,8 +284,11 @@ def _check_listed(
     )
     body = leaf.tbs_precertificate_bytes if stamps else b""
     for stamp in stamps:
-        when = int(stamp.timestamp.replace(tzinfo=UTC).timestamp() * 1000)
-        more = stamp.extension_bytes
+        try:
+            when = int(stamp.timestamp.replace(tzinfo=UTC).timestamp() * 1000)
+            more, used = stamp.extension_bytes, stamp.signature_hash_algorithm
+        except (ValueError, OverflowError, UnsupportedAlgorithm):
+            continue  # a time that is none, or an algorithm that nobody has
         message = b"".join(
             (
                 struct.pack(">BBQH", 0, 0, when, 1),
@@ -298,7 +301,7 @@ def _check_listed(
             key = log.public_key
             if unbase64(log.log_id.key_id, "log id") == stamp.log_id and key.valid_for.has(at):
                 public = serialization.load_der_public_key(unbase64(key.raw_bytes, "log key"))
-                if holds(public, stamp.signature, message, stamp.signature_hash_algorithm):
+                if holds(public, stamp.signature, message, used):
                     return
     raise ChainError("No log of the trust root lists the certificate.", "untrusted")
 

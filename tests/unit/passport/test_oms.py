@@ -384,6 +384,25 @@ def test_certificates(root):
     assert _code(bundle, root, firm.key) == "could_not_check", "a key is not an authority"
 
 
+FIRM = Authority()
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_changed_byte_of_a_certificate_is_never_valid(root, data):
+    bundle, _ = sign_model(root, FIRM.key, certificates=(FIRM.leaf, FIRM.middle))
+    plain = json.loads(bundle)
+    chain = plain["verificationMaterial"]["x509CertificateChain"]["certificates"]
+    which = data.draw(st.integers(0, 1))
+    der = bytearray(base64.b64decode(chain[which]["rawBytes"]))
+    der[data.draw(st.integers(0, len(der) - 1))] ^= data.draw(st.integers(1, 255))
+    chain[which]["rawBytes"] = base64.b64encode(bytes(der)).decode()
+    trust = Trust(roots=(FIRM.root,))
+    assert verify_model(json.dumps(plain).encode(), root, trust, now=NOW).outcome == "invalid"
+
+
 @pytest.mark.parametrize(
     ("leaf", "code"),
     [

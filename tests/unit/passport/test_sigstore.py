@@ -1,18 +1,23 @@
 """Keyless signatures against a Sigstore of our own: an authority, a log of certificates, a log."""
 
 import base64
+import contextlib
 import datetime as dt
 import hashlib
 import json
 import struct
+import warnings
 from pathlib import Path
 
 import msgspec
 import pytest
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from keelmark.core.canonical import canonical
 from keelmark.passport.dsse import IN_TOTO, pae
@@ -259,3 +264,26 @@ def test_a_signature_by_another_key(model):
     entry = sigstore.entry(payload, made, certificate)
     bundle["verificationMaterial"]["tlogEntries"] = [entry]
     assert _code(bundle, model, sigstore.root()) == "bad_signature"
+
+
+SIGSTORE = Sigstore()
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(place=st.integers(0, 100_000), flip=st.integers(1, 255))
+def test_a_changed_byte_of_the_certificate_is_never_valid(model, place, flip):
+    """Also where the log entry names the changed one: the authority did not issue it."""
+    bundle = SIGSTORE.sign(model)
+    material = bundle["verificationMaterial"]
+    der = bytearray(base64.b64decode(material["certificate"]["rawBytes"]))
+    der[place % len(der)] ^= flip
+    material["certificate"]["rawBytes"] = _b64(bytes(der))
+    with contextlib.suppress(ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
+        with warnings.catch_warnings(action="ignore"):
+            changed = x509.load_der_x509_certificate(bytes(der))
+        payload = base64.b64decode(bundle["dsseEnvelope"]["payload"])
+        made = bundle["dsseEnvelope"]["signatures"][0]["sig"]
+        material["tlogEntries"] = [SIGSTORE.entry(payload, made, changed)]
+    assert _code(bundle, model, SIGSTORE.root()) not in ("ok", "could_not_check")
