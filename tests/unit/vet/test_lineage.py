@@ -285,6 +285,67 @@ def test_flat_norms_tell_nothing(tmp_path: Path) -> None:
     assert compare((None, left), (None, right)).verdict == "same build"
 
 
+def _renamed(names: dict[str, tuple[str, list[int]]]) -> bytes:
+    header, end = {}, 0
+    for name, (kind, shape) in names.items():
+        size = 4 if kind in ("F32", "I32", "U32") else 2 if kind in ("F16", "BF16") else 1
+        for dimension in shape:
+            size *= dimension
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    return made.safetensors(header, bytes(end))
+
+
+def test_packed_weights_have_no_dimensions_to_compare(tmp_path: Path) -> None:
+    """AWQ and GPTQ (qweight), bitsandbytes (absmax), MLX (scales beside a packed weight)."""
+    start = "model.layers.0.self_attn"
+    child = {
+        f"{start}.q_proj.qweight": ("I32", [64, 8]),
+        f"{start}.q_proj.qzeros": ("I32", [1, 8]),
+        f"{start}.q_proj.scales": ("F16", [1, 64]),
+        f"{start}.k_proj.weight": ("U8", [2048, 1]),
+        f"{start}.k_proj.weight.absmax": ("F32", [64]),
+        f"{start}.v_proj.weight": ("U32", [64, 8]),
+        f"{start}.v_proj.scales": ("F16", [64, 1]),
+    }
+    parent = {f"{start}.{one}_proj.weight": ("BF16", [64, 64]) for one in "qkv"}
+    ours = table_of(_facts({"m.safetensors": _renamed(child)}, tmp_path / "a"))
+    theirs = table_of(_facts({"m.safetensors": _renamed(parent)}, tmp_path / "b"))
+    assert ours
+    assert theirs
+    assert ours.quantised
+    found = match(ours, theirs)
+    assert len(found.same) == 3
+    assert found[1:] == ((), (), ())
+
+
+def test_what_converters_leave_out(tmp_path: Path) -> None:
+    parent = {
+        "model.language_model.layers.0.self_attn.q_proj.weight": ("BF16", [64, 64]),
+        "model.language_model.layers.1.eh_proj.weight": ("BF16", [64, 128]),
+        "model.language_model.layers.1.self_attn.q_proj.weight": ("BF16", [64, 64]),
+        "model.vision_tower.blocks.0.attn.qkv.weight": ("BF16", [8, 8]),
+        "mtp.fc.weight": ("BF16", [8, 8]),
+    }
+    tensors = [("blk.0.attn_q.weight", (64, 64), 0, 0)]
+    ours = table_of(_facts({"m.gguf": made.gguf(tensors=tensors, data=16384)}, tmp_path / "a"))
+    theirs = table_of(_facts({"m.safetensors": _renamed(parent)}, tmp_path / "b"))
+    assert ours
+    assert theirs
+    assert match(ours, theirs) == (("blk.0.attn_q.weight",), (), (), ())
+
+
+@pytest.mark.parametrize(("wide", "verdict"), [(64, "adapter"), (48, "another")])
+def test_an_adapter_beside_its_model(wide: int, verdict: str, tmp_path: Path) -> None:
+    start = "base_model.model.model.layers.0.self_attn.q_proj"
+    pairs = {
+        f"{start}.lora_A.weight": ("F32", [8, wide]),
+        f"{start}.lora_B.weight": ("F32", [64, 8]),
+    }
+    found = _compared({"adapter_model.safetensors": _renamed(pairs)}, tmp_path)
+    assert found.verdict == verdict
+
+
 def test_missing_and_resized_tensors(tmp_path: Path) -> None:
     child = made.folder(made.ORIGIN)
     child["model.safetensors"] = made.hf(

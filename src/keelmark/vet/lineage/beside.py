@@ -52,6 +52,10 @@ TEMPLATE = Rule(
 )
 
 ANSWERS: dict[str, tuple[str, str]] = {
+    "adapter": (
+        "adapter for parent",
+        "Every pair of it fits the tensor of the parent that it changes.",
+    ),
     "quantised": (
         "quantisation of parent",
         "Every tensor is the parent's, and the norm layers hold exactly its values.",
@@ -112,6 +116,7 @@ def beside(ours: Facts, theirs: Facts) -> Part:
         "tokenizer": found.tokenizer,
         "tensors": _tensor_data(found.tensors),
         "norms": _norm_data(found.norms),
+        "adapter": found.adapter._asdict() if found.adapter else None,
         "template": template.data,
     }
     return Part(
@@ -183,6 +188,7 @@ def _difference(found: Compared) -> str:
     for tensors in found.tensors[1:] if found.tensors else ():
         names += tensors
     names += found.norms.differing if found.norms else ()
+    names += found.adapter.unfitting if found.adapter else ()
     return ", ".join(names[:_SHOWN])
 
 

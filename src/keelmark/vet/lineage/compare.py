@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, median, pstdev
 from typing import Any, NamedTuple
 
-from keelmark.vet.lineage.tensors import Matched, Table, match, norm_of
+from keelmark.vet.lineage.tensors import Adapted, Matched, Table, adapted, match, norm_of
 from keelmark.vet.lineage.traits import Facts, Traits, architecture
 
 CLOSE = 0.45
@@ -40,11 +40,12 @@ class Compared(NamedTuple):
     """A model beside its supposed parent.
 
     Attributes:
-        verdict: quantised, derived, close, another training, same build, another, unknown.
+        verdict: adapter, quantised, derived, close, another training, same build, another, unknown.
         tensors: How names and dimensions agree; None where one has no tensor table.
         norms: How norm values agree.
         tokenizer: same, extended, another, or "" when it could not be compared.
         dimensions: Whether architecture and dimensions agree; None when not known.
+        adapter: How the pairs of an adapter agree; None when it is none.
     """
 
     verdict: str
@@ -52,6 +53,7 @@ class Compared(NamedTuple):
     norms: Norms | None
     tokenizer: str
     dimensions: bool | None
+    adapter: Adapted | None = None
 
 
 def compare(
@@ -63,6 +65,10 @@ def compare(
     equal tokenizer say no more than that both are built alike.
     """
     ours, theirs = child[1], parent[1]
+    pairs = adapted(ours, theirs) if ours and theirs else None
+    if pairs:
+        verdict = "another" if pairs.unfitting else "adapter"
+        return Compared(verdict, None, None, "", None, pairs)
     tensors = match(ours, theirs) if ours and theirs else None
     norms = compare_norms(ours, theirs) if ours and theirs else None
     tokenizer = compare_tokenizers(child[0], parent[0])

@@ -19,6 +19,13 @@ _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.(gguf|safetensors)$")
 _FLOATS = {"F32", "F16", "BF16", "F64"}
 _EITHER = {"ffn_norm": "post_attention_norm"}
 _MADE = re.compile(r"rope_freqs|rope_factors|rotary_emb|\.attn_(k|v)_b\.|position_ids")
+_SENSES = re.compile(r"vision|visual|audio|image|multi_modal|mm_projector|speech|merger")
+_AHEAD = re.compile(r"(?:^|\.)mtp|nextn|eh_proj|enorm|hnorm|shared_head")
+_PACKED = re.compile(
+    r"\.(?:qweight|qzeros|scales|biases|g_idx|weight_(?:packed|shape|scale|scale_inv|scale_2|g_idx"
+    r"|zero_point|global_scale)|input_(?:scale|global_scale)|weight\.[a-z_0-9.]+)$"
+)
+_LORA = re.compile(r"(.+)\.lora_([AB])(?:\.\w+)?\.weight")
 
 Shape = tuple[int, ...]
 
@@ -32,6 +39,7 @@ class Table(NamedTuple):
         shapes: Name to dimensions, outermost first.
         kinds: Name to number type.
         norms: Name to what is known of a norm's values.
+        packed: Names of tensors whose numbers are packed, so that their dimensions tell nothing.
     """
 
     form: str
@@ -39,11 +47,14 @@ class Table(NamedTuple):
     shapes: dict[str, Shape]
     kinds: dict[str, str]
     norms: dict[str, Mapping[str, Any]]
+    packed: set[str]
 
     @property
     def quantised(self) -> bool:
         """Whether some tensor is in a type that only quantisation makes."""
-        return self.form == "gguf" and not set(self.kinds.values()) <= _FLOATS
+        return bool(self.packed) or (
+            self.form == "gguf" and not set(self.kinds.values()) <= _FLOATS
+        )
 
 
 def table_of(facts: Facts) -> Table | None:
@@ -64,7 +75,7 @@ def _model_of(path: str, form: str) -> str:
 
 
 def _table(form: str, paths: Iterable[str], facts: Facts) -> Table:
-    table = Table(form, min(paths), {}, {}, {})
+    table = Table(form, min(paths), {}, {}, {}, set())
     for path in paths:
         known = facts[path]
         norms = known.get("norms")
@@ -72,9 +83,15 @@ def _table(form: str, paths: Iterable[str], facts: Facts) -> Table:
         tensors = [one for one in known[form].get("tensors") or () if len(one) == 3]
         split = any("pre_feedforward_layernorm" in str(name) for name, _, _ in tensors)
         for name, kind, dimensions in tensors:
-            shape = tuple(dimensions)
-            common = str(name) if form == "gguf" else common_name(str(name), after_too=split)
-            table.shapes[common] = shape[::-1] if form == "gguf" else shape
+            shape, plain = tuple(dimensions), str(name)
+            if form == "gguf":
+                common, shape = plain, shape[::-1]
+            elif _PACKED.search(plain):
+                common = common_name(_PACKED.sub(".weight", plain), after_too=split)
+                table.packed.add(common)
+            else:
+                common = common_name(plain, after_too=split)
+            table.shapes[common] = shape
             table.kinds[common] = str(kind)
             if name in norms and isinstance(norms[name], Mapping):
                 table.norms[common] = norms[name]
@@ -131,13 +148,56 @@ def match(child: Table, parent: Table) -> Matched:
         if other and name not in ours and other in ours:
             theirs[other] = theirs.pop(name)
     both = ours.keys() & theirs.keys()
-    same = {name for name in both if _alike(ours[name], theirs[name])}
+    packed = child.packed | parent.packed
+    same = {name for name in both if name in packed or _alike(ours[name], theirs[name])}
+    ahead = _ahead(child) | _ahead(parent)
+    left_out = {
+        name
+        for name in ours.keys() ^ theirs.keys()
+        if _made(name, child, parent) or _layer_of(name) in ahead
+    }
     return Matched(
         tuple(sorted(same)),
         tuple(sorted(both - same)),
-        tuple(sorted(name for name in theirs.keys() - both if not _made(name, child, parent))),
-        tuple(sorted(name for name in ours.keys() - both if not _made(name, child, parent))),
+        tuple(sorted(theirs.keys() - both - left_out)),
+        tuple(sorted(ours.keys() - both - left_out)),
     )
+
+
+def _ahead(table: Table) -> set[str]:
+    """Return the layers that only predict ahead; converters may leave them out."""
+    layers = {_layer_of(name) for name in table.shapes if _AHEAD.search(name)}
+    return layers - {""}
+
+
+def _layer_of(name: str) -> str:
+    found = _LAYER.search(name)
+    return found[1] if found else ""
+
+
+class Adapted(NamedTuple):
+    """How an adapter agrees with its model: how many pairs fit, and which do not."""
+
+    fitting: int
+    unfitting: tuple[str, ...]
+
+
+def adapted(child: Table, parent: Table) -> Adapted | None:
+    """Compare the pairs of a low-rank adapter with the tensors they change; None without any."""
+    ends: dict[str, dict[str, int]] = {}
+    for name, shape in child.shapes.items():
+        found = _LORA.fullmatch(name)
+        if found and len(shape) == 2:
+            target = common_name(found[1].removeprefix("base_model.model.") + ".weight")
+            ends.setdefault(target, {})[found[2]] = shape[1] if found[2] == "A" else shape[0]
+    if not ends:
+        return None
+    wrong = [
+        name
+        for name, sides in sorted(ends.items())
+        if name not in parent.packed and parent.shapes.get(name) != (sides.get("B"), sides.get("A"))
+    ]
+    return Adapted(len(ends) - len(wrong), tuple(wrong))
 
 
 def _otherwise(name: str) -> str:
@@ -155,10 +215,12 @@ def _alike(ours: Shape, theirs: Shape) -> bool:
 
 
 def _made(name: str, child: Table, parent: Table) -> bool:
-    """Whether a tensor is one that converters make of others or may leave out."""
+    """Whether a tensor is one that converters make of others, or may leave out."""
     if _MADE.search(name) or (name.startswith("output.") and _tied(child, parent)):
         return True
-    return child.form != parent.form and "attn_kv_b" in name
+    if _AHEAD.search(name):
+        return True
+    return child.form != parent.form and ("attn_kv_b" in name or bool(_SENSES.search(name)))
 
 
 def _tied(child: Table, parent: Table) -> bool:
