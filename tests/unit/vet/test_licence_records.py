@@ -1,6 +1,7 @@
 """Records hold what they say: every quotation stands at its place, every name leads somewhere."""
 
 import hashlib
+import importlib.util
 import os
 import re
 from pathlib import Path
@@ -13,7 +14,8 @@ from keelmark.vet.licence.expressions import named
 from keelmark.vet.licence.records import Effect, Record, all_records, load_record, parse_record
 from keelmark.vet.licence.words import marks, unpack, words, words_digest
 
-TEXTS = Path(__file__).resolve().parents[4] / "shared" / "data" / "licences"
+ROOT = Path(__file__).resolve().parents[3]
+TEXTS = ROOT.parent / "shared" / "data" / "licences"
 RECORDS = all_records()
 WITH_TEXT = [record for record in RECORDS.values() if record.text != "none"]
 _SOURCE = re.compile(r"ScanCode LicenseDB .*: ([\w.-]+)")
@@ -51,6 +53,25 @@ def test_every_quotation_stands_at_its_place(record: Record) -> None:
         assert here.startswith(" ".join(quote.split()))
         assert found[first].start >= offset
         assert count > 0
+
+
+@needs_texts
+@pytest.mark.parametrize("name", ["mit", "llama-3.1", "gemma-2024", "cc-by-nc-4.0"])
+def test_filling_a_record_again_changes_nothing(name: str) -> None:
+    tool = ROOT / "training" / "licences" / "fill.py"
+    spec = importlib.util.spec_from_file_location("fill", tool)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    written = (ROOT / "src/keelmark/vet/licences" / f"{name}.yaml").read_text(encoding="utf-8")
+    bare = yaml.safe_load(written)
+    for clause in [*bare["terms"], bare["heirs"]]:
+        del clause["offset"], clause["words"]
+    bare["text"] = {
+        k: bare["text"][k] for k in ("source", "url", "optional", "open") if k in bare["text"]
+    }
+    assert module.dump(module.fill(bare, text_of(load_record(name)))) == written
 
 
 @needs_texts

@@ -123,6 +123,8 @@ def test_one_place_narrows_down_another() -> None:
     licence = effective(claims(facts))
     assert licence is not None
     assert licence.records == ("bigcode-openrail-m",)
+    terms = card(license=["llama3.1", "Llama 3.1 Acceptable Use Policy"])
+    assert shown(effective(claims(terms)) or licence) == "llama3.1"
     both = effective(claims(card(license=["mit", "gemma"])))
     assert both is not None
     assert shown(both) == "mit AND gemma"

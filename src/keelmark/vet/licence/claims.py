@@ -145,8 +145,19 @@ def effective(found: tuple[Claim, ...]) -> Expression | None:
                 kept.append(part)
     known = [part for part in kept if any(name.records for name in names_in(part))]
     kept = known if known and len(known) < len(kept) and _covered(found) else kept
-    unique = tuple(dict.fromkeys(kept))
+    unique = _without_own_policies(tuple(dict.fromkeys(kept)))
     return unique[0] if len(unique) == 1 else (Both(unique) if unique else None)
+
+
+def _without_own_policies(kept: tuple[Expression, ...]) -> tuple[Expression, ...]:
+    """Leave out policies that a licence among them makes part of itself anyway."""
+    records = [record for part in kept for name in names_in(part) for record in name.records]
+    own = {policy for record in records for policy in all_records()[record].policies}
+    return tuple(
+        part
+        for part in kept
+        if not (isinstance(part, Name) and part.records and own.issuperset(part.records))
+    )
 
 
 def _covered(found: tuple[Claim, ...]) -> bool:
