@@ -261,8 +261,8 @@ answered: [how to use them](../how-to/use-other-protocols.md).
 
 ## Requests
 
-- `authorization: Bearer KEY` on every path that needs a scope; below `/v1/messages` also
-  `x-api-key: KEY`.
+- `authorization: Bearer KEY` on every path that needs a scope; at `/v1/messages` and
+  `/v1/models` also `x-api-key: KEY`.
 - `content-type: application/json`, UTF-8, not compressed.
 - `x-keelmark-subject` (optional) says whom the content belongs to. Without it the subject is the
   body's `safety_identifier`, then `user`, then the id of the key. `keelmark erase SUBJECT` forgets

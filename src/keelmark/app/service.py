@@ -33,6 +33,7 @@ from keelmark.serve.gateway import Gateway, build_app
 from keelmark.serve.keys import hash_key, new_key
 from keelmark.serve.server import server_config
 from keelmark.serve.transport import new_transport
+from keelmark.serve.upstream import way_to
 from keelmark.store import Store
 
 _EXAMPLE = '{"model": "MODEL", "messages": [{"role": "user", "content": "Name three harbours."}]}'
@@ -101,14 +102,15 @@ async def _run(
     warming = asyncio.create_task(_warm(guard, person.say))  # beside the start of the engines
     transport = new_transport(settings.transport)
     try:
-        async with open_engines(home, settings, metrics, transport, person) as engines:
+        way = way_to(settings.upstreams, transport)
+        async with open_engines(home, settings, metrics, way, person) as engines:
             gateway = build_app(
                 GatewayConfig(
                     engines=engines,
                     guard=guard,
                     recorder=home.store,
                     keys=StoredKeys(home.store),
-                    transport=transport,
+                    transport=way,
                     policy=guard.policy,
                     metrics=metrics.render,
                     on_trace=(metrics.observe,),

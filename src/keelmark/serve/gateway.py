@@ -28,7 +28,7 @@ from keelmark.serve.http import (
     request_of,
     send_whole,
 )
-from keelmark.serve.keys import KeyRing, require
+from keelmark.serve.keys import KeyRing, require, shown
 from keelmark.serve.listing import Listing
 from keelmark.serve.moderation import MODERATION, Moderating
 from keelmark.serve.repair import FormedServing
@@ -159,12 +159,12 @@ def _calls(kind: Kind, serving: type[Serving] = Serving, dialect: Dialect | None
 
 
 async def _models(gateway: Gateway, request: Request) -> None:
-    require(await gateway.keys.recognise(request.headers.get(b"authorization")), "models")
+    require(await gateway.keys.recognise(shown(request.headers)), "models")
     await gateway.answer(request, {"object": "list", "data": await gateway.models()})
 
 
 async def _model(gateway: Gateway, request: Request) -> None:
-    require(await gateway.keys.recognise(request.headers.get(b"authorization")), "models")
+    require(await gateway.keys.recognise(shown(request.headers)), "models")
     name = request.path.removeprefix("/v1/models/")
     for model in await gateway.models():
         if model["id"] == name:

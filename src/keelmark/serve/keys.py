@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from keelmark.core.errors import UsageError
@@ -151,6 +151,12 @@ class KeyRing:
             self._cache.clear()
         self._cache[digest] = (at, key)
         return key
+
+
+def shown(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return what `authorization` says, or would say for a key in Anthropic's `x-api-key`."""
+    key = headers.get(b"x-api-key")
+    return headers.get(b"authorization", None if key is None else b"Bearer " + key)
 
 
 def require(key: ApiKey, scope: Scope) -> None:

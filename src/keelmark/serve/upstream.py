@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
@@ -17,8 +17,10 @@ import msgspec
 from keelmark.core.errors import UnavailableError, UsageError
 from keelmark.core.ports import Transport, UpstreamResponse
 from keelmark.serve.engine import Endpoint, Quirks
+from keelmark.serve.transport.messages import SCHEME, MessagesTransport
 
 GENERIC = "openai-compatible"
+_FOREIGN = ("anthropic", "anthropic-compatible")
 _FOLDER = Path(__file__).parent / "engines"
 _DISCOVERY_SECONDS = 10.0
 _ANSWER_BYTES = 8 * 1024 * 1024
@@ -179,7 +181,8 @@ def upstream_spec(reference: str) -> UpstreamSpec:
 
     Args:
         reference: An id from the catalogue (`ollama`), a URL, or both (`vllm=http://gpu:8000`).
-            A URL without a path gets `/v1`.
+            A URL without a path gets `/v1`. One that begins with `anthropic+` is of a server
+            that speaks Anthropic's Messages.
 
     Raises:
         UsageError: No such id, or no usable URL.
@@ -187,13 +190,28 @@ def upstream_spec(reference: str) -> UpstreamSpec:
     known = catalogue()
     name, equals, url = reference.partition("=")
     if equals and name in known:
-        return msgspec.structs.replace(known[name], base_url=normal_url(url))
+        foreign = name in _FOREIGN and not url.startswith(SCHEME)
+        return msgspec.structs.replace(
+            known[name], base_url=normal_url(SCHEME + url if foreign else url)
+        )
     if reference in known and known[reference].base_url:
         return known[reference]
     if "://" not in reference:
         ids = ", ".join(key for key, spec in known.items() if spec.base_url)
         raise UsageError(f"{reference!r} is no upstream: give a URL or one of {ids}.")
-    return msgspec.structs.replace(known[GENERIC], base_url=normal_url(reference))
+    kind = _FOREIGN[1] if reference.startswith(SCHEME) else GENERIC
+    return msgspec.structs.replace(known[kind], base_url=normal_url(reference))
+
+
+def way_to(references: Sequence[str], transport: Transport) -> Transport:
+    """Return the transport that reaches all upstreams, whatever they speak.
+
+    Raises:
+        UsageError: A reference is wrong.
+    """
+    addresses = [upstream_spec(reference).base_url for reference in references]
+    foreign = any(address.startswith(SCHEME) for address in addresses)
+    return MessagesTransport(transport) if foreign else transport
 
 
 def normal_url(url: str) -> str:
@@ -212,7 +230,7 @@ def normal_url(url: str) -> str:
         _ = parts.port  # raises for a port that is no number, or too large
     except ValueError as error:
         raise UsageError(f"The upstream URL is wrong: {error}.") from None
-    if parts.scheme not in ("http", "https"):
+    if parts.scheme.removeprefix(SCHEME) not in ("http", "https"):
         problem = problem or "does not begin with http:// or https://"
     if parts.username is not None or parts.password is not None:
         raise UsageError(  # the URL is not quoted: it holds a secret

@@ -351,6 +351,9 @@ def test_a_key_in_either_header():
             bearer = anthropic.AsyncAnthropic(base_url=s.url, auth_token=s.secret, max_retries=0)
             async with bearer:
                 assert (await bearer.messages.create(**message())).content
+            async with anthropic_client(s) as other:
+                assert [model.id async for model in other.models.list()] == ["fake"]
+                assert (await other.models.retrieve("fake")).id == "fake"
             body = {"model": "fake", "input": "hi"}
             headers = {"authorization": "", "x-api-key": s.secret}
             assert (await s.post("/v1/responses", body, **headers))[0] == 401

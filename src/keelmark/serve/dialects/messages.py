@@ -15,6 +15,7 @@ from keelmark.core.trace import Trace
 from keelmark.serve.dialect import Dialect, Event, Voice
 from keelmark.serve.dialects._messages_asked import REFUSED, chat_of
 from keelmark.serve.errors import ApiError
+from keelmark.serve.keys import shown
 from keelmark.serve.parts import Part, Step
 
 _REASONS = {
@@ -65,8 +66,7 @@ class MessagesVoice(Voice):
 
     def key(self, headers: Mapping[bytes, bytes]) -> bytes | None:
         """See Voice."""
-        key = headers.get(b"x-api-key")
-        return None if key is None else b"Bearer " + key
+        return shown(headers)
 
     def asks(self, body: Any) -> dict[str, Any]:
         """See Voice."""
