@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from corpus import floor
 from corpus.case import Case
 from corpus.make import CASES, write, write_advisories, write_parent, write_stack
 from keelmark.core.findings import Severity
@@ -73,6 +74,8 @@ def test_corpus_case(case: Case, examiner: Examiner, tmp_path: Path) -> None:
         assert name in all_surveys()
         assert section.summary.endswith(".")
         assert all(line.answer for line in section.lines)
+    fired = {f.rule for f in report.findings if f.severity is not Severity.INFO}
+    assert not floor.worse(case, floor.Answer(report.verdict, len(fired)))
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import ChainMap
 from collections.abc import Callable
 
@@ -39,6 +40,7 @@ class Reading:
         problem: Why not all of it was read, a phrase; "" when all was.
         rest: Bytes behind the last stream that belong to nothing.
         torch: Whether its storages are torch's.
+        kept: How many values a stream keeps to recall them, at most.
     """
 
     def __init__(self, file: File, on_literal: Callable[[object, int], None]) -> None:
@@ -52,6 +54,7 @@ class Reading:
         self.problem = ""
         self.rest = 0
         self.torch = False
+        self.kept = 0
         self._spans: list[tuple[int, int, bytes]] = []
         self._opcodes = MAX_OPCODES
         self._other = _OTHER_READING
@@ -76,6 +79,7 @@ class Reading:
             self._opcodes -= machine.opcodes
             self.streams.append((start, source.at))
             self._spans += machine.spans
+            self.kept = max(self.kept, len(machine.memo))
             self.odd += machine.odd
             self.torch = self.torch or any(is_storage(key) for key in machine.persistent)
             self.persistent += [key for key in machine.persistent if not is_storage(key)]
@@ -133,8 +137,8 @@ class Reading:
         ends = dict(sorted((start, (end, new)) for start, end, new in self._spans))
         starts = sorted(ends)
         for start, end in sorted(self.streams):
-            at, inner = start, [s for s in starts if start <= s < end]
-            for begin in inner:
+            at = start
+            for begin in starts[bisect_left(starts, start) : bisect_left(starts, end)]:
                 if begin < at:
                     continue
                 stop, new = ends[begin]

@@ -37,7 +37,7 @@ _KINDS: dict[tuple[str, Level], Rule] = {
     ("extension", Level.DANGEROUS): rules.EXTENSION,
 }
 _BY_RANK = sorted(_KINDS.values(), key=lambda rule: -rule.severity.rank)
-_MOST = 200
+_MOST, _MOST_KEPT = 200, 10_000
 _LOADER = "torch.storage._load_from_bytes"
 
 
@@ -46,7 +46,8 @@ def _run(file: File) -> Result:
     reading = read_streams(file, nested.look)
     concerns = list(_concerns(reading))
     opinion, silent = _second(reading)
-    findings = list(_ours(file, concerns, opinion, silent=silent))
+    asked = not silent and not opinion.problem.endswith("kept")
+    findings = list(_ours(file, concerns, opinion, asked=asked))
     findings += _theirs(file, reading, concerns, opinion)
     findings += _hidden(file, reading, nested)
     findings += _odd(file, reading)
@@ -80,7 +81,12 @@ def _concerns(reading: Reading) -> Iterator[Concern]:
 
 
 def _second(reading: Reading) -> tuple[Opinion, str]:
-    """Ask the other engine; say why not if it cannot be."""
+    """Ask the other engine; say why not if it cannot be.
+
+    Its time grows with the square of what a stream keeps: it is not asked about vocabularies.
+    """
+    if reading.kept > _MOST_KEPT or len(reading.imports) > _MOST_KEPT // 5:
+        return Opinion((), frozenset(), f"{reading.kept} values kept"), ""
     try:
         return ask(reading.skeleton()), ""
     except ReadLimitError as error:
@@ -88,14 +94,14 @@ def _second(reading: Reading) -> tuple[Opinion, str]:
 
 
 def _ours(
-    file: File, concerns: list[Concern], opinion: Opinion, *, silent: str
+    file: File, concerns: list[Concern], opinion: Opinion, *, asked: bool
 ) -> Iterator[ArtefactFinding]:
     for concern in concerns:
         rule = _KINDS[concern.kind, concern.level]
         seen = concern.name in opinion.names or any(
             hit.rule is rule and not hit.name for hit in opinion.hits
         )
-        who = "not asked" if silent else "agrees" if seen else "says nothing"
+        who = "not asked" if not asked else "agrees" if seen else "says nothing"
         evidence = f"{concern.evidence[:140]} ({NAME} {who})"
         yield rule.at(file, f"offset {concern.at}", concern.message, evidence=evidence)
 
