@@ -45,7 +45,8 @@ _NAMES = {
     ".model": "SentencePiece models",
 }
 
-_GLOBALS = {"GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
+_GLOBALS = {"GLOBAL", "INST", "STACK_GLOBAL"}
+_EXTENSIONS = {"EXT1", "EXT2", "EXT4"}  # not enough alone: many binary formats begin like one
 _CALLS = {"REDUCE", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"}
 _IDENTIFIER = re.compile(r"[^\W\d][\w.]* [^\W\d][\w.]*\Z")
 _PICKLE_NAMES = {".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth", ".ckpt"}
@@ -163,7 +164,7 @@ class _Walk:
     """How deep an unpickler's stack is; it stops where that would run dry."""
 
     def __init__(self) -> None:
-        self.imported = False
+        self.imported = self.extended = False
         self.count = 0
         self._depth = 0
         self._marks: list[int] = []
@@ -174,10 +175,14 @@ class _Walk:
             return False
         if not self.step(opcode):
             return self.imported and not is_text(head, whole=False)
-        if self.imported and opcode.name in _CALLS:
+        if (self.imported or self.extended) and opcode.name in _CALLS:
             return True
         if opcode.name == "STOP":
-            return self.imported or (self.count > 2 and not is_text(head, whole=False))
+            return (
+                self.imported
+                or self.extended
+                or (self.count > 2 and not is_text(head, whole=False))
+            )
         return True if self.count > _MAX_OPCODES else None
 
     def step(self, opcode: pickletools.OpcodeInfo) -> bool:
@@ -197,6 +202,7 @@ class _Walk:
             self._depth -= 1
             self._marks.append(self._depth)
         self.imported = self.imported or opcode.name in _GLOBALS
+        self.extended = self.extended or opcode.name in _EXTENSIONS
         return True
 
 
