@@ -41,6 +41,8 @@ def test_every_line_has_its_clause() -> None:
         ("apache-2.0", {"fine_tune": True, "publish_derivatives": True}, "allowed if"),
         ("cc-by-nc-4.0", {"commercial": True}, "not allowed"),
         ("cc-by-nc-4.0", {"commercial": False}, "allowed"),
+        ("cc-by-nc-4.0", {"serve": True}, "could not tell"),
+        ("qwen", {"monthly_users": 200_000_000}, "could not tell"),
         ("cc-by-nd-4.0", {"publish_derivatives": True}, "not allowed"),
         ("llama3.1", {"commercial": True, "monthly_users": 800_000_000}, "not allowed"),
         ("llama3.1", {"commercial": True}, "could not tell"),

@@ -228,8 +228,9 @@ def _record(
         why = f"The text differs from {record.name} in {where}: a person must read it."
         says.lines.append(Clause("text", Answer.COULD_NOT_TELL, why, record.id))
     if record.kind == "licence":
-        for act in use.acts:
-            says.lines.append(_act(use, record, act, altered))
+        says.lines.extend(_act(use, record, act, altered) for act in use.acts)
+        if use.commercial is None:
+            says.lines.extend(_undeclared(record))
     _limits(use, record, altered, says)
     for term in record.terms:
         _duty_or_note(use, record, term, altered, says)
@@ -266,6 +267,17 @@ def _act(use: Use, record: Record, act: Act, altered: frozenset[str]) -> Clause:
     return Clause(_ACTS[act], Answer.COULD_NOT_TELL, why, record.id)
 
 
+def _undeclared(record: Record) -> list[Clause]:
+    """What a ban on commercial use leaves open when the use does not say whether it is one."""
+    return [
+        _clause(record, term, _ACTS[Act.COMMERCIAL], Answer.COULD_NOT_TELL)._replace(
+            why=f"{term.says} Declare `commercial`."
+        )
+        for term in _covering(record, Effect.FORBIDS, Act.COMMERCIAL)
+        if "all" not in term.acts and _plain(term.when)
+    ][:1]
+
+
 def _covering(record: Record, effect: Effect, act: Act) -> list[Term]:
     return [term for term in record.terms if term.effect is effect and term.covers(act)]
 
@@ -278,10 +290,11 @@ def _plain(when: When) -> bool:
 
 def _limits(use: Use, record: Record, altered: frozenset[str], says: _Says) -> None:
     """Caps, territories and fields of use: bans that depend on the declared use."""
+    possible = (*use.acts, *((Act.COMMERCIAL,) if use.commercial is None else ()))
     for term in record.terms:
         if term.effect is not Effect.FORBIDS or _plain(term.when):
             continue
-        if not any(term.covers(act) for act in use.acts):
+        if not any(term.covers(act) for act in possible):
             continue
         what, asks = _limit(term.when)
         held = applies(term.when, use)

@@ -33,7 +33,7 @@ class Name(NamedTuple):
         said: The name as written.
         records: Ids of the records that it may mean; empty when there is none.
         title: What it is called elsewhere, when it is a known licence without a record.
-        licensed_by_exception: The exception of a WITH, or "".
+        exception: The exception of a WITH, or "".
     """
 
     said: str

@@ -317,9 +317,9 @@ def _how(claim: Claim) -> str:
 
 def _answers(clauses: tuple[Clause, ...]) -> list[Line]:
     """One line for each clause, with everything that it answers."""
-    groups: dict[tuple[str, str, str, str], list[Clause]] = {}
+    groups: dict[tuple[str, str, str], list[Clause]] = {}
     for clause in clauses:
-        key = (clause.answer.value, clause.record, clause.term, clause.why)
+        key = (clause.answer.value, clause.term, clause.why)
         groups.setdefault(key, []).append(clause)
     return [
         Line(
@@ -340,7 +340,7 @@ def _duties(clauses: Iterable[Clause]) -> list[Line]:
             why=_why(clause),
             evidence=_evidence(clause),
         )
-        for clause in clauses
+        for clause in {(one.what, one.why): one for one in clauses}.values()
     ]
 
 
