@@ -219,6 +219,9 @@ HEADERS = {
     "has the answer's too.",
 }
 CODES = {
+    "masked_prompt": "The guard masked a part of a prompt that came in tokens, or whose "
+    "log-probabilities were asked for.",
+    "no_reranker": "The embedded model cannot rank documents.",
     "answer_too_large": "The engine answered more than one answer may have.",
     "body_timeout": "The body did not arrive within `limits.body_seconds`.",
     "client_gone": "The client left. Nobody gets this answer; the trace has it.",
