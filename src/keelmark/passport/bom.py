@@ -142,7 +142,8 @@ def read_bom(data: bytes, *, source: str = "The file") -> ReadBill:
         found.append(part)
         if len(found) > MAX_PARTS:
             raise LimitError(f"{source} names more than {MAX_PARTS} things: split it.")
-    return ReadBill(form=form, parts=tuple(found), left_out=tuple(reader.left_out))
+    named = tuple(reader.with_names(part) for part in found)
+    return ReadBill(form=form, parts=named, left_out=tuple(reader.left_out))
 
 
 def compare(bill: ReadBill, manifest: Manifest) -> Comparison:
@@ -168,6 +169,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.left_out: list[str] = []
+        self._data: dict[str, str] = {}  # reference to the name of a data set
 
     def cyclonedx(self, bom: Mapping[str, Any]) -> Iterator[Part]:
         metadata = self._mapping(bom.get("metadata"), "metadata")
@@ -182,6 +184,9 @@ class _Reader:
             return
         plain = self._mapping(given, where)
         name, group = text_of(plain.get("name")), text_of(plain.get("group"))
+        for each in self._list(plain.get("data"), where):
+            data = self._mapping(each, where)
+            self._data[text_of(data.get("bom-ref"))] = text_of(data.get("name")) or name
         if name:
             yield Part(
                 kind=text_of(plain.get("type")),
@@ -236,6 +241,14 @@ class _Reader:
             ),
             considerations=self._considerations(card.get("considerations"), where),
         )
+
+    def with_names(self, part: Part) -> Part:
+        """Return a part whose data sets go by their names, where references lead to one."""
+        if part.card is None or not part.card.datasets:
+            return part
+        names = tuple(self._data.get(ref) or ref for ref in part.card.datasets)
+        card = msgspec.structs.replace(part.card, datasets=names)
+        return msgspec.structs.replace(part, card=card)
 
     def _formats(self, given: object, where: str) -> tuple[str, ...]:
         found = (text_of(self._mapping(f, where).get("format")) for f in self._list(given, where))

@@ -56,6 +56,7 @@ def test_our_own_cyclonedx(spec):
     assert model.licences == ("Apache-2.0",)
     assert model.ancestors == ("gardens/rose-7b",)
     assert model.card.architecture == "LlamaForCausalLM"
+    assert model.card.datasets == ("gardens/herbarium", "gardens/soil")
     assert compare(bill, manifest()).unlisted == ()
     assert compare(bill, manifest()).missing == ()
 
