@@ -207,7 +207,7 @@ _SPECIAL: dict[str, Callable[[Call, Name, _Args], Iterator[Concern]]] = {
     "torch._tensor._rebuild_from_type_v2": _first_on_third,
     "dill._dill._create_array": _first_on_second,
     "functools.partial": _partial,
-    "_codecs.encode": _encode,
+    "codecs.encode": _encode,
     "torch._utils._rebuild_tensor": _tensor,
     "torch._utils._rebuild_tensor_v2": _tensor,
     "torch._utils._rebuild_tensor_v3": _tensor,
