@@ -105,45 +105,77 @@ def examine_template(
     Returns:
         Findings, and why it was not fully examined ("" if it was).
     """
-    prefix = f"{place} " if place else ""
     if len(source) > MAX_TEMPLATE:
         return [], f"the chat template is longer than {MAX_TEMPLATE} characters"
-    findings: list[ArtefactFinding] = []
-    unexamined = ""
-    seen = set()
+    at = _Place(rules, file, f"{place} " if place else "")
+    opinions = (_by_c4nary(at, source), _by_us(at, source), _by_glyphhound(at, source))
+    findings = [finding for opinion in opinions for finding in opinion.findings]
+    unexamined = next((opinion.reason for opinion in opinions if opinion.reason), "")
+    seeing = [opinion.engine for opinion in opinions if opinion.sees_code]
+    if len(seeing) == 1 and not unexamined:
+        message = f"Only {seeing[0]} sees code execution in this template."
+        findings.append(rules.disagree.at(file, f"{at.prefix}template", message))
+    return findings, unexamined
+
+
+class _Place(NamedTuple):
+    """The rules, the file, and what stands before every location in it."""
+
+    rules: TemplateRules
+    file: File
+    prefix: str
+
+
+class _Opinion(NamedTuple):
+    """What one engine says of a template."""
+
+    engine: str
+    findings: list[ArtefactFinding]
+    reason: str = ""
+    sees_code: bool = False
+
+
+def _by_c4nary(at: _Place, source: str) -> _Opinion:
+    findings, reason, sees = [], "", False
     for hit in _c4nary.analyze_template(source):
         if hit.rule_id in _INFORMATION:
             continue
         if hit.rule_id not in _FIELDS:
-            unexamined = f"c4nary cannot read the chat template ({hit.detail})"
+            reason = f"c4nary cannot read the chat template ({hit.detail})"
             continue
-        rule: Rule = getattr(rules, _FIELDS[hit.rule_id])
-        if rule is rules.code:
-            seen.add("c4nary")
-        where = prefix + (hit.location or "template")
+        rule: Rule = getattr(at.rules, _FIELDS[hit.rule_id])
+        sees = sees or rule is at.rules.code
+        where = at.prefix + (hit.location or "template")
         message, evidence = f"{hit.title}: {hit.detail}", f"c4nary {hit.rule_id}"
         severity = Severity.INFO if hit.rule_id in _NOTES else None
-        findings.append(rule.at(file, where, message, evidence=evidence, severity=severity))
+        findings.append(rule.at(at.file, where, message, evidence=evidence, severity=severity))
+    return _Opinion("c4nary", findings, reason, sees)
+
+
+def _by_us(at: _Place, source: str) -> _Opinion:
     remarks, reason = examine_logic(source)
-    unexamined = unexamined or reason
+    findings = []
     for remark in remarks:
-        where = f"{prefix}template:L{remark.line}"
-        rule = rules.backdoor if remark.kind == "backdoor" else rules.review
-        findings.append(rule.at(file, where, remark.message, evidence=remark.evidence))
+        rule = at.rules.backdoor if remark.kind == "backdoor" else at.rules.review
+        where = f"{at.prefix}template:L{remark.line}"
+        findings.append(rule.at(at.file, where, remark.message, evidence=remark.evidence))
+    return _Opinion("Keelmark", findings, reason)
+
+
+def _by_glyphhound(at: _Place, source: str) -> _Opinion:
     try:
         hits = _glyphhound.analyze_template(source)
     except (_parse.ParseError, RecursionError) as error:
-        hits, unexamined = [], f"glyphhound cannot read the chat template ({error})"
+        return _Opinion("glyphhound", [], f"glyphhound cannot read the chat template ({error})")
+    findings, sees = [], False
     for hit in hits:
         # A mere variable called `system` reaches nothing, and glyphhound says so itself.
         reaches = hit.reachable is not False
-        seen.update({"glyphhound"} if reaches else ())
+        sees = sees or reaches
         message = f"Chat template contains {hit.evidence} ({hit.sink_kind})."
-        where = f"{prefix}template:L{hit.source_line}"
+        where = f"{at.prefix}template:L{hit.source_line}"
         severity = None if reaches else Severity.INFO
         evidence = f"glyphhound {hit.rule_id}"
-        findings.append(rules.code.at(file, where, message, evidence=evidence, severity=severity))
-    if len(seen) == 1 and not unexamined:
-        message = f"Only {seen.pop()} sees code execution in this template."
-        findings.append(rules.disagree.at(file, prefix + "template", message))
-    return findings, unexamined
+        finding = at.rules.code.at(at.file, where, message, evidence=evidence, severity=severity)
+        findings.append(finding)
+    return _Opinion("glyphhound", findings, "", sees)
