@@ -71,6 +71,31 @@ def read_document(text: str, *, source: str) -> Document:
     return Document(source, root, {} if plain is None else plain)
 
 
+_DEPTH = 40
+_EVENTS = 200_000
+
+
+def stranger_yaml(text: str) -> Any:
+    """Return the plain values of YAML that a stranger wrote.
+
+    Aliases are refused, because a few lines of them stand for gigabytes, and so is deep nesting,
+    on which the parser takes a time that grows with its square.
+
+    Raises:
+        ValueError: Not YAML, or more than anybody writes by hand.
+    """
+    depth, strange = 0, "it has aliases, is nested too deeply, or is too long"
+    try:
+        for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEPTH or count > _EVENTS or isinstance(event, yaml.AliasEvent):
+                raise ValueError(strange)
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
 def fill(document: Document, shape: type[T], plain: Any = None) -> T:
     """Read a document into a struct.
 

@@ -8,9 +8,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-
 from keelmark.core.findings import ArtefactFinding, Severity
+from keelmark.core.yamlfile import stranger_yaml
 from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.json_file import load_json
 from keelmark.vet.sniff import POINTER, is_text
@@ -109,21 +108,15 @@ def _facts(file: File, text: str, value: Any) -> dict[str, object]:
 
 
 def _front_matter(text: str) -> dict[str, Any] | None:
-    """Return the YAML block that a card begins with, as plain JSON values; None if there is none.
-
-    Aliases are refused: a few lines of them stand for gigabytes.
-    """
+    """Return the YAML block that a card begins with, as plain JSON values, or None."""
     match = re.match(
         r"---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", text[:_MAX_KEPT_TEXT], re.DOTALL
     )
     if match is None:
         return None
     try:
-        events = yaml.parse(match[1], Loader=yaml.SafeLoader)
-        if any(isinstance(event, yaml.AliasEvent) for event in events):
-            return None
-        value = json.loads(json.dumps(yaml.safe_load(match[1]), default=str))
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        value = json.loads(json.dumps(stranger_yaml(match[1]), default=str))
+    except (ValueError, TypeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

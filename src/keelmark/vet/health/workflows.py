@@ -10,13 +10,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import yaml
+from keelmark.core.yamlfile import stranger_yaml
 
 MAX_TEXT = 256 * 1024
 """Longest workflow that is read, characters."""
-
-_DEPTH = 32
-_EVENTS = 20_000
 
 _UNTRUSTED = re.compile(
     r"github\.(event\.(issue\.(title|body)|pull_request\.(title|body|head\.(ref|label|"
@@ -101,27 +98,12 @@ class Workflow(NamedTuple):
 
 
 def read(path: str, text: str) -> Workflow:
-    """Read a workflow. What is too long, too deep or has aliases is refused before it is built.
-
-    Aliases of a few lines stand for gigabytes, and the parser is slow on deep brackets.
-    """
+    """Read a workflow; one that is too long, too deep or has aliases has no content."""
     try:
-        if len(text) > MAX_TEXT or not _is_plain(text):
-            return Workflow(path, None)
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return Workflow(path, None)
+        value = stranger_yaml(text) if len(text) <= MAX_TEXT else None
+    except ValueError:
+        value = None
     return Workflow(path, value if isinstance(value, Mapping) else None)
-
-
-def _is_plain(text: str) -> bool:
-    depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEPTH or count > _EVENTS or isinstance(event, yaml.AliasEvent):
-            return False
-    return True
 
 
 def dangers(flow: Workflow) -> list[str]:
