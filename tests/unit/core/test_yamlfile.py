@@ -1,8 +1,10 @@
+import datetime as dt
+
 import msgspec
 import pytest
 
 from keelmark.core.errors import UsageError
-from keelmark.core.yamlfile import Strict, read_yaml
+from keelmark.core.yamlfile import Strict, read_yaml, stranger_yaml
 
 
 class Inner(Strict, frozen=True):
@@ -60,3 +62,29 @@ def test_structs_are_frozen() -> None:
     assert issubclass(Outer, msgspec.Struct)
     with pytest.raises(AttributeError):
         Outer().title = "x"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" * 200_000,
+        "- " * 100_000,
+        "? " * 50_000,
+        "a: &x 1\nb: *x",
+        "'" * 99_999,
+        "a: b: c",
+        "\x00",
+        "- 1\n" * 200_000,
+    ],
+    ids=["brackets", "dashes", "keys", "alias", "quote", "colons", "zero", "long"],
+)
+def test_what_a_stranger_must_not_write(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (any)
+        stranger_yaml(text)
+
+
+def test_what_a_stranger_may_write() -> None:
+    assert stranger_yaml("a: [1, {b: c}]\nd: 2026-01-01") == {
+        "a": [1, {"b": "c"}],
+        "d": dt.date(2026, 1, 1),
+    }
