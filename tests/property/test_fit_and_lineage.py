@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keelmark.passport.manifest import Manifest
 from keelmark.vet.fit.cache import CACHE_TYPES, ENGINES, Demand, cache
 from keelmark.vet.fit.from_config import shape_from_config
 from keelmark.vet.fit.from_gguf import ARCHITECTURES, shape_from_gguf
@@ -106,7 +107,8 @@ def test_surveys(name: str, config: Any, header: Any, card: Any) -> None:
     }
     nothing: Any = None
     asked = Asked(use=card, parent=Whole(nothing, {"config.json": facts["config.json"]}))
-    subject = Subject(nothing, facts, (), asked, Machine(memory=2**34), nothing)
+    manifest = Manifest(name="m", entries=())
+    subject = Subject(manifest, facts, (), asked, Machine(memory=2**34), nothing)
     for survey in (fit.SURVEY, lineage.SURVEY):
         section, findings = survey.run(subject)
         assert section.answer

@@ -8,6 +8,7 @@ import pytest
 
 from corpus.families.safetensors_files import safetensors
 from keelmark.core.vetting import Section
+from keelmark.passport.manifest import Manifest, ManifestEntry
 from keelmark.vet import look
 from keelmark.vet.fit.cache import TABLES
 from keelmark.vet.fit.demand import ACCELERATORS
@@ -39,8 +40,10 @@ LLAMA_8B_TENSORS = [
 ]
 
 
-def _survey(facts: Facts, machine: Machine = LARGE, serving: Serving = USUAL) -> Section:
-    manifest: Any = None
+def _survey(
+    facts: Facts, machine: Machine = LARGE, serving: Serving = USUAL, entries: Any = ()
+) -> Section:
+    manifest = Manifest(name="m", entries=entries)
     today: Any = None
     asked = Asked(serving=serving)
     section, findings = SURVEY.run(Subject(manifest, facts, (), asked, machine, today))
@@ -139,6 +142,25 @@ def test_what_could_not_be_told(facts: Facts, reason: str) -> None:
     assert section.answer == "could not tell"
     assert any(reason in gap for gap in section.unanswered)
     assert not section.required
+
+
+def test_pickled_weights_count_by_their_size() -> None:
+    entries = tuple(
+        ManifestEntry(path=path, size=size, sha256="0" * 64)
+        for path, size in (("pytorch_model.bin", 14 * GIB), ("other/x.bin", GIB))
+    )
+    section = _survey({"config.json": {"json": LLAMA_8B}}, entries=entries)
+    assert section.answer == "fits"
+    [model] = section.data["models"]
+    assert model["weights"]["bytes"] == 14 * GIB
+    assert model["weights"]["parameters"] == 0
+
+
+def test_the_model_is_told_before_its_eyes() -> None:
+    eyes = {"gguf": {"metadata": {"general.architecture": "clip"}, "tensors": []}}
+    section = _survey({"a-mmproj.gguf": eyes, **_facts()})
+    assert section.answer == "fits"
+    assert any("'clip'" in gap for gap in section.unanswered)
 
 
 def test_unknown_machine() -> None:

@@ -36,8 +36,9 @@ class Part(NamedTuple):
 
 
 def parts(facts: Facts) -> list[Part]:
-    """Return the models that an artefact holds, sorted by path."""
-    return sorted([*_ggufs(facts), *_folders(facts)], key=lambda part: (part.path, part.form))
+    """Return the models that an artefact holds, those that are understood first, by path."""
+    found = [*_ggufs(facts), *_folders(facts)]
+    return sorted(found, key=lambda part: (part.shape is None, part.path, part.form))
 
 
 def _ggufs(facts: Facts) -> list[Part]:

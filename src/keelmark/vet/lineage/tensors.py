@@ -60,14 +60,20 @@ class Table(NamedTuple):
 def table_of(facts: Facts) -> Table | None:
     """Return the tensors of the first model that the files hold, all its parts together."""
     for form in ("gguf", "safetensors"):
-        paths = sorted(
-            path for path, known in facts.items() if isinstance(known.get(form), Mapping)
-        )
+        paths = sorted(path for path in facts if _holds(form, path, facts))
         if paths:
             first = min(paths, key=lambda path: (path.count("/"), path))
             own = [path for path in paths if _model_of(path, form) == _model_of(first, form)]
             return _table(form, own, facts)
     return None
+
+
+def _holds(form: str, path: str, facts: Facts) -> bool:
+    """Whether a file holds tensors of the model itself, and not its eyes or the same once more."""
+    header = facts[path].get(form)
+    if not isinstance(header, Mapping) or path.rpartition("/")[2].startswith("consolidated"):
+        return False
+    return (header.get("metadata") or {}).get("general.architecture") != "clip"
 
 
 def _model_of(path: str, form: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from keelmark.core.vetting import Line, Section
+from keelmark.passport.manifest import Manifest
 from keelmark.vet.fit.cache import ENGINES, Demand
 from keelmark.vet.fit.demand import (
     ACCELERATORS,
@@ -24,6 +26,7 @@ from keelmark.vet.survey import Serving, Subject, Survey, Surveyed
 
 TITLE = "Fit: memory and speed"
 _CONTEXT = 8192
+_PICKLED = re.compile(r"(pytorch_model|model|consolidated)[^/]*\.(bin|pt|pth)")
 _MOST_PARTS = 16
 _UNKNOWN = "could not tell"
 
@@ -31,6 +34,7 @@ _UNKNOWN = "could not tell"
 def run(subject: Subject) -> Surveyed:
     """Answer for every model that the artefact holds; the first one gives the short answer."""
     found = parts(subject.facts)
+    more = len(found) - _MOST_PARTS
     if not found:
         reason = "no GGUF, no safetensors and no config.json of a language model was found"
         section = Section(
@@ -41,8 +45,8 @@ def run(subject: Subject) -> Surveyed:
         )
         return Surveyed(section)
     demand = _demand(subject.asked.serving)
-    answers = [_answer(part, demand, subject.machine) for part in found[:_MOST_PARTS]]
-    more = len(found) - _MOST_PARTS
+    found = [_with_pickles(part, subject.manifest) for part in found[:_MOST_PARTS]]
+    answers = [_answer(part, demand, subject.machine) for part in found]
     left = (f"{more} further models: only {_MOST_PARTS} are looked at",) if more > 0 else ()
     section = Section(
         title=TITLE,
@@ -65,6 +69,19 @@ def _demand(serving: Serving) -> Demand:
         requests=serving.requests,
         cache_type=serving.cache_type,
     )
+
+
+def _with_pickles(part: Part, manifest: Manifest) -> Part:
+    """Take the size of pickled weights from their files, where there are no others."""
+    if part.weights.bytes:
+        return part
+    start = "" if part.path == "." else f"{part.path}/"
+    size = sum(
+        entry.size
+        for entry in manifest.entries
+        if entry.path.startswith(start) and _PICKLED.fullmatch(entry.path[len(start) :])
+    )
+    return part._replace(weights=Weights(size, 0, size))
 
 
 def _answer(part: Part, demand: Demand, machine: Machine) -> Section:
@@ -227,13 +244,22 @@ def _here(
 def _accelerators_line(
     part: Part, shape: Shape, weights: Weights, demand: Demand, data: dict[str, Any]
 ) -> Line:
+    """Say which of the table hold it, by the need of llama.cpp, and how fast they can be."""
     needs = need(shape, weights.bytes, demand).total
+    paged = need(shape, weights.bytes, demand._replace(engine="vLLM")).total
     table, fitting = [], []
     for vendor, name, memory, bandwidth in ACCELERATORS["device"]:
         fits = needs <= memory * 1e9 * USABLE
         speed = tokens_per_second(weights, bandwidth)
-        row = {"name": f"{vendor} {name}", "memory_gb": memory, "bandwidth_gb_s": bandwidth}
-        table.append({**row, "fits": fits, "tokens_per_second_at_most": round(speed, 1)})
+        row: dict[str, Any] = {
+            "name": f"{vendor} {name}",
+            "memory_gb": memory,
+            "bandwidth_gb_s": bandwidth,
+        }
+        row |= {"fits": fits, "tokens_per_second_at_most": round(speed, 1)}
+        if part.form == "safetensors":
+            row["fits_vllm"] = paged <= memory * 1e9 * USABLE
+        table.append(row)
         fitting += [(memory, f"{vendor} {name}", speed)] if fits else []
     data["accelerators"] = table
     smallest = sorted(fitting)[:3]
