@@ -275,6 +275,7 @@ def test_a_message_in_the_words_of_chat():
             "tool_choice": {"type": "none"},
             "thinking": {"type": "enabled", "budget_tokens": 1024},
             "output_config": {"effort": "low"},
+            "context_management": {"edits": [{"type": "clear_thinking_20251015"}]},
             "top_k": 4,
             "stream": True,
         },
@@ -381,5 +382,93 @@ def test_nesting_is_bounded():
             body["tools"] = [{**TOOL, "input_schema": deep}]
             status, answer, _ = await s.post("/v1/messages", body)
             assert (status, answer["type"]) == (400, "error")
+
+    run(scene)
+
+
+def written(value, text):
+    """A copy of a body with the text at the end of every text that is the client's own."""
+    own = {"text", "content", "instructions", "description", "thinking", "output", "system", "a"}
+    if isinstance(value, dict):
+        return {
+            name: f"{one} {text}" if name in own and isinstance(one, str) else written(one, text)
+            for name, one in value.items()
+        }
+    return [written(one, text) for one in value] if isinstance(value, list) else value
+
+
+def test_every_text_of_a_request_is_masked():
+    mail = "ann@example.org"
+    schema = {"type": "object", "properties": {"a": {"type": "string", "description": "d"}}}
+    responses = {
+        "model": "fake",
+        "instructions": "Be kind.",
+        "input": [
+            {"role": "developer", "content": "Hi"},
+            {"role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]},
+            {
+                "type": "function_call",
+                "call_id": "t",
+                "name": "f",
+                "arguments": f'{{"x": "{mail}"}}',
+            },
+            {"type": "function_call_output", "call_id": "t", "output": "x"},
+        ],
+        "tools": [{"type": "function", "name": "f", "description": "d", "parameters": schema}],
+        "text": {"format": {"type": "json_schema", "name": "n", "schema": schema}},
+    }
+    messages = {
+        "model": "fake",
+        "max_tokens": 9,
+        "system": [{"type": "text", "text": "Be kind."}],
+        "messages": [
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "Hi"}, {"type": "text", "text": "x"}],
+            },
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "Hm.", "signature": ""},
+                    {"type": "tool_use", "id": "t", "name": "f", "input": {"a": "x"}},
+                ],
+            },
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}],
+            },
+        ],
+        "stop_sequences": [mail],
+        "tools": [{"name": "f", "description": "d", "input_schema": schema}],
+        "output_config": {"format": {"type": "json_schema", "schema": schema}},
+    }
+
+    async def scene():
+        async with stack() as s:
+            for path, body in (("/v1/responses", responses), ("/v1/messages", messages)):
+                told = written(body, mail)
+                assert str(told).count(mail) > 6
+                status, answer, _ = await s.post(path, told)
+                assert status == 200, answer
+            assert len(s.fake.received) == 2
+            for sent in s.fake.received:
+                assert mail not in str(sent)
+                assert str(sent).count("<EMAIL_1>") > 6
+
+    run(scene)
+
+
+def test_a_key_without_the_scope_is_refused():
+    async def scene():
+        async with stack() as s:
+            secret, _ = s.keys.add("other", ("admin",))
+            for path, body in (("/v1/responses", asked()), ("/v1/messages", message())):
+                headers = {"authorization": f"Bearer {secret}"}
+                assert (await s.post(path, body, **headers))[0] == 403
+                for count in ("/count_tokens", "/input_tokens"):
+                    async with s.http.post(s.url + path + count, json=body) as response:
+                        assert response.status in (401, 404)
+            assert not s.fake.received
 
     run(scene)

@@ -28,7 +28,6 @@ _HOSTED = "no tools are run here; offer tools with a schema, and run them yourse
 _NOT_HERE = "there is nothing of this kind here"
 REFUSED = {
     "container": _HOSTED,
-    "context_management": "conversations are not shortened here",
     "diagnostics": _NOT_HERE,
     "mcp_servers": _HOSTED,
     "prefill": "end `messages` with the beginning of the answer instead",
@@ -38,6 +37,7 @@ _AS_THEY_ARE = frozenset({"model", "temperature", "top_p", "top_k", "stream"})
 _READ = frozenset(
     {
         "cache_control",
+        "context_management",
         "inference_geo",
         "max_tokens",
         "messages",
