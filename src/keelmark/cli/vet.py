@@ -25,18 +25,25 @@ from keelmark.core.policy import Admission
 from keelmark.core.vetting import VetVerdict
 from keelmark.passport.cyclonedx import to_cyclonedx
 from keelmark.passport.files import escape
+from keelmark.passport.spdx import to_spdx
 from keelmark.vet import Vetted, vetted
 from keelmark.vet.explain import explain
 from keelmark.vet.fit.cache import CACHE_TYPES
 from keelmark.vet.html import to_html
 from keelmark.vet.render import to_json, to_sarif, to_text
 
+
+def _bom(found: Vetted, place: Path) -> str:
+    """A bill of materials in the format that the name of its file asks for."""
+    return to_spdx(*found) if place.name.endswith(".spdx.json") else to_cyclonedx(*found)
+
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _ANY = click.Path(path_type=Path)
-_WRITTEN: dict[str, tuple[str, Callable[[Vetted], str]]] = {
-    "sarif": ("SARIF", lambda found: to_sarif(found.report)),
-    "bom": ("The bill of materials", lambda found: to_cyclonedx(*found)),
-    "html": ("The report", lambda found: to_html(found.report)),
+_WRITTEN: dict[str, tuple[str, Callable[[Vetted, Path], str]]] = {
+    "sarif": ("SARIF", lambda found, _: to_sarif(found.report)),
+    "bom": ("The bill of materials", _bom),
+    "html": ("The report", lambda found, _: to_html(found.report)),
 }
 
 
@@ -101,7 +108,12 @@ def _explain(context: click.Context, _: click.Parameter, rule: str | None) -> No
 @json_option
 @click.option("--details", is_flag=True, help="Show every part of every answer.")
 @click.option("--sarif", type=_FILE, help="Also write SARIF 2.1.0 here.")
-@click.option("--bom", type=_FILE, help="Also write a CycloneDX 1.6 bill of materials here.")
+@click.option(
+    "--bom",
+    type=_FILE,
+    help="Also write a bill of materials here: SPDX 3 if the name ends in .spdx.json, CycloneDX "
+    "1.6 else.",
+)
 @click.option("--html", type=_FILE, help="Also write a report for people here.")
 @asked_options
 @policy_option
@@ -171,7 +183,7 @@ def command(
     found = vetted(path, admission=admission, asked=asked, progress=progress("Reading"))
     for option, place in places.items():
         what, make = _WRITTEN[option]
-        write_out(place, make(found))
+        write_out(place, make(found, place))
         say(f"{what} was written to {place}.")
     report = found.report
     text = to_text(report, color=coloured(), details=details)

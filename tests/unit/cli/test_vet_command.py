@@ -29,6 +29,8 @@ def test_every_form_of_the_report(model: Path, tmp_path: Path, capsys) -> None:
     assert shown.err.count("was written to") == 3
     assert json.loads((tmp_path / "sarif").read_text())["version"] == "2.1.0"
     assert json.loads((tmp_path / "bom").read_text())["specVersion"] == "1.6"
+    assert run(["vet", str(model), "--bom", str(tmp_path / "m.spdx.json")]) == 1
+    assert "spdx.org/rdf/3" in (tmp_path / "m.spdx.json").read_text()
     page = (tmp_path / "html").read_text()
     assert "Failed." in page
     assert "pickle.dangerous_call" in page
