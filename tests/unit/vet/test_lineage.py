@@ -139,6 +139,7 @@ def test_no_known_model_contradicts_its_own_name() -> None:
         ("Qwen/Qwen2.5-Coder-Next", "agrees"),
         ("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B", "agrees"),
         ("somebody/a-model-of-mine", "could not check"),
+        ("yi-lin/a-model-of-mine", "could not check"),
     ],
 )
 def test_declared_base_of_a_qwen(base: str, answer: str) -> None:

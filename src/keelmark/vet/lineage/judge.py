@@ -73,7 +73,8 @@ def opinion(said: Declared, traits: Traits, like: Likeness) -> Opinion:
     model of another line.
     """
     exact = named(said.name)
-    lines = lines_of(said.name) | (exact.lines if exact else frozenset())
+    # Makers' own names tell nothing: a Yi may publish a Qwen.
+    lines = lines_of(said.name.rpartition("/")[2]) | (exact.lines if exact else frozenset())
     if not lines:
         return Opinion("could not check", f"Nothing is known here of {said.name}.")
     if exact is not None and exact in like.dimensions and _twin(traits, exact, like):

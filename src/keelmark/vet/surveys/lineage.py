@@ -152,6 +152,8 @@ def _claims(said: Sequence[Declared], traits: Traits | None, like: Likeness) -> 
             one.place,
             f"It names {one.name} as its base, but the files speak against it: {view.why}",
             evidence=one.name,
+            # What a library wrote when it saved the model is often left over from elsewhere.
+            severity=Severity.LOW if one.place == "_name_or_path" else None,
         )
         for one, view in contradicted(held)
     ]
