@@ -210,6 +210,12 @@ hostile(
     "keras.lambda",
     {"model.json": keras_config(LAMBDA).replace(b"class_name", b"\\u0063lass_name")},
 )
+hostile(
+    "keras-json-padded",
+    "keras.lambda",
+    {"model.json": b'{"note": "' + b"x" * 70_000 + b'", ' + keras_config(LAMBDA)[1:]},
+)
+benign("json-long-twin", {"data.json": b'{"note": "' + b"x" * 70_000 + b'"}'})
 hostile("keras-h5-heap", "keras.lambda", {"model.h5": hdf5(heap=keras_config(LEGACY_LAMBDA))})
 hostile(
     "keras-custom-object",

@@ -16,8 +16,10 @@ from typing import Any
 
 from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.vet.contract import Check, File, Result, Rule
+from keelmark.vet.json_file import load_json
+from keelmark.vet.sniff import POINTER
 
-MAX_CONFIG = 64 * 1024 * 1024
+MAX_CONFIG = 128 * 1024 * 1024
 _TAGS = ("owasp:llm03",)
 _FETCH = "Do not load this model; ask its publisher for one without it."
 
@@ -94,11 +96,17 @@ _GRAPH_FILES = re.compile(
 )
 
 
+_OURS = {"model_config.json", "training_config.json", "keras_metadata.json"}
+_VOCABULARIES = {"tokenizer.json", "vocab.json", "added_tokens.json"}
+
+
 def _claims(file: File) -> bool:
-    if file.name in {"model_config.json", "training_config.json", "keras_metadata.json"}:
+    if file.name in _OURS:
         return True
     if file.path.lower().endswith(".keras") and file.name == "config.json":
         return True
+    if file.size > len(file.head) and file.suffix == ".json" and file.name not in _VOCABULARIES:
+        return not file.head.startswith(POINTER)  # its names may stand further behind
     plain = b'"class_name"' in file.head or b'"\\u00' in file.head
     return file.suffix == ".json" and plain and b'"config"' in file.head
 
@@ -107,9 +115,12 @@ def _run(file: File) -> Result:
     if file.size > MAX_CONFIG:
         return Result((), f"the configuration is longer than {MAX_CONFIG} bytes")
     try:
-        value = json.loads(file.all().decode("utf-8-sig"))
+        value = load_json(file)
     except (ValueError, RecursionError) as error:
         return Result((), f"it is not JSON ({error})")
+    known = file.name in _OURS or file.inner or file.size <= len(file.head)
+    if not known and not (isinstance(value, dict) and "class_name" in value):
+        return Result()  # some other long JSON
     findings = list(_walk(file, value))
     custom = sorted({f.evidence for f in findings if f.rule == CUSTOM.id})
     reason = f"the code of {', '.join(custom[:5])} is not in the file" if custom else ""
