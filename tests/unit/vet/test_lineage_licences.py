@@ -41,6 +41,9 @@ def test_every_licence_of_a_base_has_a_record() -> None:
         ("mistralai/Mistral-7B-v0.1", ""),
         ("CohereLabs/c4ai-command-r-v01", "cc-by-nc-4.0"),
         ("deepseek-ai/DeepSeek-R1", ""),
+        ("huggyllama/llama-30b", ""),
+        ("gemma-friends/something", ""),
+        ("x/Llama-3.3-70B-Instruct-abliterated", "llama-3.3"),
         ("", ""),
     ],
 )

@@ -79,7 +79,7 @@ def licences_of(facts: Facts) -> list[str]:
 
 def base_licence(name: str) -> str:
     """Return the record of the licence that a model of this name is published under, or ""."""
-    lowered = name.lower()
+    lowered = name.rpartition("/")[2].lower()
     return next((licence for pattern, licence in BASES if pattern.search(lowered)), "")
 
 
