@@ -74,6 +74,14 @@ hostile(
 )
 hostile("weights-outlier", "weights.outlier", model(matrix({5: [90.0] * COLUMNS})), "pass")
 benign("weights-twin", model(matrix()))
+benign(
+    "weights-constant-twin", model(struct.pack("<f", 0.7) * ROWS * COLUMNS), rules="weights.rows"
+)
+benign(
+    "weights-constant-half-twin",
+    model(struct.pack("<e", 0.1) * ROWS * COLUMNS, "F16"),
+    rules="weights.rows",
+)
 benign("weights-half-twin", model(matrix(code="<%de"), "F16"))
 benign("weights-gguf-twin", {"model.gguf": gguf(tensors=TENSORS)})
 hostile(

@@ -32,6 +32,9 @@ _WIDTHS = {"F32": 4, "F16": 2, "BF16": 2}
 _FEW_ROWS = 16
 _OUTLIER = 40.0
 _TEXT = re.compile(rb"[\x20-\x7e\t\r\n]{64,}")
+_WORDS = re.compile(rb"(?:[A-Za-z]{2,}[\s,.;:()'\"=_/|-]+){5}")
+_LETTERS = 12
+"""Numbers that repeat may be printable (0.7 is `333?`), but use few characters."""
 _MASK = re.compile(r"mask|\.bias\Z|inv_freq", re.IGNORECASE)
 _TAGS = ("owasp:llm03", "owasp:llm04")
 _COMPARE = "Compare the file with the original publisher's, tensor by tensor."
@@ -109,7 +112,7 @@ def _tensor(file: File, tensor: Tensor, share: int, seen: _Seen) -> Iterator[Art
     where = f"tensor {tensor.name[:120]}"
     begins = file.read(tensor.start, min(4096, tensor.end - tensor.start))
     kind = executable_kind(begins)
-    words = _TEXT.search(begins)
+    words = _words(begins)
     if kind:
         yield PROGRAM.at(file, where, f"It begins like {kind}.")
     elif words and (tensor.dtype in _WIDTHS or find_payload(words[0].decode())):
@@ -128,6 +131,14 @@ def _tensor(file: File, tensor: Tensor, share: int, seen: _Seen) -> Iterator[Art
         yield NOT_FINITE.at(file, where, message, severity=severity)
     elif len(values) >= _FEW_ROWS and values.shape[1] >= _FEW_ROWS:
         _rows(tensor, values, seen)
+
+
+def _words(data: bytes) -> re.Match[bytes] | None:
+    """Return a stretch of text: printable, of many letters, in words."""
+    match = _TEXT.search(data)
+    if match is None or len(set(match[0])) < _LETTERS or not _WORDS.search(match[0]):
+        return None
+    return match
 
 
 def _sample(file: File, tensor: Tensor, share: int) -> NDArray[np.float32]:
