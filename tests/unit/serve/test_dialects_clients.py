@@ -5,6 +5,7 @@ import json
 import anthropic
 import openai
 import pytest
+from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
 from dialect_clients import PERSON, anthropic_client, asked, called, message, openai_client
@@ -415,5 +416,37 @@ def test_prompts_are_counted_where_the_engine_tells():
                 await other.messages.count_tokens(model="fake", messages=[])
             status, answer, _ = await s.post("/v1/messages/batches", {})
             assert (status, answer["type"]) == (404, "error")
+
+    run(scene)
+
+
+def test_langchain_through_responses():
+    async def scene():
+        script = Script(deltas=CALLS, finish="tool_calls")
+        async with stack(Script(echo=True)) as s:
+            chat = ChatOpenAI(
+                base_url=s.url + "/v1",
+                api_key=s.secret,
+                model="fake",
+                use_responses_api=True,
+                max_retries=0,
+            )
+            said = await chat.ainvoke([("system", "Be kind."), ("user", TEXT)])
+            assert said.text == TEXT
+            assert said.usage_metadata["input_tokens"] == 7
+            assert "".join([piece.text async for piece in chat.astream(TEXT)]) == TEXT
+            s.fake.script = script
+            tools = [{"type": "function", "function": {"name": "weather", "parameters": PERSON}}]
+            pieces = [piece async for piece in chat.bind_tools(tools).astream("go")]
+            whole = sum(pieces[1:], pieces[0])
+            assert [call["name"] for call in whole.tool_calls] == ["weather", "time"]
+            assert whole.tool_calls[0]["args"] == {"city": "Bern"}
+            s.fake.script = Script()
+            result = {"role": "tool", "tool_call_id": "c1", "content": "rain"}
+            other = {"role": "tool", "tool_call_id": "c2", "content": "noon"}
+            again = await chat.ainvoke([("user", "go"), whole, result, other])
+            assert again.text == "Hello from the fake engine."
+            roles = [one["role"] for one in s.fake.received[-1]["messages"]]
+            assert roles == ["user", "assistant", "tool", "tool"]
 
     run(scene)
