@@ -295,7 +295,8 @@ async def _as_texts(desk: Desk, call: Call) -> Any:
         return None
     given = call.body["prompt"]
     tokens = tokens_in(given)
-    if not tokens or not (desk.config.guarded or isinstance(call.engine, Scoring)):
+    echoed = bool(call.body.get("echo")) and isinstance(call.engine, Scoring)
+    if not tokens or not (desk.config.guarded or echoed):
         return None
     call.body["prompt"] = await read_tokens(call.engine, desk.config.transport, tokens)
     return given

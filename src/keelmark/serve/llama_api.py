@@ -29,7 +29,7 @@ _STEP = 63
 rounding makes of that differs by a tenth; up to 63 a score is the same, bit for bit, however a text
 is cut, and the one that the server beside us gives."""
 _LONGEST_PIECE = 1024
-_YES = 1
+_YES, _NO = 1, 0
 _OLD = "This build of llama.cpp has another layout than the one that is known: install the \
 xllamacpp of the lock file."
 
@@ -197,9 +197,9 @@ class Llama:
 
         Models with a running state cannot go back.
         """
-        if length and self._call["memory_seq_rm"](self._memory, 0, length, -1):
+        if self._call["memory_seq_rm"](self._memory, 0, length, -1):
             return True
-        self._call["memory_clear"](self._memory, _YES)
+        self._call["memory_clear"](self._memory, _NO)  # what it held need not be overwritten
         return not length
 
     def read(self, tokens: Sequence[int], start: int) -> Iterator[Rows]:

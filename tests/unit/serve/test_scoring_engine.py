@@ -3,6 +3,8 @@
 import asyncio
 import json
 import math
+import os
+import signal
 import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -21,9 +23,11 @@ from keelmark.serve.llama_api import Llama
 from keelmark.serve.models import LocalModel
 from keelmark.serve.scored import Wanted, completions
 from keelmark.serve.scorer import Scorer
+from keelmark.serve.supervise import Patience
 
 pytestmark = pytest.mark.engine
 
+QUICK = Patience(first=0.05, stop=5)
 TEXT = "The capital of France is London, é, 中文 and 🦊."
 LONG = "A harbour master counts ships, tides and ropes, and writes them into a book. " * 8
 
@@ -139,19 +143,37 @@ def test_beside_the_server(
 
     async def scenario() -> None:
         options = LlamaOptions(context=512, threads=1)
-        engine = LlamaEngine(sealed, name=bundled_model.name, data=tmp_path, options=options)
+        engine = LlamaEngine(
+            sealed, name=bundled_model.name, data=tmp_path, options=options, patience=QUICK
+        )
         assert isinstance(engine, Scoring)
         await engine.start()
         try:
             first, second = await asyncio.gather(engine.scorer(), engine.scorer())
             assert first == second, "one child, however many ask"
             await asyncio.to_thread(compare, engine.endpoint(), first, model)
+            await comes_back(engine)
         finally:
             await engine.stop()
         with pytest.raises(UnavailableError):
             engine.endpoint()
 
     asyncio.run(scenario())
+
+
+async def comes_back(engine: LlamaEngine) -> None:
+    """A scorer that was killed is there again, and the server has not noticed."""
+    server, pid = engine.supervisor.pid, engine.scoring.pid
+    assert pid
+    os.kill(pid, signal.SIGKILL)
+    body = {"prompt": "a b", "echo": True, "logprobs": 0, "max_tokens": 0}
+    for _ in range(3000):
+        if engine.scoring.starts == 2:
+            break
+        await asyncio.sleep(0.02)
+    answer = await asyncio.to_thread(post, await engine.scorer(), "/completions", body)
+    assert answer["choices"][0]["text"] == "a b"
+    assert engine.supervisor.pid == server
 
 
 def compare(server: Endpoint, scorer: Endpoint, model: Llama) -> None:

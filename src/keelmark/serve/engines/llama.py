@@ -78,7 +78,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LlamaEngine:
-    """llama.cpp under supervision. Implements `keelmark.serve.engine.Engine`.
+    """llama.cpp under supervision. Implements `keelmark.serve.engine.Scoring`.
 
     Args:
         model: The checked bytes; its descriptor stays open here, so that every restart loads
@@ -128,7 +128,7 @@ class LlamaEngine:
             log=data / "logs" / "scorer.log",
             env={**command.env, **_PATIENT},
         )
-        self._scorer = Supervisor(scoring, patience=patience)
+        self.scoring = Supervisor(scoring, patience=patience)
         self._starting = asyncio.Lock()
 
     @property
@@ -148,7 +148,7 @@ class LlamaEngine:
 
     async def stop(self) -> None:
         """End the child processes; what is in flight is lost."""
-        await self._scorer.stop()
+        await self.scoring.stop()
         await self.supervisor.stop()
 
     def endpoint(self) -> Endpoint:
@@ -162,8 +162,8 @@ class LlamaEngine:
             UnavailableError: It does not start; the message quotes why.
         """
         async with self._starting:
-            await self._scorer.start()
-        return self._scorer.endpoint()
+            await self.scoring.start()
+        return self.scoring.endpoint()
 
     def _prepare(self) -> None:
         try:
