@@ -53,7 +53,8 @@ def judge_import(name: Name) -> Concern | None:
 
 def judge_call(call: Call) -> Iterator[Concern]:
     """Judge a call, and the calls that it makes in turn."""
-    callee, evidence = call.callee, f"{shown(call.callee)}({shown(call.args)})"
+    args = shown(call.args) if isinstance(call.args, tuple) else f"({shown(call.args)})"
+    callee, evidence = call.callee, f"{shown(call.callee)}{args}"
     if call.how == "extension":
         message = "It imports by an extension code, which only the loading process can resolve."
         yield Concern("extension", Level.DANGEROUS, call.at, "", message, shown(callee))

@@ -221,10 +221,10 @@ def _examine_raw(file: File, start: int, entry: zipfile.ZipInfo, members: list[F
     """Raw numbers need no reading; but a pickle put in their place is examined."""
     if start + entry.file_size > file.size:
         return f"the member {entry.filename!r} ends outside the file"
-    head = file.read(start, min(entry.file_size, 2))
+    head = file.read(start, min(entry.file_size, 4))
     last = file.read(start + entry.file_size - 1, 1) if entry.file_size else b""
-    pickled = head[:1] == b"\x80" and head[1:] <= b"\x05" and last == b"."
-    if pickled or head == b"PK":
+    pickled = head[:1] == b"\x80" and head[1:2] <= b"\x05" and last == b"."
+    if pickled or head == b"PK\x03\x04":
         members.append(file.member(entry.filename, file.read(start, entry.file_size), raw=True))
     return ""
 
