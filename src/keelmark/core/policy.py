@@ -122,7 +122,8 @@ class GuardRules(Strict, frozen=True):
         remove: Ids of inherited rules and exceptions that do not apply.
         exceptions: What rules do not count.
         logprobs: `sampled` passes the log-probabilities of cleared tokens and drops the
-            alternatives (which could spell what the guard withholds); `full` passes everything.
+            alternatives (which could spell what the guard withholds), of which prompts that
+            come back keep the numbers; `full` passes everything.
     """
 
     mode: Mode = "enforce"

@@ -21,7 +21,14 @@ from keelmark.serve.engine import Engine, Scoring
 from keelmark.serve.errors import ApiError, bad_request
 
 _BYTES = re.compile(r"bytes:(?:\\x[0-9a-f]{2}){1,16}\Z")
-_SPECIAL = re.compile(r"<[^<>\s]{1,40}>\Z")
+_BEGINNINGS = frozenset(
+    {
+        *("<s>", "<bos>", "[CLS]", "<|begin_of_text|>", "<|startoftext|>", "<|endoftext|>"),
+        *("<|im_start|>", "<BOS_TOKEN>"),
+        "<\uff5cbegin\u2581of\u2581sentence\uff5c>",
+    }
+)
+"""Tokens that begin texts of well-known models; they say nothing. Others are told as ""."""
 _LISTS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
 _ONLY_WHOLE = (
     *("stream", "suffix", "logit_bias", "frequency_penalty", "presence_penalty"),
@@ -229,7 +236,7 @@ def _own_text(token: Any, own: str, *, first: bool) -> str:
     """A token as it may leave: in the client's words, a part of a character, or a beginning."""
     if not isinstance(token, str):
         return ""
-    fits = token.strip(" ") in own or _BYTES.match(token) or (first and _SPECIAL.match(token))
+    fits = token.strip(" ") in own or _BYTES.match(token) or (first and token in _BEGINNINGS)
     return token if fits else ""
 
 
