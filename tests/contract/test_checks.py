@@ -1,6 +1,6 @@
 """The contract of every check, and the corpus: what is hostile fires, what is benign is silent."""
 
-import datetime as dt
+import json
 import os
 import re
 import subprocess
@@ -12,17 +12,17 @@ import pytest
 
 from corpus import floor
 from corpus.case import Case
-from corpus.make import CASES, write, write_advisories, write_parent, write_stack
+from corpus.examine import EXAMPLES as EXAMPLES_FILE
+from corpus.examine import example, vetted
+from corpus.make import CASES
 from keelmark.core.findings import Severity
-from keelmark.core.policy import Admission
 from keelmark.core.vetting import VetVerdict
-from keelmark.vet import Asked, VetLimits, all_checks, all_rules, all_surveys, look
+from keelmark.vet import VetLimits, all_checks, all_rules, all_surveys
 from keelmark.vet.contract import Check
 from keelmark.vet.examiner import Examiner
-from keelmark.vet.machine import Machine
-from keelmark.vet.run import examine_and_judge
-from keelmark.vet.survey import Opinion, Remark, Survey
+from keelmark.vet.survey import Survey
 
+EXAMPLES = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -32,31 +32,9 @@ def examiner() -> Iterator[Examiner]:
         yield one
 
 
-def _opinions(case: Case) -> tuple[Opinion, ...]:
-    remarks = (
-        Remark(path, "file", Severity(severity), code, message)
-        for path, severity, code, message in case.remarks
-    )
-    return (Opinion("another", "1", tuple(remarks), complete=True),) if case.remarks else ()
-
-
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_corpus_case(case: Case, examiner: Examiner, tmp_path: Path) -> None:
-    parent = write_parent(case, tmp_path / "parent")
-    report = examine_and_judge(
-        write(case, tmp_path / "model"),
-        admission=Admission(),
-        asked=Asked(
-            use=case.use,
-            parent=look(parent) if parent else None,
-            stack=write_stack(case, tmp_path / "requirements.txt"),
-            advisories=write_advisories(case, tmp_path / "advisories"),
-            opinions=_opinions(case),
-        ),
-        machine=Machine(memory=16 * 2**30),
-        examiner=examiner,
-        today=dt.date(2026, 1, 1),
-    ).report
+    report = vetted(case, examiner, tmp_path)
     assert report.verdict == case.verdict, (report.findings, report.reason)
     assert set(case.rules) <= {finding.rule for finding in report.findings}
     if case.quiet:
@@ -74,6 +52,9 @@ def test_corpus_case(case: Case, examiner: Examiner, tmp_path: Path) -> None:
         assert name in all_surveys()
         assert section.summary.endswith(".")
         assert all(line.answer for line in section.lines)
+    shown = {(f.rule, example(f)) for f in report.findings}
+    for rule, told in EXAMPLES.items():
+        assert told["case"] != case.id or (rule, told["says"]) in shown, "run corpus/examine.py"
     fired = {f.rule for f in report.findings if f.severity is not Severity.INFO}
     assert not floor.worse(case, floor.Answer(report.verdict, len(fired)))
 
@@ -101,14 +82,18 @@ def test_check_keeps_the_contract(name: str, check: Check | Survey) -> None:
         assert rule.title
         assert rule.why.endswith(".")
         assert rule.mend.endswith(".")
-    for example in check.examples:
-        assert example in CASES
+    for name_of_case in check.examples:
+        assert name_of_case in CASES
 
 
 def test_every_rule_has_a_case_that_fires_it() -> None:
     fired = {rule for case in CASES.values() for rule in case.rules}
     missing = set(all_rules()) - fired
     assert missing == set()
+
+
+def test_every_rule_has_an_example() -> None:
+    assert set(EXAMPLES) == set(all_rules()), "run corpus/examine.py"
 
 
 def test_every_rule_id_belongs_to_one_check() -> None:

@@ -40,7 +40,6 @@ class Rule(NamedTuple):
         why: Why it matters, one or two sentences.
         mend: What to do about it, one sentence.
         tags: References, `framework:id` or `cve:id`.
-        example: What it looks like in a file, one line of text.
     """
 
     id: str
@@ -49,7 +48,6 @@ class Rule(NamedTuple):
     why: str
     mend: str
     tags: tuple[str, ...] = ()
-    example: str = ""
 
     def at(
         self,

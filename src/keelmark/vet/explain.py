@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable
+from functools import cache
+from importlib import resources
 
 from keelmark.core.errors import UsageError
 from keelmark.vet.registry import all_rules
@@ -34,7 +37,7 @@ def explain(rule_id: str) -> str:
         f"{rule.id}  {rule.title}",
         f"severity    {rule.severity.value}",
         f"why         {rule.why}",
-        *([f"example     {rule.example}"] if rule.example else []),
+        *([f"example     {_examples()[rule_id]['says']}"] if rule_id in _examples() else []),
         f"what to do  {rule.mend}",
         *(f"see         {reference(tag)}" for tag in rule.tags),
     ]
@@ -45,3 +48,11 @@ def reference(tag: str) -> str:
     """Return where a tag leads: an address, or the name of what it stands for."""
     kind, _, name = tag.partition(":")
     return _PLACES[kind](name) if kind in _PLACES else tag
+
+
+@cache
+def _examples() -> dict[str, dict[str, str]]:
+    """What rules look like, from the corpus; rules of other distributions have none."""
+    file = resources.files("keelmark.vet").joinpath("tables", "examples.json")
+    found: dict[str, dict[str, str]] = json.loads(file.read_text(encoding="utf-8"))
+    return found

@@ -30,7 +30,6 @@ MALFORMED = Rule(
     "No verifier accepts it, so nobody can tell by it who published the model.",
     "Fetch the signature again from the publisher of the model.",
     _TAGS,
-    "A statement whose digest is not that of the files it lists",
 )
 
 

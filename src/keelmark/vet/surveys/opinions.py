@@ -18,7 +18,6 @@ REMARK = Rule(
     "A tool that was asked on purpose reports something; it may know what we do not, or err.",
     "Read what it says and look at the file; waive the finding if the other is mistaken.",
     _TAGS,
-    "modelaudit S201: Found REDUCE opcode invoking dangerous global: os.system",
 )
 
 

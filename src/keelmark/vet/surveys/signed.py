@@ -23,7 +23,6 @@ ALTERED = Rule(
     "after its publisher signed it, or it was damaged.",
     "Fetch the model again from its publisher, then run `keelmark signature verify`.",
     _TAGS,
-    "model.sig lists one SHA-256 for weights.bin, the file has another",
 )
 MISSING = Rule(
     "signed.missing",
@@ -32,7 +31,6 @@ MISSING = Rule(
     "The signature does not verify without it; a download of a part of the model looks like that.",
     "Fetch the whole model, or vet what you have without the signature.",
     _TAGS,
-    "model.sig lists tokenizer.json, which is not there",
 )
 ADDED = Rule(
     "signed.added",
@@ -41,7 +39,6 @@ ADDED = Rule(
     "It came after the model was signed; the signature says nothing of it and does not verify.",
     "Ask its publisher where it comes from, or take it out.",
     _TAGS,
-    "A Python file beside a signed model",
 )
 
 
