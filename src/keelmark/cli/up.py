@@ -17,7 +17,8 @@ from keelmark.cli._common import data_option, policy_option, progress, say
     "upstreams",
     multiple=True,
     metavar="URL|ID",
-    help="Stand in front of an OpenAI-compatible server instead; repeatable.",
+    help="Stand in front of a server instead, OpenAI-compatible or (anthropic+URL) one that "
+    "speaks Messages; repeatable.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
