@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from fickling.analysis import Severity as Doubt  # type: ignore[import-untyped]
-from fickling.analysis import check_safety
-from fickling.fickle import Pickled  # type: ignore[import-untyped]
-
 from keelmark.core.findings import Severity
+from keelmark.core.lazily import Lazy
 from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.sniff import looks_like_pickle
+
+_analysis = Lazy("fickling.analysis")
+_fickle = Lazy("fickling.fickle")
 
 _MAX = 128 * 1024
 _TAGS = ("owasp:llm03", "cwe:CWE-502")
@@ -49,18 +49,19 @@ def _run(file: File) -> Result:
     if file.size > _MAX:
         return Result()
     try:
-        report = check_safety(Pickled.load(file.all()))
+        report = _analysis.check_safety(_fickle.Pickled.load(file.all()))
     except Exception as error:  # boundary: fickling raises whatever the stream makes it raise
         if worst >= Severity.HIGH.rank:
             message = f"fickling cannot read the stream ({type(error).__name__})."
             return Result((DIFFERS.at(file, "stream", message),))
         return Result()
-    doubts = report.severity.value[0] >= Doubt.SUSPICIOUS.value[0]
+    rank, scale = report.severity.value[0], _analysis.Severity
+    doubts = rank >= scale.SUSPICIOUS.value[0]
     said = report.severity.name.lower().replace("_", " ")
     ours = worst >= Severity.HIGH.rank
     if doubts and ours:
         finding = AGREES.at(file, "stream", f"fickling: {said}.", evidence=report.to_string())
-    elif doubts and report.severity.value[0] >= Doubt.LIKELY_OVERTLY_MALICIOUS.value[0]:
+    elif doubts and rank >= scale.LIKELY_OVERTLY_MALICIOUS.value[0]:
         told = (
             f"is not told by us either: {unexamined}" if unexamined else "is known to be harmless"
         )
