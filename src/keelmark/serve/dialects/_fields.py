@@ -163,15 +163,15 @@ def function(tool: Mapping[str, Any], at: str, parameters: str) -> dict[str, Any
     return {"type": "function", "function": made}
 
 
-def named(name: Any, tools: list[dict[str, Any]], at: str) -> str:
+def named(name: Any, names: Collection[str], at: str) -> str:
     """Return the name of a tool that is there.
 
     Raises:
         ApiError: 400, there is no such tool.
     """
-    if name not in [tool["function"]["name"] for tool in tools]:
+    if not isinstance(name, str) or name not in names:
         raise bad_request(f"`{at}` names no tool of `tools`: name one that is there.", at)
-    return str(name)
+    return name
 
 
 def whole_number(fields: Mapping[str, Any], name: str) -> int:

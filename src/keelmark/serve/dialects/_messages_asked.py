@@ -216,7 +216,8 @@ def _tools(fields: dict[str, Any]) -> dict[str, Any]:
         made["parallel_tool_calls"] = False
     kind = choice.get("type", "auto")
     if kind == "tool":
-        name = named(choice.get("name"), tools, "tool_choice.name")
+        names = {tool["function"]["name"] for tool in tools}
+        name = named(choice.get("name"), names, "tool_choice.name")
         made["tool_choice"] = {"type": "function", "function": {"name": name}}
     elif not isinstance(kind, str) or kind not in _CHOICES:
         raise must("tool_choice.type", "`auto`, `any`, `tool` or `none`")

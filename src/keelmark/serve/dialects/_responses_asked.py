@@ -87,7 +87,7 @@ def chat_of(body: Any, places: dict[str, str]) -> dict[str, Any]:
             raise must("instructions", "text")
         reader.add("system", fields["instructions"])
     reader.read(fields["input"])
-    chat["messages"] = reader.messages
+    chat["messages"] = reader.done()
     if "max_output_tokens" in fields:
         chat["max_tokens"] = whole_number(fields, "max_output_tokens")
     chat |= _tools(fields) | _format(fields.get("text", {})) | _reasoning(fields)
@@ -108,20 +108,26 @@ class _Input:
     def __init__(self, places: dict[str, str]) -> None:
         self.messages: list[Message] = []
         self._places = places
-        self._thought = ""
+        self._head: list[str] = []
+        self._thought: list[str] = []
 
     def add(self, role: str, said: Any) -> None:
-        """Add a message; what stands at the head for the model is one text."""
-        head = self.messages[0] if role == "system" and len(self.messages) == 1 else {}
-        texts = isinstance(said, str) and isinstance(head.get("content"), str)
-        if texts and head["role"] == "system":
-            head["content"] += f"\n\n{said}"
-            return
+        """Add a message; what the system says at the head is one text (see `done`)."""
+        if role == "system" and isinstance(said, str) and len(self.messages) == bool(self._head):
+            self._head.append(said)
+            if self.messages:
+                return
         message: Message = {"role": role, "content": said}
-        if role == "assistant" and self._thought:
-            message["reasoning_content"] = self._thought
-        self._thought = ""
+        if role == "assistant" and any(self._thought):
+            message["reasoning_content"] = "".join(self._thought)
+        self._thought = []
         self.messages.append(message)
+
+    def done(self) -> list[Message]:
+        """Return all messages."""
+        if self._head:
+            self.messages[0]["content"] = "\n\n".join(self._head)
+        return self.messages
 
     def read(self, given: Any) -> None:
         """Read `input`."""
@@ -147,7 +153,7 @@ class _Input:
             self.add("tool", said)
             self.messages[-1]["tool_call_id"] = key
         elif kind == "reasoning":
-            self._thought += _thought(item, at)
+            self._thought.append(_thought(item, at))
         elif kind == "item_reference":
             raise unsupported(f"{at}.type", _NOT_KEPT)
         else:
@@ -172,7 +178,7 @@ class _Input:
                 "arguments": text(item, "arguments", at),
             },
         }
-        if self._thought or not self.messages or self.messages[-1]["role"] != "assistant":
+        if any(self._thought) or not self.messages or self.messages[-1]["role"] != "assistant":
             self.add("assistant", None)
         self.messages[-1].setdefault("tool_calls", []).append(call)
 
@@ -233,19 +239,17 @@ def _tool(tool: Block, at: str) -> Block:
 
 def _choice(choice: Block, tools: list[Block]) -> tuple[list[Block], Any]:
     """Return the tools that may be called, and chat's `tool_choice`."""
-    at = "tool_choice.name"
+    at, names = "tool_choice.name", {tool["function"]["name"] for tool in tools}
     if choice.get("type") == "function":
-        name = named(choice.get("name"), tools, at)
+        name = named(choice.get("name"), names, at)
         return tools, {"type": "function", "function": {"name": name}}
     if choice.get("type") != "allowed_tools":
         raise unsupported("tool_choice.type", _HOSTED)
     if choice.get("mode") not in ("auto", "required"):
         raise must("tool_choice.mode", "`auto` or `required`")
-    listed = objects(choice.get("tools"), "tool_choice.tools")
-    names = [
-        named(one.get("name"), tools, f"tool_choice.tools[{n}]") for n, one in enumerate(listed)
-    ]
-    return [t for t in tools if t["function"]["name"] in names], choice["mode"]
+    listed = enumerate(objects(choice.get("tools"), "tool_choice.tools"))
+    allowed = {named(one.get("name"), names, f"tool_choice.tools[{n}]") for n, one in listed}
+    return [t for t in tools if t["function"]["name"] in allowed], choice["mode"]
 
 
 def _format(given: Any) -> dict[str, Any]:
