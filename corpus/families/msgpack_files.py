@@ -1,4 +1,4 @@
-"""Flax weights in MessagePack."""
+"""MessagePack, as Flax and spaCy write it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ def pack(item: object) -> bytes:
         return b"\xd9" + bytes([len(item)]) + item.encode()
     if isinstance(item, bytes):
         return b"\xc6" + struct.pack(">I", len(item)) + item
+    if item is None or isinstance(item, bool):
+        return {None: b"\xc0", False: b"\xc2", True: b"\xc3"}[item]
+    if isinstance(item, float):
+        return b"\xcb" + struct.pack(">d", item)
     assert isinstance(item, int)
     return bytes([item]) if item < 128 else b"\xce" + struct.pack(">I", item)
 
@@ -52,3 +56,13 @@ hostile("msgpack-bomb", MALFORMED, {"m.msgpack": b"\xdf\xff\xff\xff\xff" + bytes
 hostile("msgpack-deep", MALFORMED, {"m.msgpack": b"\x91" * 5000 + b"\x01"})
 hostile("msgpack-truncated", MALFORMED, {"m.msgpack": flax(array())["flax_model.msgpack"][:-3]})
 hostile("msgpack-trailing", MALFORMED, {"m.msgpack": pack({"a": 1}) + b"\x7fELF"})
+# As spaCy and thinc write them: no ending, and arrays of msgpack-numpy, of which the kind "O" is
+# a pickle.
+_THINC = {"nodes": [{"index": 0}], "attrs": [{"dropout": 0.1}], "params": [{"W": None}]}
+benign("msgpack-bare-twin", {"model": pack(_THINC), "cfg": b'{"moves": null}'})
+hostile(
+    "msgpack-bare-pickle",
+    OBJECT,
+    {"model": pack({"nd": True, "kind": "O", "data": pickle.dumps(["a"], 4)})},
+)
+hostile("msgpack-bare-trailing", "", {"model": pack({"a": 1}) + b"more"}, "incomplete")

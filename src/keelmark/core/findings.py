@@ -28,7 +28,7 @@ class ArtefactFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=F
     Attributes:
         rule: Stable rule id, `<check id>.<name>`.
         severity: How grave it is.
-        path: Path of the file within the artefact, with forward slashes.
+        path: Path of the file within the artefact, with forward slashes; "." is the whole of it.
         location: Where in the file: a byte offset (`offset 1024`), a metadata key, a member name.
         message: One sentence for a person.
         evidence: A short quotation of what was seen, shortened, never a whole secret.
@@ -40,6 +40,11 @@ class ArtefactFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=F
     location: str
     message: str
     evidence: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The file, as a person would say it."""
+        return "the model as a whole" if self.path == "." else self.path
 
 
 class TextFinding(msgspec.Struct, frozen=True, kw_only=True):

@@ -108,7 +108,7 @@ def _finding(finding: ArtefactFinding, rule: Rule | None) -> Html:
     return tag(
         "section",
         tag("h3", tag("span", severity.value, class_=f"chip {_CHIP[severity]}"), " ", finding.rule),
-        tag("p", tag("code", printable(f"{finding.path}: {finding.location}", 400))),
+        tag("p", tag("code", printable(f"{finding.subject}: {finding.location}", 400))),
         tag("p", finding.message),
         *([tag("p", "Saw: ", tag("code", finding.evidence))] if finding.evidence else []),
         *more,

@@ -49,7 +49,7 @@ def judge(
         return Judgement(
             VetVerdict.FAIL,
             f"{_count(len(counting), 'finding')} of severity {admission.fail_on.value} or above, "
-            f"the gravest {worst.rule} in {worst.path}{late}{note}.",
+            f"the gravest {worst.rule} in {worst.subject}{late}{note}.",
         )
     if not_checked:
         first = not_checked[0]

@@ -71,7 +71,7 @@ def to_text(report: VetReport, *, color: bool = False, details: bool = False) ->
     ]
     worst_first = sorted(report.findings, key=lambda f: -f.severity.rank)
     for finding in worst_first:
-        where = printable(f"{finding.path}: {finding.location}", 400)
+        where = printable(f"{finding.subject}: {finding.location}", 400)
         label = paint(finding.severity.value.upper(), _COLOURS[finding.severity])
         lines += ["", f"{label}  {finding.rule}", f"  {where}", f"  {finding.message}"]
         if finding.evidence:

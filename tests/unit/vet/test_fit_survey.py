@@ -70,7 +70,7 @@ def test_a_model_and_three_machines() -> None:
     assert small.answer == "does not fit"
     lines = {line.what: line.answer for line in small.lines}
     # 7.2 GiB are free; a GiB of context and 0.5 of buffers leave room for 6.0 bits, not for 6.6.
-    assert lines["quantisation of . for this machine"] == "Q5_1"
+    assert lines["quantisation of this model for this machine"] == "Q5_1"
     tight = _survey(_facts(), Machine(memory=int(17.6 * GIB)))
     assert tight.answer == "fits with less context"
     card = Machine(4 * GIB, (Accelerator("NVIDIA L4", 24 * GIB),))

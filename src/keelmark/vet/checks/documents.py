@@ -55,7 +55,15 @@ def _claims(file: File) -> bool:
         return True
     known = file.suffix in _JSON | _LINES | _YAML | _TEXT or file.name in _TEXT
     named = bool(_NAMES.match(file.name))
-    return (known or named) and is_text(file.head, whole=file.size <= len(file.head))
+    return (known or named or _is_json(file)) and is_text(
+        file.head, whole=file.size <= len(file.head)
+    )
+
+
+def _is_json(file: File) -> bool:
+    """Whether a file is to be JSON: by its ending, or without one by its first character."""
+    bare = not file.suffix and file.head.lstrip()[:1] in (b"{", b"[")
+    return bare or file.suffix in _JSON
 
 
 def _run(file: File) -> Result:
@@ -74,7 +82,7 @@ def _run(file: File) -> Result:
         message = "The YAML asks for a Python object."
         return Result((YAML_TAG.at(file, f"line {line}", message, evidence=match[0]),))
     try:
-        value = load_json(file) if file.suffix in _JSON else None
+        value = load_json(file) if _is_json(file) else None
         if file.suffix in _LINES:
             for record in filter(str.strip, text.splitlines()):
                 json.loads(record)
@@ -95,7 +103,7 @@ def _shards(file: File, value: Any) -> Iterator[ArtefactFinding]:
 
 def _facts(file: File, text: str, value: Any) -> dict[str, object]:
     """Settings as they are parsed, the front matter of a card, and texts for people."""
-    if file.suffix in _JSON:
+    if _is_json(file):
         return {"json": value} if isinstance(value, dict) and file.size <= _MAX_KEPT_JSON else {}
     facts: dict[str, object] = {}
     if file.suffix in _PROSE or _NAMES.match(file.name):

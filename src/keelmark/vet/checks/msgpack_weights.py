@@ -1,4 +1,4 @@
-"""Flax weights and other MessagePack: walked item by item; arrays are looked at by their heads."""
+"""MessagePack, as Flax and spaCy write it: walked item by item, arrays by their heads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from keelmark.vet.msgpack import Item, MessagePackError, Walk
 from keelmark.vet.payload import executable_kind, find_payload, is_pickle_start
 from keelmark.vet.sniff import named
 
+_BARE = {"", ".bin"}
+_COLLECTIONS = {*range(0x81, 0x90), *range(0x91, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF}
 _ARRAY, _COMPLEX, _SCALAR = 1, 2, 3
 _DTYPE = re.compile(
     r"(?:float(?:16|32|64)|bfloat16|u?int(?:2|4|8|16|32|64)|bool|complex(?:64|128)|float8_\w+|"
@@ -45,7 +47,21 @@ MALFORMED = Rule(
 
 
 def _claims(file: File) -> bool:
-    return named(file, ".msgpack", ".flax")
+    """By name; without a telling one only what is a map or a list from the first byte to the last.
+
+    spaCy and thinc write such files without an ending.
+    """
+    if named(file, ".msgpack", ".flax"):
+        return True
+    if file.suffix not in _BARE or not file.head[:1] or file.head[0] not in _COLLECTIONS:
+        return False
+    walk = Walk(file)
+    try:
+        for _ in walk.items():
+            pass
+    except MessagePackError:
+        return False
+    return walk.at == file.size
 
 
 def _run(file: File) -> Result:
@@ -102,7 +118,7 @@ def _array(
 
 
 CHECK = Check(
-    title="Flax weights in MessagePack",
+    title="MessagePack: weights of Flax, models of spaCy",
     version="1",
     tags=_TAGS,
     rules=(OBJECT, CODE, MALFORMED),

@@ -34,6 +34,11 @@ class Part(NamedTuple):
     weights: Weights
     reason: str = ""
 
+    @property
+    def name(self) -> str:
+        """The model, as a person would call it."""
+        return "this model" if self.path == "." else self.path
+
 
 def parts(facts: Facts) -> list[Part]:
     """Return the models that an artefact holds, those that are understood first, by path."""

@@ -113,7 +113,7 @@ def _answer(part: Part, demand: Demand, machine: Machine) -> Section:
         f"number type {kind} is not known; its tensors are left out" for kind in weights.unknown
     ]
     summary = (
-        f"{part.path} needs about {_size(needs.total)} with llama.cpp at "
+        f"{part.name} needs about {_size(needs.total)} with llama.cpp at "
         f"{demand.context:,} tokens of context: {host}."
     )
     data["machine"] = {"memory": machine.memory, "answer": answer}
@@ -136,14 +136,14 @@ def _section(
 def _without_shape(part: Part) -> Section:
     lines = [_weights_line(part)] if part.weights.bytes else []
     data = {"path": part.path, "weights": _weights_data(part.weights), "reason": part.reason}
-    gap = f"memory for context of {part.path}: {part.reason}"
-    summary = f"How much memory {part.path} needs could not be told: {part.reason}."
+    gap = f"memory for context of {part.name}: {part.reason}"
+    summary = f"How much memory {part.name} needs could not be told: {part.reason}."
     return _section(_UNKNOWN, summary, lines, [gap], data)
 
 
 def _without_weights(part: Part, lines: list[Line], data: dict[str, Any]) -> Section:
-    gap = f"weights of {part.path}: no safetensors or GGUF file is beside its configuration"
-    summary = f"The context of {part.path} is known, but its weights are not here to be added up."
+    gap = f"weights of {part.name}: no safetensors or GGUF file is beside its configuration"
+    summary = f"The context of {part.name} is known, but its weights are not here to be added up."
     return _section(_UNKNOWN, summary, lines[1:], [gap], data)
 
 
@@ -155,7 +155,7 @@ def _weights_line(part: Part) -> Line:
     told = f"{weights.parameters:,} parameters at {weights.bits:.2f} bits"
     evidence = told if weights.parameters else "how the numbers are packed is not known here"
     return Line(
-        what=f"weights of {part.path}", answer=_size(weights.bytes), why=why, evidence=evidence
+        what=f"weights of {part.name}", answer=_size(weights.bytes), why=why, evidence=evidence
     )
 
 
@@ -202,7 +202,7 @@ def _parts_of(tokens: int, states: int, indexed: int) -> str:
 
 def _compute_line(part: Part, needs: Need) -> Line:
     return Line(
-        what=f"computing with {part.path} (llama.cpp)",
+        what=f"computing with {part.name} (llama.cpp)",
         answer=f"about {_size(needs.compute)}",
         why="An estimate of activations, mask, logits and the engine itself.",
     )
@@ -265,7 +265,7 @@ def _accelerators_line(
     smallest = sorted(fitting)[:3]
     evidence = "; ".join(f"{name}: at most {speed:,.0f} tokens/s" for _, name, speed in smallest)
     return Line(
-        what=f"accelerators for {part.path}",
+        what=f"accelerators for {part.name}",
         answer=f"{len(fitting)} of {len(table)}",
         why="So many of the table hold it on one device; no request gets more tokens in a second "
         "than bandwidth divided by the weights that each token reads.",
@@ -289,7 +289,7 @@ def _quantisation_line(
     best = next(((one, total) for one, total in rows if total <= room), None)
     where = "the largest accelerator here" if machine.accelerators else "this machine"
     return Line(
-        what=f"quantisation of {part.path} for {where}",
+        what=f"quantisation of {part.name} for {where}",
         answer=best[0].name if best else "none",
         why="The one with most bits that fits; sizes are estimates from bits for each weight.",
         evidence=f"about {_size(best[1])} in all" if best else f"{rows[-1][0].name} does not fit",
