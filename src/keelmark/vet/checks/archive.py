@@ -14,10 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from keelmark.core.findings import ArtefactFinding, Severity
-from keelmark.vet.contract import Check, File, ReadLimitError, Result, Rule
+from keelmark.vet.contract import READ_CAP, Check, File, ReadLimitError, Result, Rule
 from keelmark.vet.sniff import has_zip_behind, is_container, is_tar, is_zip
 from keelmark.vet.unpack import Stream, compressed_kind, inflate, tar_members, unpack
 
+_LARGE = READ_CAP  # a larger member is read where it lies, and only where checks look
 MAX_MEMBERS = 10_000
 _PIECE, _MOST_BEHIND = 64 * 1024, 16 * 1024 * 1024
 _TAGS = ("owasp:llm03",)
@@ -205,6 +206,10 @@ def _extract(
     start = entry.header_offset + 30 + name_size + extra_size
     if raw and method == zipfile.ZIP_STORED:
         return _examine_raw(file, start, entry, members)
+    stored = method == zipfile.ZIP_STORED and entry.file_size == entry.compress_size
+    if stored and entry.file_size > _LARGE and start + entry.file_size <= file.size:
+        members.append(file.part(name, start, entry.file_size))
+        return ""
     unpacked = inflate(file, start, entry.compress_size, entry.file_size, method)
     if unpacked.bomb:
         findings.append(_bomb(file, name))
