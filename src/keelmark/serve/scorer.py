@@ -94,7 +94,7 @@ class Scorer:
         if shared < len(ids) or (whole and self._last is None):
             try:
                 self._read(ids, live, len(ids) if whole else len(ids) - 1)
-            except BaseException:
+            except BaseException:  # boundary: what was half read is forgotten, however it ended
                 self._ids, self._marks, self._last, self._held = [], [], None, 0
                 raise
         return self._marks
