@@ -21,7 +21,10 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of what people write by hand: unknown names are errors, never silently nothing."""
 
 
-class _Loader(yaml.SafeLoader):
+_Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Fast):  # type: ignore[misc]
     """The safe loader, which reads a date as the text it is."""
 
 

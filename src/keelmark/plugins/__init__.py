@@ -7,10 +7,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import Any
 
 from keelmark.core.errors import UsageError
+
+
+@cache
+def _offered() -> Any:
+    """What other distributions offer; what is installed does not change while a process runs."""
+    return entry_points()
 
 
 def discover(package: str) -> dict[str, ModuleType]:
@@ -32,7 +40,7 @@ def discover(package: str) -> dict[str, ModuleType]:
         for info in pkgutil.iter_modules(folder.__path__)
         if not info.name.startswith("_")
     }
-    for entry in entry_points(group=package):
+    for entry in _offered().select(group=package):
         if entry.name in found:
             raise UsageError(
                 f"Two extensions are called {entry.name!r} in {package}; "

@@ -232,10 +232,15 @@ class CheckModule(Protocol):
 
 def printable(text: str, limit: int) -> str:
     """Return text with control, invisible and bidirectional characters escaped, shortened."""
-    shown = "".join(
-        char
-        if char.isprintable() and not _UNPRINTABLE.match(char)
-        else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in text[: 2 * limit]
+    plain = text.isascii() and text.isprintable()
+    shown = (
+        text
+        if plain
+        else "".join(
+            char
+            if char.isprintable() and not _UNPRINTABLE.match(char)
+            else char.encode("unicode_escape", "surrogatepass").decode()
+            for char in text[: 2 * limit]
+        )
     )
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

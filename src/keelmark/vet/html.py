@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from keelmark import __version__
 from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.core.html import Html, bullets, document, facts, prose, table, tag
@@ -84,7 +86,7 @@ def _why(why: str, evidence: str) -> Html:
     )
 
 
-def _findings(report: VetReport, rules: dict[str, Rule]) -> Html:
+def _findings(report: VetReport, rules: Mapping[str, Rule]) -> Html:
     worst_first = sorted(report.findings, key=lambda f: -f.severity.rank)
     return tag(
         "section",

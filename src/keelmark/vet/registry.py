@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from itertools import chain
 
@@ -11,17 +12,20 @@ from keelmark.vet.contract import Check, Rule
 from keelmark.vet.survey import Survey
 
 
-def all_checks() -> dict[str, Check]:
+@cache
+def all_checks() -> Mapping[str, Check]:
     """Return every check by id, sorted by id."""
     return {name: module.CHECK for name, module in discover("keelmark.vet.checks").items()}
 
 
-def all_surveys() -> dict[str, Survey]:
+@cache
+def all_surveys() -> Mapping[str, Survey]:
     """Return every survey by id, sorted by id."""
     return {name: module.SURVEY for name, module in discover("keelmark.vet.surveys").items()}
 
 
-def all_rules() -> dict[str, Rule]:
+@cache
+def all_rules() -> Mapping[str, Rule]:
     """Return every rule that a check or survey may report, by id, sorted by id."""
     found = chain(
         (rule for check in all_checks().values() for rule in check.rules),

@@ -17,7 +17,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -40,7 +40,7 @@ def _allow_cpu(seconds: int) -> None:
 
 
 def examine(
-    file: File, known: dict[str, Check], *, skip: frozenset[str], depth: int
+    file: File, known: Mapping[str, Check], *, skip: frozenset[str], depth: int
 ) -> Iterator[dict[str, Any]]:
     """Run every check that claims a file, and then its members; yield the answers.
 
