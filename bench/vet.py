@@ -38,16 +38,13 @@ sys.path.insert(0, str(ROOT))
 from corpus.families.archives import torch_zip  # noqa: E402
 from corpus.make import CASES, write  # noqa: E402
 from keelmark.core.vetting import VetVerdict  # noqa: E402
-from keelmark.vet import vet  # noqa: E402
+from keelmark.vet import all_checks, all_rules, all_surveys, vet  # noqa: E402
+from keelmark.vet.licence.records import record_ids  # noqa: E402
 
 GOAL = 0.8
 HOME = ROOT / ".bench"
 BLOCK = 1 << 25
-PACKAGES = {
-    "modelscan": "modelscan==0.8.8",
-    "picklescan": "picklescan==1.0.5",
-    "modelaudit": "modelaudit==0.2.54",
-}
+VERSIONS = {"modelscan": "0.8.8", "picklescan": "1.0.5", "modelaudit": "0.2.54"}
 COMMANDS = {
     "modelscan": ["modelscan", "scan", "-r", "json", "-p"],
     "picklescan": ["picklescan", "-p"],
@@ -191,7 +188,9 @@ def install(name: str) -> Path | None:
     if not (home / ".done").exists():
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
         pip = [home / "bin" / "pip", "install", "-q", "--disable-pip-version-check"]
-        if subprocess.run([*pip, PACKAGES[name]], check=False, capture_output=True).returncode:
+        if subprocess.run(
+            [*pip, f"{name}=={VERSIONS[name]}"], check=False, capture_output=True
+        ).returncode:
             return None
         (home / ".done").touch()
     return home / "bin"
@@ -223,13 +222,23 @@ def small(folder: Path, number: int, names: list[str]) -> dict:
     return rows
 
 
+def counts() -> dict[str, int]:
+    return {
+        "checks": len(all_checks()),
+        "surveys": len(all_surveys()),
+        "rules": len(all_rules()),
+        "licences": len(record_ids()),
+        "cases": len(CASES),
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=float, default=2.0, help="size of a large file, GB")
     parser.add_argument("--rounds", type=int, default=3, help="rounds that count")
     parser.add_argument("--models", type=int, default=1000, help="small models")
     parser.add_argument("--dir", type=Path, help="where files are made (default: temporary)")
-    parser.add_argument("--without", action="append", default=[], choices=list(PACKAGES))
+    parser.add_argument("--without", action="append", default=[], choices=list(VERSIONS))
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=wanted.dir) as place:
@@ -241,7 +250,8 @@ def main() -> int:
                 f.__name__: large(f, size, wanted.rounds, folder) for f in (safetensors, gguf)
             },
             "models": wanted.models,
-            "small": small(folder, wanted.models, [n for n in PACKAGES if n not in wanted.without]),
+            "counts": counts(),
+            "small": small(folder, wanted.models, [n for n in VERSIONS if n not in wanted.without]),
         }
     if wanted.json:
         print(json.dumps(found))

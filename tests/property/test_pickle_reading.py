@@ -101,7 +101,7 @@ def _imports(data: bytes) -> list[str]:
     return recorder.seen
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_every_import_of_a_loader_is_seen(data: st.DataObject) -> None:
     _, good = data.draw(st.sampled_from(STREAMS))
@@ -139,7 +139,7 @@ def test_skeleton_is_a_stream_of_the_same_imports(value: Any, protocol: int) -> 
     assert list(read_streams(_file(skeleton)).imports) == list(reading.imports)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_damaged_cases_are_answered(data: st.DataObject) -> None:
     _, name, good = data.draw(st.sampled_from(FILES))

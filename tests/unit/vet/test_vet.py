@@ -205,7 +205,7 @@ class TestWorker:
         assert any("memory" in r or "crashed" in r for r in result.unexamined), result
 
     def test_killed_in_the_middle_of_a_check(self, tmp_path: Path) -> None:
-        slow = _slow_gguf(tmp_path / "a.gguf")
+        slow = _slow_gguf(tmp_path / "a.gguf", 6_000_000)
         with Examiner(VetLimits()) as examiner:
             _examine(examiner, _written(tmp_path / "warm.txt", b"text"))
             victim = examiner.pid
