@@ -32,6 +32,15 @@ def test_nothing_was_lost_in_the_measurement():
     assert FIGURES["digest"]["ratio"] >= 0.9
 
 
+def test_vetting_reaches_its_goals():
+    found = FIGURES["vet"]
+    assert min(row["ratio"] for row in found["large"].values()) >= 0.8
+    ours = found["small"]["keelmark"]
+    missed, of = ours["hostile"].split(" of ")
+    assert missed == of
+    assert ours["benign"].startswith("0 of ")
+
+
 PEERS = FIGURES["guard_peers"]
 QUALITY = PEERS["personal"]["quality"]
 
