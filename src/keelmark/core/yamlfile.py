@@ -21,10 +21,7 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of what people write by hand: unknown names are errors, never silently nothing."""
 
 
-_Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_Fast):  # type: ignore[misc]
+class _Loader(yaml.SafeLoader):
     """The safe loader, which reads a date as the text it is."""
 
 
@@ -74,6 +71,7 @@ def read_document(text: str, *, source: str) -> Document:
     return Document(source, root, {} if plain is None else plain)
 
 
+_Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # its messages are worse
 _DEPTH = 40
 _EVENTS = 100_000
 

@@ -193,7 +193,7 @@ class TestWorker:
 
     def test_too_long(self, tmp_path: Path) -> None:
         slow = _slow_gguf(tmp_path / "a.gguf")
-        with Examiner(VetLimits(wall_seconds=1.5)) as examiner:
+        with Examiner(VetLimits(wall_seconds=0.8)) as examiner:
             result = _examine(examiner, slow)
         assert "the gguf check took longer than it may take" in result.unexamined
 
