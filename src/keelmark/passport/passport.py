@@ -253,7 +253,7 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True):
             *(f"unchecked   {part.path}: {part.reason}" for part in said.coverage.not_checked),
             *(f"finding     {f.severity} {f.rule} {f.path}: {f.message}" for f in said.findings),
             f"checks      {', '.join(f'{k} {v}' for k, v in sorted(said.checks.items()))}",
-            *(f"{name + ' ':<12}{s.answer}: {s.summary}" for name, s in sorted(said.sections.items())),
+            *(f"{n + ' ':<12}{s.answer}: {s.summary}" for n, s in sorted(said.sections.items())),
             f"policy      {said.policy_digest}",
             f"valid       {_date(said.not_before)} to {_date(said.not_after)}",
             f"signed by   {', '.join(self.signers)}",
