@@ -20,7 +20,7 @@ from keelmark.vet.examiner import Examiner, FileResult, VetLimits
 from keelmark.vet.judge import judge
 from keelmark.vet.machine import Machine, this_machine
 from keelmark.vet.registry import all_surveys, rule_pack
-from keelmark.vet.survey import NOTHING, Asked, Facts, Subject, Whole
+from keelmark.vet.survey import NOTHING, Asked, Facts, Subject, Survey, Surveyed, Whole
 
 _FIRST = ("licence", "vulnerabilities", "opinions", "lineage", "fit", "documentation", "health")
 
@@ -149,7 +149,7 @@ def _survey(subject: Subject, examined: _Examined) -> dict[str, Section]:
     """Run every survey; their findings and versions join those of the checks."""
     sections = {}
     for name, survey in all_surveys().items():
-        section, findings = survey.run(subject)
+        section, findings = _answer(survey, subject)
         if section is None:
             continue
         examined.findings.extend(findings)
@@ -159,6 +159,22 @@ def _survey(subject: Subject, examined: _Examined) -> dict[str, Section]:
             section = msgspec.structs.replace(section, unanswered=(*section.unanswered, more))
         sections[name] = _shown(section)
     return dict(sorted(sections.items(), key=lambda item: _place(item[0])))
+
+
+def _answer(survey: Survey, subject: Subject) -> Surveyed:
+    """Run a survey; one that fails has not answered, and what it would have found is not known."""
+    try:
+        return survey.run(subject)
+    except Exception as error:  # boundary: a survey that fails leaves the vetting incomplete
+        return Surveyed(
+            Section(
+                title=survey.title,
+                answer="could not tell",
+                summary="The survey failed on what the files say, so it has no answer.",
+                unanswered=(f"the survey failed ({type(error).__name__})",),
+                required=True,
+            )
+        )
 
 
 def _shown(section: Section) -> Section:

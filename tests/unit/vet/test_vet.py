@@ -18,7 +18,7 @@ from keelmark.core.findings import Severity
 from keelmark.core.policy import Admission, Policy, Waiver
 from keelmark.core.vetting import VetVerdict
 from keelmark.passport.manifest import build_manifest
-from keelmark.vet import VetLimits, vet, vetted
+from keelmark.vet import VetLimits, all_surveys, run, vet, vetted
 from keelmark.vet.examiner import Examiner
 
 EVIL = b"cposix\nsystem\n(S'true'\ntR."
@@ -179,6 +179,22 @@ def test_names_from_the_artefact_cannot_write_to_a_terminal(tmp_path: Path) -> N
     (finding,) = (f for f in vet(path).findings if f.severity.rank)
     assert "\x1b" not in finding.location
     assert r"\x1b[2Jx\u202e" in finding.location
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RecursionError(), MemoryError()])
+def test_a_survey_that_fails_leaves_it_incomplete(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: object) -> object:
+        raise error
+
+    broken = all_surveys()["licence"]._replace(run=fails)
+    monkeypatch.setattr(run, "all_surveys", lambda: {"licence": broken})
+    (tmp_path / "config.json").write_text("{}")
+    report = vet(tmp_path)
+    assert report.verdict is VetVerdict.INCOMPLETE
+    assert type(error).__name__ in report.reason
+    assert report.sections["licence"].answer == "could not tell"
 
 
 class TestWorker:
