@@ -65,4 +65,11 @@ hostile(
     OBJECT,
     {"model": pack({"nd": True, "kind": "O", "data": pickle.dumps(["a"], 4)})},
 )
+for _name, _stream in {
+    "old": b"cos\nsystem\n(S'true'\ntR.",
+    "stack-global": b"\x8c\x02os\x8c\x06system\x93\x8c\x04true\x85R.",
+    "late": b"X" + struct.pack("<I", 5000) + bytes(5000) + b"0cos\nsystem\n(S'true'\ntR.",
+}.items():
+    _map = {"nd": True, "kind": "O", "data": _stream}
+    hostile(f"msgpack-bare-pickle-{_name}", OBJECT, {"model": pack(_map)})
 hostile("msgpack-bare-trailing", "", {"model": pack({"a": 1}) + b"more"}, "incomplete")

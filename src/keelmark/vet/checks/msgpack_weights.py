@@ -8,7 +8,7 @@ from keelmark.core.findings import ArtefactFinding, Severity
 from keelmark.vet.contract import Check, File, Result, Rule
 from keelmark.vet.msgpack import Item, MessagePackError, Walk
 from keelmark.vet.payload import executable_kind, find_payload, is_pickle_start
-from keelmark.vet.sniff import named
+from keelmark.vet.sniff import looks_like_pickle, named
 
 _BARE = {"", ".bin"}
 _COLLECTIONS = {*range(0x81, 0x90), *range(0x91, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF}
@@ -90,12 +90,23 @@ def _item(
             reasons[f"its extension type {item.type} is not known"] = None
         return
     begins = file.read(item.start, min(item.size, 4096))
-    kind = executable_kind(begins) or ("a pickle" if is_pickle_start(begins) else "")
+    kind = executable_kind(begins) or ("a pickle" if _is_pickle(file, item, begins) else "")
     if kind and item.size > 4:
         findings.append(OBJECT.at(file, where, f"It begins like {kind}."))
     elif payload := find_payload(begins.decode(errors="replace")):
         message = f"It contains {payload.what}."
         findings.append(CODE.at(file, where, message, evidence=payload.shown))
+
+
+def _is_pickle(file: File, item: Item, begins: bytes) -> bool:
+    """Whether bytes are a pickle; msgpack-numpy unpickles what a map with the kind "O" holds.
+
+    Without a binary head, an import takes a new line, or the code of STACK_GLOBAL.
+    """
+    if is_pickle_start(begins):
+        return True
+    may = len(begins) < item.size or b"\n" in begins or b"\x93" in begins
+    return may and looks_like_pickle(file.part("item", item.start, item.size))
 
 
 def _array(
