@@ -25,11 +25,11 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         sig: Base64 of the signature.
-        keyid: A hint which key made it; not itself protected.
+        keyid: A hint which key made it; not itself protected, and null where others give none.
     """
 
     sig: str
-    keyid: str = ""
+    keyid: str | None = ""
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -116,7 +116,7 @@ def verify(envelope: Envelope, trusted: TrustedKeys, *, payload_type: str = IN_T
                 "signed; take the original again."
             )
     if not known:
-        names = ", ".join(s.keyid[:16] for s in envelope.signatures)
+        names = ", ".join((s.keyid or "")[:16] for s in envelope.signatures)
         raise ForeignKeyError(
             f"It is signed by the key {names!a}, which is not trusted here: put that public key "
             "into the trust folder as NAME.pub if it deserves it, or run `keelmark admit PATH` "

@@ -15,7 +15,7 @@ import msgspec
 
 from keelmark.core.canonical import canonical
 from keelmark.core.errors import CouldNotCheckError, IntegrityError
-from keelmark.passport.dsse import IN_TOTO, unbase64
+from keelmark.passport.dsse import IN_TOTO, Envelope, unbase64
 from keelmark.passport.files import escape
 from keelmark.passport.manifest import MAX_FILES, SINGLE_FILE, path_order
 from keelmark.passport.oms_files import HASHES, WHOLE, Part
@@ -29,17 +29,6 @@ Method = Literal["key", "certificate", "sigstore"]
 _KNOWN_ELSEWHERE = {"blake3"}
 _HEX = re.compile(r"([0-9a-fA-F]{2}){16,64}\Z")
 _SHARD = re.compile(r"(.+):(\d{1,19}):(\d{1,19})\Z", re.DOTALL)
-
-
-class _Signature(msgspec.Struct):
-    sig: str
-    keyid: str | None = None
-
-
-class _Envelope(msgspec.Struct, rename="camel"):
-    payload: str
-    payload_type: str
-    signatures: list[_Signature]
 
 
 class _Raw(msgspec.Struct, rename="camel"):
@@ -65,7 +54,7 @@ class _Material(msgspec.Struct, rename="camel"):
 class _Bundle(msgspec.Struct, rename="camel"):
     media_type: str
     verification_material: _Material
-    dsse_envelope: _Envelope
+    dsse_envelope: Envelope
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):

@@ -184,7 +184,7 @@ class Passport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def signers(self) -> tuple[str, ...]:
         """Key ids the envelope claims."""
-        return tuple(s.keyid for s in dsse.parse(self.envelope).signatures)
+        return tuple(s.keyid or "" for s in dsse.parse(self.envelope).signatures)
 
     def verify(
         self,

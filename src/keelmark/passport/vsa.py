@@ -16,7 +16,7 @@ import msgspec
 from keelmark.core.canonical import canonical
 from keelmark.core.errors import IntegrityError
 from keelmark.core.vetting import VetVerdict
-from keelmark.passport.dsse import IN_TOTO, pae, sign, unbase64
+from keelmark.passport.dsse import IN_TOTO, Envelope, pae, sign, unbase64
 from keelmark.passport.files import escape
 from keelmark.passport.keys import SigningKey
 from keelmark.passport.manifest import Manifest
@@ -74,19 +74,8 @@ class _Statement(msgspec.Struct, rename="camel"):
     predicate: msgspec.Raw
 
 
-class _Signature(msgspec.Struct):
-    sig: str
-    keyid: str | None = None
-
-
-class _Envelope(msgspec.Struct, rename="camel"):
-    payload: str
-    payload_type: str
-    signatures: list[_Signature]
-
-
 class _Bundle(msgspec.Struct, rename="camel"):
-    dsse_envelope: _Envelope
+    dsse_envelope: Envelope
 
 
 class SummaryStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,7 +213,7 @@ def _wrong(summary: Summary, subjects: set[str], expected: Expected) -> tuple[st
     return None
 
 
-def _signer(envelope: _Envelope, payload: bytes, keys: Sequence[PublicKey]) -> str:
+def _signer(envelope: Envelope, payload: bytes, keys: Sequence[PublicKey]) -> str:
     message = pae(envelope.payload_type, payload)
     for signature in envelope.signatures:
         try:
@@ -237,10 +226,10 @@ def _signer(envelope: _Envelope, payload: bytes, keys: Sequence[PublicKey]) -> s
     return ""
 
 
-def _read_envelope(data: bytes) -> _Envelope:
+def _read_envelope(data: bytes) -> Envelope:
     try:
         try:
-            envelope = msgspec.json.decode(data, type=_Envelope)
+            envelope = msgspec.json.decode(data, type=Envelope)
         except msgspec.ValidationError:
             envelope = msgspec.json.decode(data, type=_Bundle).dsse_envelope
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
