@@ -196,7 +196,7 @@ def _signer(bundle: Bundle, trust: Trust, now: datetime) -> str:
 
 def _nobody(what: str) -> CouldNotCheckError:
     return CouldNotCheckError(
-        f"The files are those of the signature, but not who made it was checked: give {what}."
+        f"The files are those of the signature, but nobody checked who made it: give {what}."
     )
 
 

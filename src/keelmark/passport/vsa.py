@@ -175,7 +175,7 @@ def verify_vsa(data: bytes, keys: Sequence[PublicKey], expected: Expected) -> Su
             known,
             outcome="could not check",
             code="could_not_check",
-            reason="It says what is expected, but not who made it was checked: give the verifier's "
+            reason="It says what is expected, but nobody checked who made it: give the verifier's "
             "public key.",
         )
     signer = _signer(envelope, payload, keys) if keys else ""
