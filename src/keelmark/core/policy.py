@@ -303,7 +303,7 @@ def _filled(plain: Any, base: Policy) -> Any:
         return plain
     given = msgspec.to_builtins(base)
     out = {"name": f"{base.name}, changed", **plain}
-    for name in ("admission", "guard", "limits", "retention"):
+    for name in (key for key, value in given.items() if isinstance(value, dict)):
         said = plain.get(name, {})
         if not isinstance(said, dict):
             continue
