@@ -1,18 +1,20 @@
 """A call of a model: the stages it passes, in order, each a small function.
 
 A stage takes the call as far as it has come and returns it a step further; it raises `ApiError`
-to answer at once. The list at the end is the pipeline.
+to answer at once. The lists at the end are the pipeline: what is done once for a request, and what
+is done for each engine that the request is tried at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from keelmark.core import semconv
+from keelmark.core.errors import UnavailableError
 from keelmark.core.ports import RequestGuard
 from keelmark.core.scope import Origin
 from keelmark.core.trace import Trace
@@ -61,6 +63,18 @@ COUNT = Kind(semconv.OP_COUNT, "/chat/completions/input_tokens", check_chat, str
 EMBEDDINGS = Kind(semconv.OP_EMBEDDINGS, "/embeddings", check_embeddings, streams=False)
 
 
+class Target(NamedTuple):
+    """An engine that a call may go to.
+
+    Attributes:
+        engine: The engine.
+        model: The model's name there, or "" for the one that the client gave.
+    """
+
+    engine: Engine
+    model: str = ""
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A call as far as it has come.
 
@@ -72,6 +86,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         guard: The guard of this request, with its vault, once it has judged the prompt.
         body: The decoded body; from the guard on with the guard's texts in it.
         asked: What the client wants of the answer.
+        targets: Who may answer, in the order in which they are tried.
+        target: Whom it goes to now: one of these.
         engine: Who answers.
         forced: Functions of which one must be called, when the engine needs help with that.
         prompt: The body as the engine gets it.
@@ -87,6 +103,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     guard: RequestGuard | None = None
     body: dict[str, Any] = {}
     asked: Asked | None = None
+    targets: tuple[Target, ...] = ()
+    target: Target | None = None
     engine: Engine | None = None
     forced: tuple[dict[str, Any], ...] = ()
     prompt: bytes = b""
@@ -199,7 +217,7 @@ def _subject(call: Call) -> str:
 
 
 async def choose(desk: Desk, call: Call) -> Call:
-    """Choose the engine that answers to the name."""
+    """Choose the engines that may answer: here the one that answers to the name."""
     name = call.trace.model
     named = [e for e in desk.config.engines if name in e.models]
     found = named or [e for e in desk.config.engines if not e.models]
@@ -212,6 +230,15 @@ async def choose(desk: Desk, call: Call) -> Call:
             param="model",
         )
     engine = next((e for e in found if e.ready), found[0])
+    target = Target(engine, engine.upstream_model)
+    return _with(call, targets=(target,), target=target)
+
+
+async def aim(desk: Desk, call: Call) -> Call:
+    """Turn to the target: the stages after this one are for its engine."""
+    if call.target is None:
+        raise UnavailableError("No engine was chosen: this is a defect, please report it.")
+    engine, model = call.target
     note_engine(call.trace, engine)
     if not engine.digest and desk.config.policy.admission.unattested == "refuse":
         raise ApiError(
@@ -227,9 +254,10 @@ async def choose(desk: Desk, call: Call) -> Call:
             f"The engine `{engine.id}` is not ready: try again in a moment.",
             retry_after=2,
         )
-    if engine.upstream_model and call.asked is not None:
-        call.body["model"] = engine.upstream_model
-        return _with(call, engine=engine, asked=call.asked._replace(model=name))
+    if model:
+        call.body["model"] = model
+    if model and call.asked is not None:
+        return _with(call, engine=engine, asked=call.asked._replace(model=call.trace.model))
     return _with(call, engine=engine)
 
 
@@ -323,5 +351,12 @@ def _renamed(names: list[str], body: dict[str, Any]) -> dict[str, str]:
     return dict(zip(tool_names(body), names, strict=True)) if names else {}
 
 
-PREPARE: tuple[Stage, ...] = (authenticate, read, check, choose, adapt, judge)
-"""The way of a call to its engine."""
+def before(*checks: Stage) -> tuple[Stage, ...]:
+    """Return the stages of a request until it is known what is asked; `checks` look at the body."""
+    return (authenticate, read, *checks)
+
+
+ONCE: tuple[Stage, ...] = (*before(check), choose)
+"""What is done once for a request: in the end it is known who may answer."""
+EACH: tuple[Stage, ...] = (aim, adapt, judge)
+"""What is done for each target, with a body that no other target has changed."""

@@ -13,7 +13,7 @@ import msgspec
 from keelmark.core.ports import Segment
 from keelmark.core.semconv import OP_MODERATION
 from keelmark.core.verdict import Verdict
-from keelmark.serve.calls import Call, Desk, Kind, Stage, authenticate, read
+from keelmark.serve.calls import Call, Desk, Kind, Stage, before
 from keelmark.serve.errors import bad_request
 from keelmark.serve.serving import Serving
 from keelmark.serve.shapes import MOST_INPUTS
@@ -67,7 +67,8 @@ def _texts(given: Any) -> list[str]:
 class Moderating(Serving):
     """One moderation request while it is served."""
 
-    stages: ClassVar[tuple[Stage, ...]] = (authenticate, read, check_inputs)
+    once: ClassVar[tuple[Stage, ...]] = before(check_inputs)
+    each: ClassVar[tuple[Stage, ...]] = ()
 
     async def ask(self) -> bytes:
         """Judge every text on its own; return the whole answer."""

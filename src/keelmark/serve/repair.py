@@ -19,19 +19,7 @@ from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.form import AnswerForm, Expected, Fault, Formed, FormError, Holds
 from keelmark.core.verdict import Verdict
 from keelmark.serve.answers import Answer
-from keelmark.serve.calls import (
-    CHAT,
-    Call,
-    Desk,
-    Kind,
-    Stage,
-    adapt,
-    authenticate,
-    check,
-    choose,
-    judge,
-    read,
-)
+from keelmark.serve.calls import CHAT, Call, Desk, Kind, Stage, before, check, choose
 from keelmark.serve.choice import FILTERED
 from keelmark.serve.dialect import Dialect
 from keelmark.serve.errors import ApiError, as_api_error
@@ -146,7 +134,7 @@ class _Attempt(NamedTuple):
 class FormedServing(Serving):
     """A call whose answer has to have a form."""
 
-    stages: ClassVar[tuple[Stage, ...]] = (authenticate, read, check, keep, choose, adapt, judge)
+    once: ClassVar[tuple[Stage, ...]] = (*before(check, keep), choose)
 
     def __init__(
         self, desk: Desk, request: Request, kind: Kind, dialect: Dialect | None = None
@@ -232,7 +220,7 @@ class FormedServing(Serving):
         judged, before = self.trace.input, self._spent("guard_input")
         try:
             call = msgspec.structs.replace(self.call, body=body, guard=None, prompt=b"")
-            for stage in (choose, adapt, judge):
+            for stage in self.each:
                 call = await stage(self.desk, call)
             self.call = call
             self._expect(call)

@@ -13,16 +13,7 @@ import msgspec
 from keelmark.core.errors import UnavailableError
 from keelmark.core.ports import UpstreamResponse
 from keelmark.core.semconv import OP_RERANK
-from keelmark.serve.calls import (
-    Kind,
-    Stage,
-    adapt,
-    authenticate,
-    check,
-    choose,
-    judge,
-    read,
-)
+from keelmark.serve.calls import Kind, Stage, before, check, choose
 from keelmark.serve.choice import numbers_only
 from keelmark.serve.engine import Scoring
 from keelmark.serve.errors import ApiError, bad_request
@@ -117,7 +108,7 @@ RERANK = Kind(OP_RERANK, "/rerank", check_rerank, streams=False)
 class Reranking(Serving):
     """One rerank request while it is served."""
 
-    stages: ClassVar[tuple[Stage, ...]] = (authenticate, read, check, keep, choose, adapt, judge)
+    once: ClassVar[tuple[Stage, ...]] = (*before(check, keep), choose)
 
     async def ask(self) -> bytes:
         """Ask the engine.

@@ -13,7 +13,7 @@ from keelmark.core.ports import UpstreamResponse
 from keelmark.core.semconv import ERROR_TYPE, RESPONSE_FIRST_CHUNK
 from keelmark.core.trace import Content
 from keelmark.serve.answers import Answer
-from keelmark.serve.calls import EMBEDDINGS, PREPARE, Call, Desk, Kind, Stage
+from keelmark.serve.calls import EACH, EMBEDDINGS, ONCE, Call, Desk, Kind, Stage
 from keelmark.serve.dialect import Dialect, Spoken
 from keelmark.serve.echo import cut, glue
 from keelmark.serve.engine import Scoring
@@ -39,10 +39,12 @@ class Serving:
     """One call while it is served.
 
     Attributes:
-        stages: The way of the call to where it is answered.
+        once: The way of the call to where it is known who may answer it.
+        each: Its way from there to each engine that it is tried at.
     """
 
-    stages: ClassVar[tuple[Stage, ...]] = PREPARE
+    once: ClassVar[tuple[Stage, ...]] = ONCE
+    each: ClassVar[tuple[Stage, ...]] = EACH
 
     def __init__(
         self, desk: Desk, request: Request, kind: Kind, dialect: Dialect | None = None
@@ -85,10 +87,10 @@ class Serving:
         presence = Presence(self.call.request)
         try:
             async with asyncio.timeout(seconds):
-                for stage in self.stages:
+                for stage in self.once:
                     self.call = await stage(self.desk, self.call)
                 async with presence:
-                    return self.wire.last(await self.ask())
+                    return self.wire.last(await self._try())
         except TimeoutError:
             raise ApiError(
                 504, "timeout", f"The answer was not complete within {seconds:g} seconds."
@@ -100,24 +102,17 @@ class Serving:
         finally:
             await presence.settle()
 
+    async def _try(self) -> bytes:
+        """Try the call at its target; return the last bytes of the answer."""
+        for stage in self.each:
+            self.call = await stage(self.desk, self.call)
+        return await self.ask()
+
     async def ask(self) -> bytes:
         """Forward the call and return the last bytes of its answer."""
         call = self.call
-        if call.engine is None:
-            raise UnavailableError("No engine was chosen: this is a defect, please report it.")
         since = perf_counter()
-        scorer = call.engine if call.echo and isinstance(call.engine, Scoring) else None
-        endpoint = await scorer.scorer() if scorer else call.engine.endpoint()
-        patience = call.engine.first_byte_seconds
-        if scorer:  # it answers all at once, in the end
-            patience = max(patience, self.desk.config.policy.limits.request_seconds)
-        response = await self.desk.config.transport.send(
-            "POST",
-            endpoint.base_url + call.kind.path,
-            headers={"content-type": "application/json", **endpoint.headers},
-            body=call.prompt,
-            timeout=patience,
-        )
+        response = await self.send()
         try:
             if response.status != 200:
                 said = await read_answer(response)
@@ -132,6 +127,24 @@ class Serving:
             stamp(self.trace, "engine", since)
             await response.close(over=self.answer is not None and self.answer.done)
         return last
+
+    async def send(self) -> UpstreamResponse:
+        """Send the call to its engine; nothing of the answer is read here."""
+        call, config = self.call, self.desk.config
+        if call.engine is None:
+            raise UnavailableError("No engine was chosen: this is a defect, please report it.")
+        scorer = call.engine if call.echo and isinstance(call.engine, Scoring) else None
+        endpoint = await scorer.scorer() if scorer else call.engine.endpoint()
+        patience = call.engine.first_byte_seconds
+        if scorer:  # it answers all at once, in the end
+            patience = max(patience, config.policy.limits.request_seconds)
+        return await config.transport.send(
+            "POST",
+            endpoint.base_url + call.kind.path,
+            headers={"content-type": "application/json", **endpoint.headers},
+            body=call.prompt,
+            timeout=patience,
+        )
 
     def _begin(self) -> Answer:
         if self.call.guard is None or self.call.asked is None:

@@ -13,7 +13,7 @@ import msgspec
 from keelmark.core.errors import UnavailableError
 from keelmark.core.ports import Transport
 from keelmark.core.semconv import OP_DETOKENIZE, OP_TOKENIZE, USAGE_INPUT
-from keelmark.serve.calls import Call, Desk, Kind, Stage, authenticate, choose, read
+from keelmark.serve.calls import Call, Desk, Kind, Stage, aim, before, choose
 from keelmark.serve.echo import read_tokens
 from keelmark.serve.engine import Endpoint, Engine, Scoring
 from keelmark.serve.errors import ApiError, bad_request
@@ -73,7 +73,8 @@ def _are_tokens(given: Any) -> bool:
 class Tokenising(Serving):
     """One request for tokens while it is served."""
 
-    stages: ClassVar[tuple[Stage, ...]] = (authenticate, read, check_tokens, choose)
+    once: ClassVar[tuple[Stage, ...]] = (*before(check_tokens), choose)
+    each: ClassVar[tuple[Stage, ...]] = (aim,)
 
     async def ask(self) -> bytes:
         """Ask the engine; return the whole answer."""
@@ -82,18 +83,12 @@ class Tokenising(Serving):
             raise UnavailableError("No engine was chosen: this is a defect, please report it.")
         transport, model = self.desk.config.transport, self.trace.model
         if call.kind is DETOKENIZE:
-            text = await _text(transport, call.engine, _sent(call))
+            text = await _text(transport, call.engine, call.body)
             self.trace.attributes[USAGE_INPUT] = len(call.body["tokens"])
             return msgspec.json.encode({"model": model, "content": text, "prompt": text})
-        answer = await _tokens(transport, call.engine, _sent(call))
+        answer = await _tokens(transport, call.engine, call.body)
         self.trace.attributes[USAGE_INPUT] = answer["count"]
         return msgspec.json.encode({"model": model, **answer})
-
-
-def _sent(call: Call) -> dict[str, Any]:
-    """The body as the engine gets it."""
-    other = call.engine.upstream_model if call.engine else ""
-    return {**call.body, "model": other or call.body["model"]}
 
 
 async def _text(transport: Transport, engine: Engine, body: dict[str, Any]) -> str:
