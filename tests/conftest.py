@@ -1,5 +1,6 @@
 """Rules for every test: no network but loopback, no state outside the test's own folder."""
 
+import os
 import signal
 import socket
 from functools import cache
@@ -9,7 +10,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-pytest_plugins = ["fixtures_model"]
+pytest_plugins = ["fixtures_model", "fixtures_servers"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ran this in the background: what tests start would inherit that, and never stop.
@@ -18,6 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _REAL_CONNECT = socket.socket.connect
 _REAL_CONNECT_EX = socket.socket.connect_ex
 _REAL_GETADDRINFO = socket.getaddrinfo
+_KEPT = ("KEELMARK_TEST_CACHE", "KEELMARK_GOLDEN")
 _LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
 
 
@@ -52,8 +54,9 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("KEELMARK_DATA", "KEELMARK_CONFIG", "KEELMARK_ADMIN_KEY", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
+    for name in list(os.environ):
+        if name == "NO_COLOR" or (name.startswith("KEELMARK_") and name not in _KEPT):
+            monkeypatch.delenv(name)
     monkeypatch.setenv("KEELMARK_DATA", str(tmp_path / "keelmark-data"))
 
 
