@@ -240,10 +240,12 @@ class Stack:
 
 
 @asynccontextmanager
-async def stack(script=None, *, guard=None, policy=None, transport="direct", **engine):
+async def stack(
+    script=None, *, guard=None, policy=None, transport="direct", recorder=None, **engine
+):
     """Everything, running on loopback."""
     fake = FakeEngine(script)
-    recorder, keys, traces = MemoryRecorder(), MemoryKeys(), []
+    recorder, keys, traces = recorder or MemoryRecorder(), MemoryKeys(), []
     guard = guard or MemoryGuard()
     policy = policy or GUARDED
     secret, key = keys.add("test", ("models",))

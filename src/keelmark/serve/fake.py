@@ -18,14 +18,19 @@ Fault = Literal[
     "",
     "slow",
     "cut",
+    "drop",
     "malformed",
     "split",
+    "duplicate",
     "no_done",
+    "no_usage",
     "error",
     "error_in_stream",
     "error_as_200",
     "hang",
 ]
+
+_BREAKS = ("cut", "drop", "malformed", "error_in_stream", "hang")
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,15 +41,20 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
         echo: Answer with the text of the last message instead.
         deltas: Whole deltas to stream instead of pieces (tool calls, reasoning), or the message.
         logprobs: Whether to send the log-probability of each piece as one token.
-        fault: `slow` waits before the first byte; `cut` closes after `after` chunks; `malformed`
-            sends a broken line there; `split` sends single bytes; `no_done` leaves out the last
-            event; `error` answers `status`; `error_in_stream` sends an error event;
-            `error_as_200` answers 200 with an error; `hang` stops sending after `after` chunks.
+        fault: What goes wrong. Before the answer: `slow` waits `delay` seconds; `error` answers
+            `status`; `error_as_200` answers 200 with an error. After `after` chunks of a stream,
+            or half of an answer that is not one: `cut` ends it in the middle of an event; `drop`
+            closes the connection; `malformed` sends a broken line; `hang` sends no more;
+            `duplicate` sends every chunk twice from there on; `error_in_stream` sends an error.
+            In all of it: `split` sends single bytes; `no_done` leaves out the last event;
+            `no_usage` the token counts.
         after: Chunks before the fault.
         delay: Seconds to wait for `slow`, or between chunks.
         status: Status of `error`.
+        headers: More headers of an answer that is an error.
         message: What the errors say.
         finish: Finish reason.
+        model: Name to answer with; "" is the one that was asked for.
         raw: Bytes to answer 200 with instead of all this: a JSON document, or events.
     """
 
@@ -56,8 +66,10 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     after: int = 2
     delay: float = 0.0
     status: int = 500
+    headers: tuple[tuple[bytes, bytes], ...] = ()
     message: str = "scripted failure"
     finish: str = "stop"
+    model: str = ""
     raw: bytes = b""
 
 
@@ -112,9 +124,9 @@ class FakeEngine:
         if script.fault in ("error", "error_as_200"):
             error = {"error": {"message": script.message, "type": "server_error"}}
             status = script.status if script.fault == "error" else 200
-            await _whole(send, status, msgspec.json.encode(error))
+            await _whole(send, status, msgspec.json.encode(error), *script.headers)
         elif script.raw:
-            await _whole(send, 200, script.raw, EVENTS if body.get("stream") else JSON)
+            await _whole(send, 200, script.raw, kind=EVENTS if body.get("stream") else JSON)
         elif path.endswith("/input_tokens"):
             await _whole(send, 200, msgspec.json.encode({"input_tokens": 7}))
         elif path.endswith("/embeddings"):
@@ -122,7 +134,7 @@ class FakeEngine:
         elif body.get("stream"):
             await _stream(send, script, _chunks(path, body, script))
         else:
-            await _whole(send, 200, msgspec.json.encode(_message(path, body, script)))
+            await _once(send, script, msgspec.json.encode(_message(path, body, script)))
 
 
 def _pieces(body: dict[str, Any], script: Script) -> list[str]:
@@ -137,8 +149,9 @@ def _usage(pieces: int) -> dict[str, int]:
     return {"prompt_tokens": 7, "completion_tokens": pieces, "total_tokens": 7 + pieces}
 
 
-def _envelope(kind: str, body: dict[str, Any]) -> dict[str, Any]:
-    return {"id": "fake-1", "object": kind, "created": 1, "model": body.get("model")}
+def _envelope(kind: str, body: dict[str, Any], script: Script) -> dict[str, Any]:
+    model = script.model or body.get("model")
+    return {"id": "fake-1", "object": kind, "created": 1, "model": model}
 
 
 def _token(text: str) -> dict[str, Any]:
@@ -151,7 +164,7 @@ def _chunks(path: str, body: dict[str, Any], script: Script) -> list[dict[str, A
     chat = path.endswith("/chat/completions")
     pieces = _pieces(body, script)
     deltas: list[dict[str, Any]] = list(script.deltas) or [{"content": piece} for piece in pieces]
-    envelope = _envelope("chat.completion.chunk" if chat else "text_completion", body)
+    envelope = _envelope("chat.completion.chunk" if chat else "text_completion", body, script)
     chunks = []
     for index in range(body.get("n") or 1):
         for at, delta in enumerate(
@@ -165,7 +178,8 @@ def _chunks(path: str, body: dict[str, Any], script: Script) -> list[dict[str, A
         part = {"delta": {}} if chat else {"text": ""}
         last = {"index": index, **part, "finish_reason": script.finish}
         chunks.append({**envelope, "choices": [last]})
-    if (body.get("stream_options") or {}).get("include_usage"):
+    wanted = (body.get("stream_options") or {}).get("include_usage")
+    if wanted and script.fault != "no_usage":
         chunks.append({**envelope, "choices": [], "usage": _usage(len(pieces))})
     return chunks
 
@@ -184,7 +198,8 @@ def _message(path: str, body: dict[str, Any], script: Script) -> dict[str, Any]:
     if script.logprobs:
         choices[0]["logprobs"] = {"content": [_token(piece) for piece in pieces]}
     kind = "chat.completion" if chat else "text_completion"
-    return {**_envelope(kind, body), "choices": choices, "usage": _usage(len(pieces))}
+    answer = {**_envelope(kind, body, script), "choices": choices}
+    return answer if script.fault == "no_usage" else {**answer, "usage": _usage(len(pieces))}
 
 
 def _vectors(body: dict[str, Any]) -> dict[str, Any]:
@@ -198,12 +213,14 @@ def _vectors(body: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _stream(send: Send, script: Script, chunks: list[dict[str, Any]]) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [EVENTS]})
+    await send(_head(200, EVENTS))
     for at, chunk in enumerate(chunks):
-        if at == script.after and script.fault in ("cut", "malformed", "error_in_stream", "hang"):
+        if at == script.after and script.fault in _BREAKS:
             await _fault(send, script)
             return
         data = b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+        if script.fault == "duplicate" and at >= script.after:
+            data *= 2
         size = 1 if script.fault == "split" else len(data)
         for start in range(0, len(data), size):
             await _part(send, data[start : start + size])
@@ -218,6 +235,8 @@ async def _fault(send: Send, script: Script) -> None:
     fault = script.fault
     if fault == "hang":
         await asyncio.Event().wait()
+    if fault == "drop":
+        return  # an answer that is not ended closes the connection
     if fault == "malformed":
         await _part(send, b'data: {"choices": [{"delta"\n\n')
     if fault == "error_in_stream":
@@ -228,14 +247,41 @@ async def _fault(send: Send, script: Script) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def _once(send: Send, script: Script, body: bytes) -> None:
+    """Send an answer that is not streamed, or the half of it that its fault leaves."""
+    fault, half = script.fault, body[: len(body) // 2]
+    if fault in ("cut", "malformed"):
+        await _whole(send, 200, half)
+    elif fault in ("drop", "hang"):
+        await send(_head(200, JSON, (b"content-length", b"%d" % len(body))))
+        await _part(send, half)
+        await _fault(send, script)
+    elif fault == "split":
+        await send(_head(200, JSON))
+        for at in range(len(body)):
+            await _part(send, body[at : at + 1])
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await _whole(send, 200, body)
+
+
 async def _part(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
-async def _whole(send: Send, status: int, body: bytes, kind: tuple[bytes, bytes] = JSON) -> None:
-    headers = [kind, (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+async def _whole(
+    send: Send,
+    status: int,
+    body: bytes,
+    *more: tuple[bytes, bytes],
+    kind: tuple[bytes, bytes] = JSON,
+) -> None:
+    await send(_head(status, kind, (b"content-length", b"%d" % len(body)), *more))
     await send({"type": "http.response.body", "body": body})
+
+
+def _head(status: int, *headers: tuple[bytes, bytes]) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": list(headers)}
 
 
 async def _read(receive: Receive) -> bytes:

@@ -109,6 +109,14 @@ def failed_in_answer(error: Any) -> ApiError:
     return known or ApiError(502, "engine_error", "The engine failed while it answered: try again.")
 
 
+def not_streamed(body: bytes) -> ApiError:
+    """Return the error to answer when an engine said 200 and did not stream: it may say why."""
+    said = _error(body)
+    if isinstance(said, dict) and "choices" not in said:
+        return failed_in_answer(said)
+    return ApiError(502, "engine_protocol", "The engine answered without streaming.")
+
+
 def _known(error: Any) -> ApiError | None:
     said = _said(error)
     for kind in _KINDS:

@@ -19,7 +19,7 @@ from keelmark.serve.echo import cut, glue
 from keelmark.serve.engine import Scoring
 from keelmark.serve.errors import ApiError, ClientGoneError, as_api_error, told
 from keelmark.serve.http import Request
-from keelmark.serve.refusals import refused_by_engine
+from keelmark.serve.refusals import not_streamed, refused_by_engine
 from keelmark.serve.sse import DONE, EventReader, EventTooLongError
 from keelmark.serve.traces import new_trace, note_answer, note_usage, stamp
 from keelmark.serve.vectors import read_vectors
@@ -175,7 +175,7 @@ class Serving:
 
     async def _stream(self, response: UpstreamResponse, since: float) -> bytes:
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
-            raise ApiError(502, "engine_protocol", "The engine answered without streaming.")
+            raise not_streamed(await read_answer(response))
         reader, answer = EventReader(), self._begin()
         spent = 0.0
         try:
@@ -269,18 +269,21 @@ async def read_answer(response: UpstreamResponse) -> bytes:
     """Read an answer of an engine that is not streamed.
 
     Raises:
-        ApiError: 502, it is longer than anything that could be asked for.
+        ApiError: 502, it is longer than anything that could be asked for, or not all of it came.
     """
     pieces: list[bytes] = []
     left = LONGEST_ANSWER
-    async for piece in response.chunks():
-        pieces.append(piece)
-        left -= len(piece)
-        if left < 0:
-            size = f"{LONGEST_ANSWER // 2**20} MiB"
-            raise ApiError(
-                502,
-                "answer_too_large",
-                f"The engine's answer is longer than {size}: ask for less at once.",
-            )
+    try:
+        async for piece in response.chunks():
+            pieces.append(piece)
+            left -= len(piece)
+            if left < 0:
+                size = f"{LONGEST_ANSWER // 2**20} MiB"
+                raise ApiError(
+                    502,
+                    "answer_too_large",
+                    f"The engine's answer is longer than {size}: ask for less at once.",
+                )
+    except UnavailableError as broken:
+        raise ApiError(502, "engine_gone", broken.message) from None
     return b"".join(pieces)
