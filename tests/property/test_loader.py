@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keelmark.core.errors import KeelmarkError, UnavailableError
-from keelmark.serve.loader import Loader, Standing, Turns, WaitedError
+from keelmark.serve.berths import Standing, Turns, WaitedError
+from keelmark.serve.loader import Loader
 
 BUDGET = 10
 

@@ -15,110 +15,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from enum import StrEnum
-from typing import NamedTuple, Protocol
 
 from keelmark.core.errors import KeelmarkError, LimitError, UnavailableError, UsageError
+from keelmark.serve.berths import Berth, Loadable, Standing, Turns, WaitedError, Waiter
 
 log = logging.getLogger("keelmark.serve")
 _STOPPING = "The service is stopping."
-
-
-class Standing(StrEnum):
-    """Where a model stands."""
-
-    UNLOADED = "unloaded"
-    LOADING = "loading"
-    LOADED = "loaded"
-    UNLOADING = "unloading"
-    FAILED = "failed"
-
-
-class Loadable(Protocol):
-    """A model that can be brought into memory.
-
-    Attributes:
-        name: What clients call it.
-        need: Memory that it takes while it is loaded, bytes.
-    """
-
-    name: str
-    need: int
-
-    async def load(self) -> None:
-        """Check it and bring it into memory. Raises KeelmarkError when that cannot be."""
-
-    async def unload(self, reason: str) -> None:
-        """Free all that it takes."""
-
-
-class Turns(NamedTuple):
-    """How long things may take, and how many may wait.
-
-    Attributes:
-        stay: How long a model stays once it is loaded, seconds, whoever waits.
-        wait: How long a request waits for its model, seconds.
-        line: Requests that wait for one model at most.
-        rest: How long a model that does not load is left alone, seconds.
-    """
-
-    stay: float = 15.0
-    wait: float = 120.0
-    line: int = 64
-    rest: float = 30.0
-
-
-class WaitedError(UnavailableError):
-    """A model is not in memory, and this request waits no longer for it.
-
-    Args:
-        message: One sentence for the client.
-        seconds: After which it may be tried again.
-    """
-
-    def __init__(self, message: str, seconds: float) -> None:
-        super().__init__(message)
-        self.seconds = max(1, round(seconds))
-
-
-class _Waiter(NamedTuple):
-    since: float
-    granted: asyncio.Future[None]
-
-
-class Berth:
-    """What the loader knows of one model; for others to read.
-
-    Attributes:
-        model: The model.
-        standing: Where it stands.
-        users: Requests at work.
-        waiters: Requests that wait for it.
-        since: When it came to stand there (the loader's clock).
-        used: When its last request ended.
-        took: How long its last load took, seconds.
-        reason: Why it could not be loaded, or "".
-        leaving: Why it is to be unloaded although nobody needs its room, or "".
-        gone: Settled when it has been unloaded.
-        removed: Whether it takes no requests any more.
-    """
-
-    def __init__(self, model: Loadable, now: float) -> None:
-        self.model = model
-        self.standing = Standing.UNLOADED
-        self.users = 0
-        self.waiters: deque[_Waiter] = deque()
-        self.since = self.used = now
-        self.took = 0.0
-        self.reason = self.leaving = ""
-        self.gone: asyncio.Future[None] | None = None
-        self.removed = False
-
-    @property
-    def takes(self) -> int:
-        """Memory it takes now, bytes."""
-        away = self.standing in (Standing.UNLOADED, Standing.FAILED)
-        return 0 if away else self.model.need
 
 
 class Loader:
@@ -179,8 +81,12 @@ class Loader:
         await self.unload(name, "It was taken out of the service.")
         del self.berths[name]
 
-    async def lease(self, name: str) -> None:
+    async def lease(self, name: str, *, patient: bool = False) -> None:
         """Wait until a model is in memory, and keep it there until `release`.
+
+        Args:
+            name: The model.
+            patient: Wait for as long as it takes.
 
         Raises:
             WaitedError: It took too long, or too many wait already, or it does not load.
@@ -193,11 +99,11 @@ class Loader:
             berth.users += 1
             return
         self._refuse_late(berth)
-        waiter = _Waiter(self._clock(), asyncio.get_running_loop().create_future())
+        waiter = Waiter(self._clock(), asyncio.get_running_loop().create_future())
         berth.waiters.append(waiter)
         self._look()
         try:
-            async with asyncio.timeout(self.turns.wait):
+            async with asyncio.timeout(None if patient else self.turns.wait):
                 await waiter.granted
         except BaseException as error:  # boundary: what was granted must not be kept by nobody
             if waiter in berth.waiters:
@@ -218,8 +124,8 @@ class Loader:
             self._look()
 
     async def load(self, name: str) -> None:
-        """Bring a model into memory now. Raises as `lease`."""
-        await self.lease(name)
+        """Bring a model into memory, however long that takes. Raises as `lease`."""
+        await self.lease(name, patient=True)
         self.release(name)
 
     async def unload(self, name: str, reason: str) -> None:
@@ -250,17 +156,21 @@ class Loader:
         """Whether models can be in memory at once."""
         return sum(self.berths[name].model.need for name in names) <= self.budget
 
+    def rests(self, berth: Berth) -> float:
+        """How long a model that did not load is still left alone, seconds; 0 when it is not."""
+        if berth.standing is not Standing.FAILED:
+            return 0.0
+        return max(0.0, berth.since + self.turns.rest - self._clock())
+
     # --- what to do next ---
 
     def _stays(self, berth: Berth) -> bool:
         return not berth.leaving and berth.model.name not in self._draining
 
     def _refuse_late(self, berth: Berth) -> None:
-        if berth.standing is Standing.FAILED:
-            left = berth.since + self.turns.rest - self._clock()
-            if left > 0:
-                name = berth.model.name
-                raise WaitedError(f"The model {name} cannot be loaded: see its state.", left)
+        if (left := self.rests(berth)) > 0:
+            name = berth.model.name
+            raise WaitedError(f"The model {name} cannot be loaded now: try again later.", left)
         if len(berth.waiters) >= self.turns.line:
             raise self._late(berth, f"has {self.turns.line} requests waiting for it already")
 
