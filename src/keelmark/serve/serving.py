@@ -29,6 +29,8 @@ log = logging.getLogger("keelmark.serve")
 
 GONE = 499
 LONGEST_ANSWER = 64 * 1024 * 1024
+LONGEST_STREAM = 8 * LONGEST_ANSWER
+"""Bytes of an answer in events, which say little each: what is kept of it is far less."""
 _CUT = (
     "The engine stopped while answering; nothing after this point was lost silently: send the "
     "request again."
@@ -177,10 +179,13 @@ class Serving:
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise not_streamed(await read_answer(response))
         reader, answer = EventReader(), self._begin()
-        spent = 0.0
+        spent, left = 0.0, LONGEST_STREAM
         try:
             async for chunk in response.chunks():
                 at = perf_counter()
+                left -= len(chunk)
+                if left < 0:
+                    raise _too_long(LONGEST_STREAM)
                 over = await self._pass_on(reader.feed(chunk), since)
                 spent += perf_counter() - at
                 if over:
@@ -278,12 +283,15 @@ async def read_answer(response: UpstreamResponse) -> bytes:
             pieces.append(piece)
             left -= len(piece)
             if left < 0:
-                size = f"{LONGEST_ANSWER // 2**20} MiB"
-                raise ApiError(
-                    502,
-                    "answer_too_large",
-                    f"The engine's answer is longer than {size}: ask for less at once.",
-                )
+                raise _too_long(LONGEST_ANSWER)
     except UnavailableError as broken:
         raise ApiError(502, "engine_gone", broken.message) from None
     return b"".join(pieces)
+
+
+def _too_long(limit: int) -> ApiError:
+    return ApiError(
+        502,
+        "answer_too_large",
+        f"The engine's answer is longer than {limit // 2**20} MiB: ask for less at once.",
+    )
