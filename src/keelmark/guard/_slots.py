@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from keelmark.guard._patterns import both_views
+from keelmark.guard._patterns import both_views, compiled
 
 BLANK = r"[\s*_]{1,3}"
 KEY = 4
@@ -36,13 +36,14 @@ class Word(NamedTuple):
         key: Of the Latin word that it begins with; "" when it has to be searched for.
         found_by: How it begins.
         holds: Its longest piece without a blank.
-        whole: What must stand there.
+        whole: Pattern of what must stand there; compiled when it is first looked for, because few
+            of the thousands of words ever are.
     """
 
     key: str
     found_by: str
     holds: str
-    whole: re.Pattern[str]
+    whole: str
 
 
 class Slot(NamedTuple):
@@ -100,7 +101,7 @@ def _word(written: str, *, joins: bool) -> Word:
         key = ""  # the word in the text may be longer than what is known of it
     found_by = re.split("[ *]", written)[0]
     holds = max(re.split("[ *]+", written), key=len)
-    return Word(key[:KEY], found_by, holds, re.compile(_whole(written, joins=joins)))
+    return Word(key[:KEY], found_by, holds, _whole(written, joins=joins))
 
 
 def _whole(word: str, *, joins: bool) -> str:
@@ -213,13 +214,14 @@ class Places:
                     or text.find(word.found_by, start, end) < 0
                 ):
                     continue  # another word with the same key; most are
+                whole = compiled(word.whole)
                 for at in self._reading.places.get(key, ()):
-                    if match := word.whole.match(text, at):
+                    if match := whole.match(text, at):
                         yield match.span()
         for word in slot.searched:
             at = text.find(word.found_by, start, end)
             while at >= 0:
-                if match := word.whole.match(text, at):
+                if match := compiled(word.whole).match(text, at):
                     yield match.span()
                 at = text.find(word.found_by, at + 1, end)
 
