@@ -83,6 +83,7 @@ class FakeEngine:
         received: The bodies of all requests so far, as they came.
         running: Answers under way now.
         cancelled: Answers whose client left before the end.
+        sent: Bytes of answers that have left so far.
     """
 
     def __init__(self, script: Script | Callable[[dict[str, Any]], Script] | None = None) -> None:
@@ -90,6 +91,7 @@ class FakeEngine:
         self.received: list[dict[str, Any]] = []
         self.running = 0
         self.cancelled = 0
+        self.sent = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -104,9 +106,14 @@ class FakeEngine:
             return
         body = msgspec.json.decode(await _read(receive))
         self.received.append(body)
+
+        async def counted(message: Message) -> None:
+            await send(message)
+            self.sent += len(message.get("body", b""))
+
         script = self.script if isinstance(self.script, Script) else self.script(body)
         self.running += 1
-        answering = asyncio.create_task(self._answer(scope["path"], body, script, send))
+        answering = asyncio.create_task(self._answer(scope["path"], body, script, counted))
         leaving = asyncio.create_task(_left(receive))
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
