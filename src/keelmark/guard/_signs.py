@@ -20,15 +20,20 @@ class Pattern(NamedTuple):
     """A regular expression, and without what it does not match.
 
     Attributes:
-        regex: The expression.
+        written: The expression.
         heads: Keys of the Latin words that it begins with; empty when it may begin in another
             way, so that it has to be searched for.
         needs: It needs one of each of these: keys, and other characters.
     """
 
-    regex: re.Pattern[str]
+    written: str
     heads: frozenset[str]
     needs: tuple[frozenset[str], ...]
+
+    @property
+    def regex(self) -> re.Pattern[str]:
+        """The expression, compiled when a text may first hold it."""
+        return compiled(self.written)
 
 
 class Sign(NamedTuple):
@@ -145,7 +150,7 @@ def _expand(source: str) -> str:
 
 def _pattern(written: str) -> Pattern:
     heads, needs = needed(written)
-    return Pattern(compiled(written), heads if all(map(LATIN.match, heads)) else frozenset(), needs)
+    return Pattern(written, heads if all(map(LATIN.match, heads)) else frozenset(), needs)
 
 
 class Wanted(NamedTuple):
