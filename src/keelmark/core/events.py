@@ -22,7 +22,10 @@ key.created, key.revoked: key_id, name, scopes, expires, team
 request: trace_id, trace (sha256 of the stored trace), operation, key_id, subject (pseudonym),
     model, model_digest, engine, policy_digest, status, error, outcome {input, output},
     findings {label: count}, not_examined [rule ids], coverage {input, output},
-    tokens {input, output}, content (keyed hash, or ""), ms
+    tokens {input, output}, content (keyed hash, or ""), ms; where it was metered: usage {money
+    (billionths), currency, input, output, cached, priced, how [of each call at an engine]}
+usage.lost: hold, trace_id, key_id, subject (pseudonym), team, model, engine, owner (the process
+    that ended), usage (as above)
 subject.erased: subject (pseudonym)
 """
 
@@ -45,6 +48,7 @@ ENGINE_STOPPED = "engine.stopped"
 KEY_CREATED = "key.created"
 KEY_REVOKED = "key.revoked"
 REQUEST = "request"
+USAGE_LOST = "usage.lost"
 SUBJECT_ERASED = "subject.erased"
 
 FIELDS: dict[str, frozenset[str]] = {
@@ -64,7 +68,8 @@ FIELDS: dict[str, frozenset[str]] = {
         KEY_CREATED: "key_id name scopes expires team",
         KEY_REVOKED: "key_id name scopes expires team",
         REQUEST: "trace_id trace operation key_id subject model model_digest engine policy_digest"
-        " status error outcome findings not_examined coverage tokens content ms",
+        " status error outcome findings not_examined coverage tokens content ms usage",
+        USAGE_LOST: "hold trace_id key_id subject team model engine owner usage",
         SUBJECT_ERASED: "subject",
     }.items()
 }

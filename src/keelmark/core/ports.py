@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from keelmark.core.form import AnswerForm, Expected, Formed
+from keelmark.core.metering import Amounts, Hold, Level, Rate, Short, Usage
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.trace import Content, Trace
 from keelmark.core.verdict import Verdict
@@ -119,8 +120,71 @@ class GuardPort(Protocol):
 class Recorder(Protocol):
     """Where finished requests go. Returns only when the record is durable."""
 
-    async def record(self, trace: Trace, content: Content | None) -> None:
-        """Write trace, content and ledger record in one transaction."""
+    async def record(
+        self, trace: Trace, content: Content | None, usage: Sequence[Usage] = ()
+    ) -> None:
+        """Write trace, content, usage and ledger record in one transaction.
+
+        Args:
+            trace: The finished trace.
+            content: What was said, or None.
+            usage: What the request has used, one for each engine it was sent to. Where the hold
+                of one was given up for lost already, what is written is the difference.
+        """
+
+
+class Rates(Protocol):
+    """Limits on what is asked for in a time, and at once. Knows numbers only, no policy."""
+
+    async def enter(self, call: str, rates: Sequence[Rate]) -> Sequence[Level]:
+        """Let a call pass all of the limits, or none.
+
+        Args:
+            call: Its id, unique; what it has of a limit on calls at work is under this name.
+            rates: The limits.
+
+        Returns:
+            For each limit how full it is; where any says to wait, the call has not passed, and
+            nothing was counted.
+        """
+
+    def leave(self, call: str, rates: Sequence[Rate], tokens: int | None) -> None:
+        """End a call that has passed; returns at once, whatever is done in the background.
+
+        Args:
+            call: Its id.
+            rates: The limits, as they were passed.
+            tokens: How many it had in the end, to be put in the place of what was thought; None
+                leaves it at that.
+        """
+
+
+class Holds(Protocol):
+    """What is kept free of budgets for calls at work; outlives the process, not the machine."""
+
+    async def reserve(self, hold: Hold) -> Short | None:
+        """Hold the amounts on all of the accounts, or on none.
+
+        On every account what is used, what is held and this hold together are at most its ceiling,
+        whoever else reserves at the same time. The use is what `Recorder.record` has written.
+
+        Returns:
+            None, or why it cannot be; of several reasons one that no waiting mends.
+        """
+
+    def end(self, hold: Hold, charged: Amounts | None) -> None:
+        """Let go of a hold; returns at once, whatever is done in the background.
+
+        Args:
+            hold: The hold.
+            charged: What its recorded usage has, or None when there is no usage of it.
+        """
+
+    def abandon(self, hold: Hold) -> None:
+        """Leave a hold whose usage could not be recorded to be found as lost; returns at once."""
+
+    async def freed(self, seconds: float) -> None:
+        """Wait until a hold of anybody may have ended, at most so many seconds."""
 
 
 class LedgerPort(Protocol):

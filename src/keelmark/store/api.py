@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from keelmark.core.errors import UsageError
 from keelmark.core.events import SUBJECT_ERASED, Record
 from keelmark.core.keys import ApiKey
+from keelmark.core.metering import Usage
 from keelmark.core.trace import Content, Trace
 from keelmark.store import keys as shelves
 from keelmark.store.checkpoint import Signer
@@ -142,15 +144,22 @@ class Store:
         """
         return self.submit(lambda transaction: transaction.append(kind, body))
 
-    async def record(self, trace: Trace, content: Content | None) -> None:
-        """Write trace, content and ledger record of a request; returns when they are durable.
+    async def record(
+        self, trace: Trace, content: Content | None, usage: Sequence[Usage] = ()
+    ) -> None:
+        """Write trace, content, usage and ledger record of a request; returns when durable.
 
         Args:
             trace: The finished trace.
             content: What was said, or None to keep nothing (retention `none`).
+            usage: What it has used, where that is metered.
         """
         vault = self._need_vault()
-        await self.run(lambda transaction: write_request(transaction, vault, trace, content))
+        await self.run(lambda transaction: write_request(transaction, vault, trace, content, usage))
+
+    def pseudonym(self, subject: str) -> str:
+        """Return the name under which a subject is stored."""
+        return self._need_vault().pseudonym(subject)
 
     def erase(self, subject: str) -> int:
         """Destroy the key of a subject, so that what it said can never be read again.
@@ -190,6 +199,11 @@ class Store:
         return self.submit(job)
 
     # --- reading ---
+
+    def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what a job reads of one state of the database."""
+        with self._readers.read() as db:
+            return job(db)
 
     def records(self, kinds: Iterable[str] | None = None, since: int = 0) -> Iterator[Record]:
         """Yield ledger records in order, from index `since`, of some kinds or of all.

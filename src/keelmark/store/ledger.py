@@ -6,6 +6,7 @@ import base64
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from operator import add
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,6 +19,10 @@ from keelmark.store.merkle import frontier_root, leaf_hash, push
 
 KEPT_EVERY = 256  # records; how finely stored checkpoints bound what was rewritten
 
+_ADDED = " ON CONFLICT (account) DO UPDATE SET " + ", ".join(
+    f"{column} = spent.{column} + excluded.{column}"
+    for column in ("money", "input", "output", "calls", "lost")
+)
 _RECORD = msgspec.json.Decoder(Record)
 
 
@@ -127,10 +132,12 @@ class Transaction:
         tables: dict[str, list[tuple[object, ...]]] = {}
         for table, row in rows:
             tables.setdefault(table, []).append(row)
-        for table, all_of_it in tables.items():
+        for table, given in tables.items():
+            all_of_it = _summed(given) if table == "spent" else given
             one = f"({','.join('?' * len(all_of_it[0]))})"
             marks = ",".join([one] * len(all_of_it))
-            statement = f"INSERT INTO {table} VALUES {marks}"  # noqa: S608 (our own tables)
+            then = _ADDED if table == "spent" else ""
+            statement = f"INSERT INTO {table} VALUES {marks}{then}"  # noqa: S608 (our own tables)
             self.reading.execute(statement, [value for row in all_of_it for value in row])
 
     def seal(self) -> None:
@@ -146,6 +153,15 @@ class Transaction:
         note = self._signer.sign(self.size, frontier_root(self._frontier))
         row = (self.size, b"".join(self._frontier), note)
         db.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", row)
+
+
+def _summed(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows of numbers, added up by name; in order, so that writers never wait in a ring."""
+    sums: dict[str, tuple[int, ...]] = {}
+    for name, *numbers in rows:
+        before = sums.get(name)
+        sums[name] = tuple(map(add, before, numbers)) if before else tuple(numbers)
+    return [(name, *sums[name]) for name in sorted(sums)]
 
 
 def newest_checkpoint(db: sqlite3.Connection) -> tuple[int, bytes, str] | None:

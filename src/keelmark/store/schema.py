@@ -64,11 +64,27 @@ def _004_teams(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE api_keys ADD COLUMN team TEXT NOT NULL DEFAULT ''")
 
 
+def _005_usage(db: sqlite3.Connection) -> None:
+    db.execute(
+        "CREATE TABLE usage (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, trace_id TEXT NOT NULL,"
+        " admitted REAL NOT NULL, day TEXT NOT NULL, key_id TEXT NOT NULL, subject TEXT NOT NULL,"
+        " team TEXT NOT NULL, model TEXT NOT NULL, engine TEXT NOT NULL, money INTEGER NOT NULL,"
+        " input INTEGER NOT NULL, output INTEGER NOT NULL, cached INTEGER NOT NULL, priced INTEGER"
+        " NOT NULL, currency TEXT NOT NULL, how TEXT NOT NULL) STRICT"
+    )
+    db.execute("CREATE INDEX usage_admitted ON usage (admitted)")
+    db.execute(
+        "CREATE TABLE spent (account TEXT PRIMARY KEY, money INTEGER NOT NULL, input INTEGER NOT"
+        " NULL, output INTEGER NOT NULL, calls INTEGER NOT NULL, lost INTEGER NOT NULL) STRICT"
+    )
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _001_ledger,
     _002_traces,
     _003_keys_passports_models,
     _004_teams,
+    _005_usage,
 )
 
 

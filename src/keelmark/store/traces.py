@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -12,19 +12,25 @@ import msgspec
 from keelmark.core import semconv
 from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.core.events import REQUEST
+from keelmark.core.metering import Usage
 from keelmark.core.trace import Content, Trace
 from keelmark.core.verdict import Verdict
 from keelmark.store.content import Vault, seal_content
 from keelmark.store.ledger import Transaction
+from keelmark.store.usage import write_usage
 
 _TRACE = msgspec.json.Decoder(Trace)
 _TERMS = {"team": "key_id IN (SELECT id FROM api_keys WHERE team = ?)"}
 
 
 def write_request(
-    transaction: Transaction, vault: Vault, trace: Trace, content: Content | None
+    transaction: Transaction,
+    vault: Vault,
+    trace: Trace,
+    content: Content | None,
+    usage: Sequence[Usage] = (),
 ) -> int:
-    """Write trace, content and ledger record of one request; return the ledger index."""
+    """Write trace, content, usage and ledger record of a request; return the ledger index."""
     seq = transaction.size
     subject = vault.pseudonym(trace.subject or trace.key_id)
     body = msgspec.json.encode(_without_subject(trace, subject))
@@ -35,7 +41,10 @@ def write_request(
         transaction.add("content", kept)
     row = (seq, trace.trace_id, trace.started, trace.key_id, subject, trace.model, body)
     transaction.add("traces", row)
-    return transaction.append(REQUEST, _request(trace, subject, trace_digest(body), digest))
+    record = _request(trace, subject, trace_digest(body), digest)
+    if used := write_usage(transaction, seq, subject, usage):
+        record["usage"] = used
+    return transaction.append(REQUEST, record)
 
 
 def _data_key(transaction: Transaction, vault: Vault, subject: str) -> bytes:
