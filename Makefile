@@ -6,10 +6,10 @@ PORT ?= 8080
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fix bench fuzz docs lock clean
+.PHONY: help up test lint fix bench fuzz real-models docs lock clean
 
 help:  ## Show this list.
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or set PYTHON=/path/to/python3."; exit 2; }
@@ -46,6 +46,17 @@ bench: $(VENV)/.dev  ## Measure: digest speed, guard, gateway beside its peers.
 fuzz: $(VENV)/.run  ## Fuzz the checks of vetting (ARGS="gguf --seconds 600").
 	$(BIN)/python corpus/fuzz.py $(ARGS)
 
+real-models: .real/.made  ## Save small models with PyTorch, Keras, TensorFlow and others, for the tests of vetting.
+
+.real/.made: tests/real_models/requirements.txt tests/real_models/make.py
+	@test -x .real/bin/python || "$(PYTHON)" -m venv .real
+	.real/bin/python -m pip install --quiet --disable-pip-version-check -r tests/real_models/requirements.txt
+	rm -rf .real/models
+	@mkdir -p .real/models
+	cd .real && bin/python ../tests/real_models/make.py models torch >make.log 2>&1 || { cat make.log; exit 1; }
+	cd .real && bin/python ../tests/real_models/make.py models tensorflow >make.log 2>&1 || { cat make.log; exit 1; }
+	@touch $@
+
 docs: $(VENV)/.dev  ## Generate docs/reference from the code.
 	$(BIN)/python docs/generate.py
 
@@ -55,4 +66,4 @@ lock: $(VENV)/.dev  ## Resolve the dependencies again and write both lock files.
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --universal pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:  ## Remove the virtual environment and caches.
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .real .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -181,6 +181,14 @@ CASES = {
         {"module": "keras.src.utils.file_utils", "class_name": "get_file", "config": {}},
         "foreign_import",
     ),
+    "backend-module": (
+        {
+            "module": "keras.src.backend.torch.optimizers.torch_adam",
+            "class_name": "torch",
+            "config": {},
+        },
+        "foreign_import",
+    ),
     "builtin-eval": (
         {"module": "builtins", "class_name": "function", "config": "eval"},
         "foreign_import",
@@ -252,6 +260,18 @@ benign(
     ),
 )
 OPTIMIZER = {"optimizer_config": {"class_name": "Custom>Adam", "config": {"name": "Adam"}}}
+benign(
+    "keras-backend-optimizer-twin",
+    keras_zip(
+        keras_config(
+            {
+                "module": "keras.src.backend.torch.optimizers.torch_adam",
+                "class_name": "Adam",
+                "config": {"name": "adam"},
+            }
+        )
+    ),
+)
 benign("keras-optimizer-twin", {"m.h5": hdf5({"training_config": json.dumps(OPTIMIZER).encode()})})
 hostile(
     "keras-main-function",

@@ -192,6 +192,15 @@ benign(
     },
 )
 benign(
+    "onnx-any-name-twin",
+    {
+        "model.onnx": onnx(
+            graph(tensors=[tensor({"location": "beside.bin", "offset": "0", "length": "32"})])
+        ),
+        "beside.bin": b"\xb7" * 32,
+    },
+)
+benign(
     "onnx-subfolder-twin",
     {
         "onnx/model.onnx": onnx(graph(tensors=[tensor({"location": "data/model.onnx_data"})])),

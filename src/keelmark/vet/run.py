@@ -20,6 +20,7 @@ from keelmark.vet.examiner import Examiner, FileResult, VetLimits
 from keelmark.vet.judge import judge
 from keelmark.vet.machine import Machine, this_machine
 from keelmark.vet.registry import all_surveys, rule_pack
+from keelmark.vet.sniff import UNKNOWN
 from keelmark.vet.survey import NOTHING, Asked, Facts, Subject, Survey, Surveyed, Whole
 
 _FIRST = ("licence", "vulnerabilities", "opinions", "lineage", "fit", "documentation", "health")
@@ -149,7 +150,12 @@ def _survey(subject: Subject, examined: _Examined) -> dict[str, Section]:
     """Run every survey; their findings and versions join those of the checks."""
     sections = {}
     for name, survey in all_surveys().items():
-        section, findings = _answer(survey, subject)
+        section, findings, numbers = _answer(survey, subject)
+        examined.not_checked[:] = [
+            gap
+            for gap in examined.not_checked
+            if not (gap.reason == UNKNOWN and gap.path in numbers)
+        ]
         if section is None:
             continue
         examined.findings.extend(findings)

@@ -206,6 +206,10 @@ class _Walk:
         return True
 
 
+UNKNOWN = "no check knows this format"
+"""What is said of a file whose bytes tell nothing at all."""
+
+
 def unknown_reason(file: File) -> str:
     """Why no check knows a file: the sentence that goes into the report."""
     if not file.size:
@@ -215,4 +219,4 @@ def unknown_reason(file: File) -> str:
             return f"no check reads {what} yet"
     if file.suffix in _NAMES:
         return f"no check reads {_NAMES[file.suffix]} yet"
-    return "no check knows this format"
+    return UNKNOWN

@@ -137,10 +137,13 @@ class Surveyed(NamedTuple):
     Attributes:
         section: Its section; None when it was not asked and has nothing to say.
         findings: What counts for the verdict.
+        numbers: Files that are nothing but numbers from end to end, because another file, which
+            was read whole, says so; that no check knows their format is then no gap.
     """
 
     section: Section | None
     findings: tuple[ArtefactFinding, ...] = ()
+    numbers: frozenset[str] = frozenset()
 
 
 class Survey(NamedTuple):

@@ -74,6 +74,9 @@ _ROOTS += r"keras_nlp|keras_cv|keras_tuner)"
 _MODULE = re.compile(
     rf"{_ROOTS}(?:\.api|\.src|\.v2|\._v2)*(?:\.(?:{'|'.join(_PARTS.split())})(?:\.\w+)*)?\Z"
 )
+# With PyTorch behind it Keras saves the optimizer under the module in which it is made faster.
+_BACKEND = re.compile(r"keras\.src\.backend\.torch\.optimizers\.torch_[a-z]+\Z")
+_OPTIMIZERS = {"SGD", "RMSprop", "Adam", "AdamW", "Adadelta", "Adagrad", "Adamax", "Nadam", "Lion"}
 # Parts of allowed modules that are no building blocks: they hold helpers and whole modules.
 _HELPERS = re.compile(r"\.(?:\w*utils?|saving|saved_model|\w*_test|tests?|backend|export)(?:\.|\Z)")
 _TOP = {"Sequential", "Model", "Functional", "DTypePolicy", "Variable", "KerasTensor", "Layer"}
@@ -178,6 +181,8 @@ def _allowed(module: str, name: str) -> bool:
         return True
     if module == "builtins":  # functions by name only; older loaders look there, too
         return name.isidentifier() and not hasattr(builtins, name)
+    if _BACKEND.match(module):
+        return name in _OPTIMIZERS
     if _HELPERS.search(module) or not _MODULE.match(module):
         return False
     if "." not in module.removeprefix("tensorflow.").removesuffix(".src"):
@@ -229,7 +234,7 @@ def _bytecode(item: dict[str, Any]) -> str:
 
 CHECK = Check(
     title="Keras configurations",
-    version="1",
+    version="2",
     tags=tuple(sorted({tag for rule in (LAMBDA, IMPORT, UNSAFE, FILE) for tag in rule.tags})),
     rules=(LAMBDA, IMPORT, UNSAFE, FILE, CUSTOM),
     examples=(

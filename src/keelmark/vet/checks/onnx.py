@@ -183,7 +183,7 @@ class _Seen:
 
 
 def _claims(file: File) -> bool:
-    return named(file, ".onnx") or _looks_like_onnx(file.head) or _is_external_data(file)
+    return named(file, ".onnx") or _looks_like_onnx(file.head)
 
 
 def _looks_like_onnx(head: bytes) -> bool:
@@ -196,14 +196,7 @@ def _looks_like_onnx(head: bytes) -> bool:
     )
 
 
-def _is_external_data(file: File) -> bool:
-    """Files as exporters name them; what stands in them is numbers that the model points to."""
-    return bool(re.search(r"\.onnx[._]data(_\d+)?\Z", file.name))
-
-
 def _run(file: File) -> Result:
-    if _is_external_data(file) and not _looks_like_onnx(file.head):
-        return Result()
     wire = Wire(file)
     seen = _Seen(file, wire)
     try:
@@ -339,7 +332,7 @@ def _rules() -> Iterator[Rule]:
 
 CHECK = Check(
     title="ONNX models",
-    version="1",
+    version="2",
     tags=PATH.tags,
     rules=tuple(_rules()),
     examples=(

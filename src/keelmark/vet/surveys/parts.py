@@ -2,7 +2,8 @@
 
 ONNX models, OpenVINO networks and indices of shards name other files and places in them. One that
 is missing is told; a place behind the end of its file is a finding, since a loader that maps the
-file reads foreign memory there.
+file reads foreign memory there. A file of unknown format that such tensors fill to its end is
+numbers, and nothing else is known to read it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from keelmark.vet.contract import Rule, printable
 from keelmark.vet.survey import Subject, Survey, Surveyed
 
 _SHOWN = 20
+_PAGE = 4096
 
 OUTSIDE = Rule(
     "parts.outside_file",
@@ -78,7 +80,17 @@ def run(subject: Subject) -> Surveyed:
         unanswered=("what stands in the missing files",) if missing else (),
         data={"missing": missing[:1000], "there": there},
     )
-    return Surveyed(section, findings)
+    return Surveyed(section, findings, frozenset(_numbers(pointed, sizes)))
+
+
+def _numbers(pointed: list[_Reference], sizes: dict[str, int]) -> Iterator[str]:
+    """Files that tensors fill to the end; writers fill up the last page."""
+    ends: dict[str, int] = {}
+    for reference in pointed:
+        ends[reference.target] = max(ends.get(reference.target, 0), reference.end)
+    for target, end in ends.items():
+        if 0 < end <= sizes.get(target, 0) < end + _PAGE:
+            yield target
 
 
 def _outside(pointed: list[_Reference], sizes: dict[str, int]) -> Iterator[ArtefactFinding]:
@@ -91,7 +103,7 @@ def _outside(pointed: list[_Reference], sizes: dict[str, int]) -> Iterator[Artef
 
 SURVEY = Survey(
     title="Files that files point to",
-    version="1",
+    version="2",
     tags=("owasp:llm03",),
     rules=(OUTSIDE,),
     examples=("onnx-external-outside",),
