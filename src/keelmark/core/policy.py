@@ -10,6 +10,8 @@ import msgspec
 from keelmark.core.canonical import digest
 from keelmark.core.errors import UsageError
 from keelmark.core.findings import Severity
+from keelmark.core.overload import Overload
+from keelmark.core.quota import Quota, check_quota
 from keelmark.core.scope import EVERYWHERE, RuleException, Scope
 from keelmark.core.yamlfile import Document, Strict, fill, meant, read_document
 
@@ -188,6 +190,8 @@ class Policy(Strict, frozen=True):
         guard: What the guard looks for, and what becomes of it.
         limits: Limits on one request.
         retention: What is kept of what was said.
+        quota: What clients may use, and what it costs.
+        overload: What happens when more is asked than an engine can do.
     """
 
     version: Literal[1] = 1
@@ -197,6 +201,8 @@ class Policy(Strict, frozen=True):
     guard: GuardRules = GuardRules()
     limits: Limits = Limits()
     retention: Retention = Retention()
+    quota: Quota = Quota()
+    overload: Overload = Overload()
 
     @property
     def digest(self) -> str:
@@ -294,6 +300,7 @@ def _apply(document: Document, base: Policy | None, rules: tuple[Rule, ...]) -> 
         policy.guard, rules=tuple(kept.values()), remove=(), exceptions=tuple(excused.values())
     )
     _check_exceptions(document, guard)
+    check_quota(policy.quota, document.at)
     return replace(policy, extends=(), guard=guard)
 
 

@@ -27,6 +27,7 @@ from keelmark.serve.errors import ApiError, bad_request
 from keelmark.serve.fields import refuse_dangerous
 from keelmark.serve.http import Request, check_json, read_body
 from keelmark.serve.keys import KeyRing, require
+from keelmark.serve.queueing import Lanes
 from keelmark.serve.segments import read_segments, write_back
 from keelmark.serve.shapes import (
     asks_document,
@@ -126,6 +127,7 @@ class Desk(msgspec.Struct, frozen=True):
 
     config: GatewayConfig
     keys: KeyRing
+    lanes: Lanes = msgspec.field(default_factory=Lanes)
 
 
 Stage = Callable[[Desk, Call], Awaitable[Call]]

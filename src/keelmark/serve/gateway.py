@@ -31,6 +31,7 @@ from keelmark.serve.http import (
 from keelmark.serve.keys import KeyRing, require, shown
 from keelmark.serve.listing import Listing
 from keelmark.serve.moderation import MODERATION, Moderating
+from keelmark.serve.queueing import Lanes
 from keelmark.serve.repair import FormedServing
 from keelmark.serve.rerank import RERANK, Reranking
 from keelmark.serve.serving import Serving
@@ -52,6 +53,7 @@ class Gateway:
     """An ASGI application.
 
     Attributes:
+        lanes: Slots and queues of the engines.
         keys: The key ring; `keys.forget()` makes a revocation by this process hold at once.
         active: Model calls at work now.
         note: What is wrong although it serves, for `/readyz`; "" when nothing is.
@@ -60,9 +62,10 @@ class Gateway:
     def __init__(self, config: GatewayConfig) -> None:
         self.config = config
         self.keys = KeyRing(config.keys)
+        self.lanes = Lanes(config.policy.overload)
         self.active = 0
         self.note = ""
-        self._desk = Desk(config, self.keys)
+        self._desk = Desk(config, self.keys, self.lanes)
         self._serving = _serving(config.guard)
         self._listing = Listing(config.transport)
 
@@ -86,7 +89,8 @@ class Gateway:
         What the listening socket was opened with (the longest header block) stays.
         """
         self.config = msgspec.structs.replace(self.config, guard=guard, policy=policy)
-        self._desk = Desk(self.config, self.keys)
+        self.lanes.use(policy.overload)
+        self._desk = Desk(self.config, self.keys, self.lanes)
         self._serving = _serving(guard)
 
     def trace(self) -> Trace:

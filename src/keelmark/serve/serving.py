@@ -12,11 +12,12 @@ from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.ports import UpstreamResponse
 from keelmark.core.semconv import ERROR_TYPE, RESPONSE_FIRST_CHUNK
 from keelmark.core.trace import Content
+from keelmark.serve.admitting import Admitted, sent, slot_for
 from keelmark.serve.answers import Answer
 from keelmark.serve.calls import EACH, EMBEDDINGS, ONCE, Call, Desk, Kind, Stage
 from keelmark.serve.dialect import Dialect, Spoken
 from keelmark.serve.echo import cut, glue
-from keelmark.serve.engine import Scoring
+from keelmark.serve.engine import Engine, Scoring
 from keelmark.serve.errors import ApiError, ClientGoneError, as_api_error, told
 from keelmark.serve.http import Request
 from keelmark.serve.refusals import not_streamed, refused_by_engine
@@ -113,8 +114,8 @@ class Serving:
     async def ask(self) -> bytes:
         """Forward the call and return the last bytes of its answer."""
         call = self.call
-        since = perf_counter()
         response = await self.send()
+        since = response.since
         try:
             if response.status != 200:
                 said = await read_answer(response)
@@ -125,26 +126,33 @@ class Serving:
                 last = await self._stream(response, since)
             else:
                 last = await self._whole(response)
+            response.complete(self.trace, self.answer.usage if self.answer else {})
         finally:
             stamp(self.trace, "engine", since)
             await response.close(over=self.answer is not None and self.answer.done)
         return last
 
-    async def send(self) -> UpstreamResponse:
-        """Send the call to its engine; nothing of the answer is read here."""
+    async def send(self) -> Admitted:
+        """Send the call to its engine in its turn; nothing of the answer is read here."""
         call, config = self.call, self.desk.config
         if call.engine is None:
             raise UnavailableError("No engine was chosen: this is a defect, please report it.")
         scorer = call.engine if call.echo and isinstance(call.engine, Scoring) else None
-        endpoint = await scorer.scorer() if scorer else call.engine.endpoint()
         patience = call.engine.first_byte_seconds
         if scorer:  # it answers all at once, in the end
             patience = max(patience, config.policy.limits.request_seconds)
-        return await config.transport.send(
+        slot = await slot_for(self.desk, call, call.engine, self.began)
+        return await sent(slot, patience, self._forward(call.engine, scorer, patience))
+
+    async def _forward(
+        self, engine: Engine, scorer: Scoring | None, patience: float
+    ) -> UpstreamResponse:
+        endpoint = await scorer.scorer() if scorer else engine.endpoint()
+        return await self.desk.config.transport.send(
             "POST",
-            endpoint.base_url + call.kind.path,
+            endpoint.base_url + self.call.kind.path,
             headers={"content-type": "application/json", **endpoint.headers},
-            body=call.prompt,
+            body=self.call.prompt,
             timeout=patience,
         )
 
