@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import ipaddress
 import os
-import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from time import perf_counter
 from typing import NamedTuple
 
@@ -19,12 +16,12 @@ import uvloop
 from keelmark import __version__
 from keelmark.app.admission import Progress
 from keelmark.app.engines import Person, Say, Settings, open_engines
-from keelmark.app.home import Home, policy_notes
+from keelmark.app.greeting import greeting
+from keelmark.app.home import Home
+from keelmark.app.listening import Server, listen
 from keelmark.app.reload import Watch, load_guard, record_policy
 from keelmark.core import events
-from keelmark.core.errors import UsageError
 from keelmark.core.keys import ApiKey, Scope
-from keelmark.core.policy import Policy
 from keelmark.guard import Guard
 from keelmark.observe.metrics import Metrics
 from keelmark.serve.config import GatewayConfig
@@ -36,7 +33,6 @@ from keelmark.serve.transport import new_transport
 from keelmark.serve.upstream import way_to
 from keelmark.store import Store
 
-_EXAMPLE = '{"model": "MODEL", "messages": [{"role": "user", "content": "Name three harbours."}]}'
 _GAUGE_SECONDS = 5.0
 _EXPIRY_SECONDS = 3600.0
 
@@ -84,7 +80,7 @@ def serve(settings: Settings, *, say: Say, progress: Callable[[str], Progress]) 
     Raises:
         KeelmarkError: With the sentence that says what is in the way.
     """
-    listener = _listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port)
     try:
         guard = load_guard(settings)
         with Home.open(settings.data, settings.policy) as home:
@@ -103,14 +99,14 @@ async def _run(
     transport = new_transport(settings.transport)
     try:
         way = way_to(settings.upstreams, transport)
-        async with open_engines(home, settings, metrics, way, person) as engines:
+        async with open_engines(home, settings, metrics, way, person) as fleet:
             gateway = build_app(
                 GatewayConfig(
-                    engines=engines,
+                    engines=fleet.engines,
                     guard=guard,
                     recorder=home.store,
                     keys=StoredKeys(home.store),
-                    transport=way,
+                    transport=fleet.way,
                     policy=guard.policy,
                     metrics=metrics.render,
                     on_trace=(metrics.observe,),
@@ -121,7 +117,11 @@ async def _run(
             _settle_memory()
             watch = Watch(home, settings, gateway, guard, metrics=metrics, say=person.say)
             await _answer(
-                gateway, home, settings, listener, _Running(engines, metrics, person, secret, watch)
+                gateway,
+                home,
+                settings,
+                listener,
+                _Running(fleet.engines, metrics, person, secret, watch),
             )
     finally:
         await transport.close()
@@ -132,27 +132,6 @@ async def _warm(guard: Guard, say: Say) -> None:
     began = perf_counter()
     await asyncio.to_thread(guard.warm)
     say(f"The guard is warm ({perf_counter() - began:.1f} s).")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, except that a signal to stop only stops it.
-
-    uvicorn raises the signal again when it has stopped, which would end the process before the
-    engines are stopped and the ledger knows of it.
-    """
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop at SIGINT and SIGTERM; at a second SIGINT without waiting for what runs."""
-        loop = asyncio.get_running_loop()
-        wanted = (signal.SIGINT, signal.SIGTERM)
-        for number in wanted:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in wanted:
-                loop.remove_signal_handler(number)
 
 
 class _Running(NamedTuple):
@@ -167,7 +146,7 @@ async def _answer(
     gateway: Gateway, home: Home, settings: Settings, listener: socket.socket, running: _Running
 ) -> None:
     limits = home.policy.limits
-    server = _Server(server_config(gateway, host=settings.host, port=settings.port, limits=limits))
+    server = Server(server_config(gateway, host=settings.host, port=settings.port, limits=limits))
     beside = [
         asyncio.create_task(_chores(home, gateway, running)),
         asyncio.create_task(running.watch.run()),
@@ -179,27 +158,6 @@ async def _answer(
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """Take the port first: a port in use must not cost a minute of vetting."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise UsageError(f"No socket can be opened ({error.strerror}).") from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(1024)
-        listener.setblocking(False)  # noqa: FBT003 (the signature of socket)
-    except OSError as error:
-        listener.close()
-        raise UsageError(
-            f"{host}:{port} cannot be used ({error.strerror}): stop what listens there, or choose "
-            "another with --port N."
-        ) from None
-    return listener
 
 
 def _settle_memory() -> None:
@@ -251,42 +209,5 @@ async def _banner(
         events.SERVICE_STARTED,
         {"version": __version__, "bind": bind, "policy_digest": home.policy.digest},
     )
-    for line in _lines(bind, home.policy, running.engines, running.secret):
+    for line in greeting(bind, home.policy, running.engines, running.secret):
         running.person.say(line)
-
-
-def _lines(bind: str, policy: Policy, engines: list[Engine], secret: str | None) -> list[str]:
-    url = f"http://{bind}"
-    lines = ["", f"Keelmark is ready at {url}/v1"]
-    for engine in engines:
-        what = f"{engine.digest[:19]}..., {engine.load_mode}" if engine.digest else "unattested"
-        lines.append(f"  {', '.join(engine.models) or 'any model'}: {engine.id} ({what})")
-    rules = len(policy.guard.enforced)
-    lines.append(f"  policy {policy.name}: {rules} guard rules, content {policy.retention.content}")
-    lines += (f"  WARNING: policy {policy.name}: {note}" for note in policy_notes(policy))
-    if _is_loopback(bind):
-        lines.append("  listening on loopback only; --host ADDRESS lets other machines in")
-    else:
-        lines.append("  WARNING: this address can be reached by other machines, without TLS.")
-    model = next((name for engine in engines for name in engine.models), "MODEL")
-    shown = secret or "$KEY"
-    if secret:
-        lines += ["", "Admin key, shown this once:", "", f"  {secret}"]
-    lines += [
-        "",
-        "Try it:",
-        "",
-        f"  curl {url}/v1/chat/completions -H 'Authorization: Bearer {shown}' \\",
-        "    -H 'Content-Type: application/json' \\",
-        f"    -d '{_EXAMPLE.replace('MODEL', model)}'",
-        "",
-    ]
-    return lines
-
-
-def _is_loopback(bind: str) -> bool:
-    host = bind.rpartition(":")[0]
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

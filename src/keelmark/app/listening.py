@@ -1,0 +1,117 @@
+"""The address of a service: the socket that it listens on, and uvicorn behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from keelmark.core.errors import UsageError
+
+_BACKLOG = 1024
+_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_REST_SECONDS = 0.5
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port first: a port in use must not cost a minute of vetting.
+
+    Raises:
+        UsageError: It cannot be used.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise UsageError(f"No socket can be opened ({error.strerror}).") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)  # noqa: FBT003 (the signature of socket)
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"{host}:{port} cannot be used ({error.strerror}): stop what listens there, or choose "
+            "another with --port N."
+        ) from None
+    return listener
+
+
+class Server(uvicorn.Server):
+    """uvicorn, except that a signal to stop only stops it.
+
+    uvicorn raises the signal again when it has stopped, which would end the process before the
+    engines are stopped and the ledger knows of it.
+    """
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGINT and SIGTERM; at a second SIGINT without waiting for what runs."""
+        loop = asyncio.get_running_loop()
+        wanted = (signal.SIGINT, signal.SIGTERM)
+        for number in wanted:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in wanted:
+                loop.remove_signal_handler(number)
+
+
+class SharingServer(Server):
+    """A server that shares its listening socket with other processes.
+
+    It takes one connection each time the loop comes round. A server that takes all that wait, as
+    event loops do, leaves the others idle when many connections come at once and stay.
+    """
+
+    _listener: socket.socket
+    _opening: set[asyncio.Task[object]]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take connections from the one socket given."""
+        await super().startup(sockets=[])
+        (self._listener,) = sockets or []
+        self._opening = set()
+        self._watch()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and finish what runs."""
+        asyncio.get_running_loop().remove_reader(self._listener)
+        await super().shutdown(sockets=sockets)
+
+    def _watch(self) -> None:
+        if not self.should_exit:
+            asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:  # most often: another process was faster
+            if error.errno in _FULL:
+                loop.remove_reader(self._listener)
+                loop.call_later(_REST_SECONDS, self._watch)
+            return
+        connection.setblocking(False)  # noqa: FBT003 (the signature of socket)
+        task: asyncio.Task[object]
+        task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+        self._opening.add(task)
+        task.add_done_callback(self._opened)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    def _opened(self, task: asyncio.Task[object]) -> None:
+        self._opening.discard(task)
+        if not task.cancelled():
+            task.exception()  # the client has left already
