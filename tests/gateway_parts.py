@@ -32,10 +32,14 @@ class OpenChannel:
     blocked = False
 
     def __init__(self):
-        self.kept = ""
+        self.pieces = []
+
+    @property
+    def kept(self):
+        return "".join(self.pieces)
 
     def feed(self, text):
-        self.kept += text
+        self.pieces.append(text)
         return text
 
     def finish(self):

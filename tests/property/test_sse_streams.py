@@ -1,13 +1,14 @@
 """However the bytes of a stream are split, the same events come out, and the same text."""
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keelmark.core.outcome import Outcome
 from keelmark.core.verdict import Verdict
 from keelmark.serve.answers import Answer, Asked
-from keelmark.serve.sse import EventReader
+from keelmark.serve.sse import LONGEST, EventReader, EventTooLongError
 
 LINES = st.lists(
     st.one_of(
@@ -53,6 +54,22 @@ def test_events_do_not_depend_on_the_split(lines, end, mark, cuts):
     data = (b"\xef\xbb\xbf" if mark else b"") + b"".join(line + end for line in lines)
     assert _events(_split(data, cuts)) == _reference(lines)
     assert _events([data[at : at + 1] for at in range(len(data))]) == _reference(lines)
+
+
+def test_a_long_event_in_many_pieces_costs_its_length():
+    """Work that grew with the square of its length would take longer than a test may."""
+    reader, pieces = EventReader(), 80_000
+    reader.feed(b"data: ")
+    assert not [event for _ in range(pieces) for event in reader.feed(b"x" * 200)]
+    assert reader.feed(b"\n\n") == [b"x" * 200 * pieces]
+
+
+@pytest.mark.parametrize("line", [b"x" * 65536, b"data:\n" * 10_000])
+def test_an_event_without_an_end_is_not_collected(line):
+    reader = EventReader()
+    with pytest.raises(EventTooLongError):
+        for _ in range(2 * LONGEST // 10_000):
+            reader.feed(line)
 
 
 class _Held:

@@ -19,7 +19,8 @@ class EventReader:
     """Takes bytes as they arrive, returns the data of complete events."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._held = 0
         self._data: list[bytes] = []
         self._after_cr = False
         self._started = False
@@ -40,28 +41,36 @@ class EventReader:
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         if not self._started:
             chunk = self._begin(chunk)
-        lines = (self._rest + chunk).split(b"\n")
-        self._rest = lines.pop()
+        first, *lines = chunk.split(b"\n")
+        self._rest.append(first)
+        self._held += len(first)
         events: list[bytes] = []
-        for line in lines:
-            self._line(line, events)
-        if len(self._rest) + self._size > LONGEST:
+        if lines:
+            self._line(self._whole_rest(), events)
+            self._rest, self._held = [lines[-1]], len(lines[-1])
+            for line in lines[:-1]:
+                self._line(line, events)
+        if self._held + self._size > LONGEST:
             raise EventTooLongError(f"An event is longer than {LONGEST} bytes.")
         return events
 
     def finish(self) -> list[bytes]:
         """Return what is left at the end: an event whose closing blank line never came."""
         events: list[bytes] = []
-        self._line(self._rest, events)
+        self._line(self._whole_rest(), events)
         self._line(b"", events)
-        self._rest = b""
         return events
+
+    def _whole_rest(self) -> bytes:
+        """Take the line that is not complete; joined once, however many pieces it came in."""
+        rest, self._rest, self._held = b"".join(self._rest), [], 0
+        return rest
 
     def _begin(self, chunk: bytes) -> bytes:
         """Drop a byte order mark; keep a start that may still become one."""
-        head, self._rest = self._rest + chunk, b""
+        head = self._whole_rest() + chunk
         if len(head) < len(_BOM) and _BOM.startswith(head):
-            self._rest = head
+            self._rest = [head]
             return b""
         self._started = True
         return head.removeprefix(_BOM)
@@ -76,7 +85,7 @@ class EventReader:
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
-            self._size += len(value)
+            self._size += len(value) + 1
 
 
 def event(data: bytes) -> bytes:
