@@ -100,11 +100,7 @@ def load(
         CouldNotCheckError: At first sight, vetting could not look at all of it.
         KeelmarkError: The file cannot be read.
     """
-    known = stored_at(home, path)
-    if known is None:
-        passport = _first(home, path, name, first_sight=first_sight, progress=progress)
-    else:
-        passport = _passport_of(home, known.digest)
+    passport = passport_at(home, path, name=name, first_sight=first_sight, progress=progress)
     try:
         model = seal(
             path,
@@ -126,6 +122,19 @@ def load(
         refuse(home, passport.digest, reason)
         raise IntegrityError(f"{path} is refused: {reason}")
     return model, passport
+
+
+def passport_at(
+    home: Home, path: Path, *, name: str, first_sight: bool, progress: Progress | None = None
+) -> Passport:
+    """Return the passport of what was admitted at a path, whatever its bytes are now.
+
+    Raises as `load`; whether the passport holds is not looked at.
+    """
+    known = stored_at(home, path)
+    if known is None:
+        return _first(home, path, name, first_sight=first_sight, progress=progress)
+    return _passport_of(home, known.digest)
 
 
 def _naming(path: Path, reason: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -31,6 +32,23 @@ policy_option = click.option(
     help="Policy file (YAML) [default: $KEELMARK_CONFIG, else the built-in policy].",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
+
+
+class Memory(click.ParamType[int]):
+    """An amount of memory: `8G`, `1.5GiB`, `512M`. Powers of 1024, in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(
+            r"(\d{1,12}(?:\.\d{1,6})?) ?([KMGT])(?:i?B)?", str(value), re.IGNORECASE
+        )
+        if found is None:
+            self.fail(f"{value!r} is no amount of memory; write it like 8G or 512M.", param, ctx)
+        return int(float(found[1]) * 1024 ** ("KMGT".index(found[2].upper()) + 1))
 
 
 def coloured() -> bool:

@@ -7,11 +7,38 @@ from pathlib import Path
 import click
 
 from keelmark import app
-from keelmark.cli._common import data_option, policy_option, progress, say
+from keelmark.cli._common import Memory, data_option, policy_option, progress, say
 
 
 @click.command()
-@click.option("--model", metavar="REF", help="A GGUF file, or hf:org/name[:file.gguf][@revision].")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="[NAME=]REF",
+    help="A GGUF file, hf:org/name[:file.gguf][@revision], or `default`; repeatable.",
+)
+@click.option(
+    "--memory",
+    type=Memory(),
+    default=0,
+    metavar="SIZE",
+    help="Memory for all local models together, such as 8G [default: what is free].",
+)
+@click.option(
+    "--stay",
+    default=15.0,
+    show_default=True,
+    type=click.FloatRange(0, 86400),
+    help="Seconds that a model stays loaded although another one needs its memory.",
+)
+@click.option(
+    "--load-wait",
+    default=120.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 3600),
+    help="Seconds that a request waits for its model to be loaded.",
+)
 @click.option(
     "--upstream",
     "upstreams",
@@ -55,6 +82,7 @@ def command(data: Path | None, policy: Path | None, **options: object) -> None:
     Examples:
       keelmark up
       keelmark up --model ./qwen2.5-0.5b-instruct-q4_k_m.gguf
+      keelmark up --model small=./a.gguf --model large=./b.gguf --memory 8G
       keelmark up --upstream http://127.0.0.1:11434/v1
       keelmark up --upstream openai --policy strict.yaml
     """

@@ -17,6 +17,12 @@ passport.issued: digest, passport (sha256 of the envelope), signer, policy_diges
 model.loaded: digest, engine, passport, load_mode, policy_digest, chat_template (sha256 of one
     that is used instead of the model's own, or "the model's own")
 model.refused: digest, engine, reason
+model.unloaded: name, digest, engine, reason
+model.stopped, model.started: name, reason, who (a key's id, or `cli:` and a user of the machine)
+rollout.started: name, rollout (its id), to, plan {steps, seconds, least, alarm, by, slower, worse},
+    who, reason
+rollout.step: name, rollout, to, share (percent from now on), evidence {arm: counts}, reason
+rollout.ended: name, rollout, to, outcome (done, rolled_back, aborted), evidence, who, reason
 engine.started, engine.stopped: engine, digest, reason
 key.created, key.revoked: key_id, name, scopes, expires, team
 request: trace_id, trace (sha256 of the stored trace), operation, key_id, subject (pseudonym),
@@ -43,6 +49,12 @@ MODEL_VETTED = "model.vetted"
 PASSPORT_ISSUED = "passport.issued"
 MODEL_LOADED = "model.loaded"
 MODEL_REFUSED = "model.refused"
+MODEL_UNLOADED = "model.unloaded"
+MODEL_STOPPED = "model.stopped"
+MODEL_STARTED = "model.started"
+ROLLOUT_STARTED = "rollout.started"
+ROLLOUT_STEP = "rollout.step"
+ROLLOUT_ENDED = "rollout.ended"
 ENGINE_STARTED = "engine.started"
 ENGINE_STOPPED = "engine.stopped"
 KEY_CREATED = "key.created"
@@ -63,6 +75,12 @@ FIELDS: dict[str, frozenset[str]] = {
         PASSPORT_ISSUED: "digest passport signer policy_digest verdict not_before not_after",
         MODEL_LOADED: "digest engine passport load_mode policy_digest chat_template",
         MODEL_REFUSED: "digest engine reason",
+        MODEL_UNLOADED: "name digest engine reason",
+        MODEL_STOPPED: "name reason who",
+        MODEL_STARTED: "name reason who",
+        ROLLOUT_STARTED: "name rollout to plan who reason",
+        ROLLOUT_STEP: "name rollout to share evidence reason",
+        ROLLOUT_ENDED: "name rollout to outcome evidence who reason",
         ENGINE_STARTED: "engine digest reason",
         ENGINE_STOPPED: "engine digest reason",
         KEY_CREATED: "key_id name scopes expires team",

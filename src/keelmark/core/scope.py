@@ -43,7 +43,7 @@ class Scope(Strict, frozen=True):
         keys: API keys, by id or by name.
         teams: Teams of the keys; a key of no team is in none of them.
         models: Models, as clients ask for them.
-        engines: Engines, by id.
+        engines: Engines, by id; `llama` is also every `llama:NAME` of several local models.
         operations: chat, text_completion, embeddings, moderation.
         languages: Languages of what is written around something found (ISO 639-1: en, de), without
             wildcards. Where the language does not show, a rule applies and an exception does not
@@ -71,7 +71,7 @@ class Scope(Strict, frozen=True):
             (self.keys, (origin.key, origin.key_name)),
             (self.teams, (origin.team,)),
             (self.models, (origin.model,)),
-            (self.engines, (origin.engine,)),
+            (self.engines, (origin.engine, origin.engine.partition(":")[0])),
             (self.operations, (origin.operation,)),
         )
         return all(_covered(names, found, unknown=unknown) for names, found in asked if names)

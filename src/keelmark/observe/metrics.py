@@ -76,6 +76,10 @@ _COUNTED = (
 _GAUGES = {
     "keelmark_engine_up": ("Whether the engine can take a request now.", ("engine",)),
     "keelmark_ledger_records": ("Records in the ledger.", ()),
+    "keelmark_model_memory_bytes": (
+        "Memory that a local model takes now, as reckoned; 0 while it is not loaded.",
+        ("model",),
+    ),
     "keelmark_policy_stale": (
         "Whether a changed policy file was refused, so that the one before is in force.",
         (),
@@ -85,6 +89,7 @@ _GAUGES = {
 }
 _COUNTERS = {
     "keelmark_engine_restarts_total": ("Restarts of the engine.", ("engine",)),
+    "keelmark_model_loads_total": ("How often a local model was loaded.", ("model",)),
 }
 
 

@@ -19,6 +19,9 @@ from keelmark.serve.engines.llama import LlamaEngine, LlamaOptions
 from keelmark.serve.errors import ApiError
 from keelmark.serve.loader import Loader
 
+LetGo = Callable[[str], None]
+"""Lets the bytes of a model go, for a reason."""
+
 SCHEME = "local+"
 _SCORED = "scores/"
 
@@ -71,7 +74,7 @@ class HostedEngine:
         id: str,  # noqa: A002 (the name in the Engine protocol)
         nature: Nature,
         options: LlamaOptions,
-        open_: Callable[[], Awaitable[tuple[Running, Callable[[], None]]]],
+        open_: Callable[[], Awaitable[tuple[Running, LetGo]]],
         loader: Loader,
     ) -> None:
         self.id, self.name = id, name
@@ -80,21 +83,12 @@ class HostedEngine:
         self.digest, self.need = nature.digest, nature.need
         self.first_byte_seconds = options.first_byte_seconds
         self.context, self.chat_template = options.context, options.chat_template
+        self.load_mode, self.reranks = nature.load_mode, nature.reranks
         self.nature, self.base = nature, SCHEME + quote(name, safe="")
         self._open, self._loader = open_, loader
         self._inner: Running | None = None
-        self._let_go: Callable[[], None] = _nothing
+        self._let_go: LetGo = _forget
         loader.add(self)
-
-    @property
-    def load_mode(self) -> str:
-        """How the bytes are bound, or will be."""
-        return self._inner.load_mode if self._inner else self.nature.load_mode
-
-    @property
-    def reranks(self) -> bool:
-        """Whether it ranks documents."""
-        return self._inner.reranks if self._inner else self.nature.reranks
 
     @property
     def ready(self) -> bool:
@@ -134,19 +128,20 @@ class HostedEngine:
         try:
             await engine.start()
         except BaseException:  # boundary: the bytes must not stay open behind a failed start
-            let_go()
+            let_go("It did not start.")
             raise
         self._inner, self._let_go = engine, let_go
+        self.load_mode, self.reranks = engine.load_mode, engine.reranks
 
-    async def unload(self, reason: str) -> None:  # noqa: ARG002 (the loader tells others)
+    async def unload(self, reason: str) -> None:
         """End the engine and let the bytes go."""
         engine, self._inner = self._inner, None
-        let_go, self._let_go = self._let_go, _nothing
+        let_go, self._let_go = self._let_go, _forget
         try:
             if engine is not None:
                 await engine.stop()
         finally:
-            let_go()
+            let_go(reason)
 
 
 class Leases(Protocol):
@@ -265,6 +260,9 @@ class _Held:
 
 
 def _nothing() -> None: ...
+
+
+def _forget(_reason: str) -> None: ...
 
 
 def _cannot(name: str) -> str:

@@ -20,7 +20,8 @@ from keelmark.core.errors import KeelmarkError, LimitError, UnavailableError, Us
 from keelmark.serve.berths import Berth, Loadable, Standing, Turns, WaitedError, Waiter
 
 log = logging.getLogger("keelmark.serve")
-_STOPPING = "The service is stopping."
+STOPPING = "The service is stopping."
+"""Why a model is unloaded at the end."""
 
 
 class Loader:
@@ -148,9 +149,9 @@ class Loader:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         for berth in self.berths.values():
-            self._answer(berth, UnavailableError(_STOPPING))
+            self._answer(berth, UnavailableError(STOPPING))
             if berth.takes:
-                await self._unload(berth, _STOPPING)
+                await self._unload(berth, STOPPING)
 
     def fits(self, *names: str) -> bool:
         """Whether models can be in memory at once."""

@@ -31,6 +31,9 @@ _PIPE_BYTES = 65536
 _LINE_BYTES = 2000
 _POLL_SECONDS = 0.05
 
+ASKED = "It was asked to stop."
+"""Why an engine stopped that did not fail."""
+
 EventCallback = Callable[[str, str], None]
 """Called with a kind from `keelmark.core.events` and a reason."""
 
@@ -172,7 +175,7 @@ class Supervisor:
         if child is not None:
             await child.close(self._patience.stop)
             if self.state is State.READY:
-                self._on_event(events.ENGINE_STOPPED, "It was asked to stop.")
+                self._on_event(events.ENGINE_STOPPED, ASKED)
 
     async def _keep_alive(self, first: asyncio.Future[None]) -> None:
         failures = 0

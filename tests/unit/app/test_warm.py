@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from types import SimpleNamespace
 
 from guard_samples import SAMPLES, Address
 from keelmark import app
@@ -66,7 +67,7 @@ def test_nobody_is_answered_before_the_guard_is_warm(tmp_path, monkeypatch):
 
     @contextlib.asynccontextmanager
     async def no_engines(*_):
-        yield []
+        yield SimpleNamespace(engines=[], way=None)
 
     async def answer(gateway, *_):
         done.append(("ready", gateway.config.guard))

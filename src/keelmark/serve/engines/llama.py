@@ -66,6 +66,9 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
         prompt_log_dir: Folder that gets a file for every prompt, exactly as the model read it;
             for tests and audits. "" keeps nothing.
         first_byte_seconds: Longest wait for the first byte of an answer, seconds.
+        patient: Whether threads that wait for each other sleep, as they should where several
+            models share the cores.
+        log: Names the log file, `logs/LOG.log` in the data folder.
     """
 
     context: Annotated[int, msgspec.Meta(ge=256)] = 8192
@@ -75,6 +78,8 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str = ""
     prompt_log_dir: str = ""
     first_byte_seconds: float = 300.0
+    patient: bool = False
+    log: str = "llama"
 
 
 class LlamaEngine:
@@ -84,7 +89,7 @@ class LlamaEngine:
         model: The checked bytes; its descriptor stays open here, so that every restart loads
             the very same bytes again. The caller closes it after `stop`.
         name: The name clients use.
-        data: Data folder; the log goes to `logs/llama.log` in it.
+        data: Data folder; the log goes to `logs` in it.
         options: How to run it.
         on_event: Gets `engine.started` and `engine.stopped` with a reason.
         patience: Time limits of the supervision.
@@ -109,7 +114,7 @@ class LlamaEngine:
         self.digest, self.load_mode = model.digest, model.mode_used
         self.upstream_model = name
         self.first_byte_seconds = options.first_byte_seconds
-        self._model, self._options = model, options
+        self._model, self._options, self.slots = model, options, options.slots
         self.context, self.chat_template = options.context, options.chat_template
         self.reranks = False  # until it is opened
         command = Command(
@@ -117,15 +122,16 @@ class LlamaEngine:
             # -I keeps the working folder and PYTHON* variables out of the import path.
             argv=(sys.executable, "-I", "-m", "keelmark.serve.llama_child"),
             settings=self._settings,
-            log=data / "logs" / "llama.log",
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            log=data / "logs" / f"{options.log}.log",
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+            | (_PATIENT if options.patient else {}),
             pass_fds=(model.fd,) if model.fd >= 0 else (),
         )
         self.supervisor = Supervisor(command, on_event=on_event, patience=patience)
         scoring = command._replace(
             name="The scorer of the llama engine",
             argv=(*command.argv[:-1], "keelmark.serve.score_child"),
-            log=data / "logs" / "scorer.log",
+            log=data / "logs" / f"{options.log.replace('llama', 'scorer', 1)}.log",
             env={**command.env, **_PATIENT},
         )
         self.scoring = Supervisor(scoring, patience=patience)
@@ -198,6 +204,15 @@ def ranks(header: bytes) -> bool:
     _, said, value = header.partition(b".pooling_type" + struct.pack("<I", _UINT32))
     heads = (struct.pack("<Q", len(name)) + name for name in _RANK_HEADS)
     return (bool(said) and value[:4] == _RANK) or any(head in header for head in heads)
+
+
+def ranks_at(path: Path) -> bool:
+    """Whether the GGUF file at a path is of a reranker. Raises UsageError: it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return ranks(file.read(_HEADER_BYTES))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); check its mode.") from None
 
 
 def physical_cores() -> int:
