@@ -49,7 +49,7 @@ class Pace:
 
     Attributes:
         limit: Requests that may be at the engine at once.
-        round: Counts the cuts; what began in an earlier round says nothing of this one.
+        round: Counts the changes; what began in an earlier round says nothing of this one.
     """
 
     def __init__(
@@ -85,18 +85,20 @@ class Pace:
             self._cut(_REFUSED, max(active, self._exact / 2))
             return
         self._bound = self._bound or active >= self.limit
-        self._ratios.append(self._ratio(took))
+        self._ratios.append(self._ratio(took, calm=2 * active <= self.limit))
         if len(self._ratios) >= max(_ROUND, self.limit):
             self._judge()
 
-    def _ratio(self, took: Took) -> float:
+    def _ratio(self, took: Took, *, calm: bool) -> float:
         kind, seconds = took.kind, took.seconds
         if seconds <= 0:
             return 1.0
         usual = self._usual.setdefault(kind, seconds)
         ratio = seconds / max(usual, took.trifle)
-        if ratio <= _TOLERANCE:
-            self._usual[kind] += (_DOWN if seconds < usual else _UP) * (seconds - usual)
+        if seconds < usual:
+            self._usual[kind] += _DOWN * (seconds - usual)
+        elif calm:  # what is slow while the engine is busy is not what is usual
+            self._usual[kind] += _UP * (seconds - usual)
         return ratio
 
     def _judge(self) -> None:
@@ -107,13 +109,14 @@ class Pace:
             self._first_cut = None
             if bound:
                 growth = self._exact if self._doubling else max(1.0, self._exact * _GROWTH)
-                self._set(self._exact + growth)
+                self._change(self._exact + growth)
         elif self._first_cut and self._in_vain(middle, *self._first_cut):
             self._usual = {kind: usual * middle for kind, usual in self._usual.items()}
-            self._set(self._first_cut[0])
+            self._change(self._first_cut[0])
             self._first_cut = None
         elif bound:
-            self._first_cut = self._first_cut or (self._exact, middle)
+            limit, before = self._first_cut or (self._exact, middle)
+            self._first_cut = limit, max(before, middle)
             self._cut(_LATE, self._exact)
 
     def _in_vain(self, middle: float, limit: float, before: float) -> bool:
@@ -122,9 +125,12 @@ class Pace:
 
     def _cut(self, factor: float, used: float) -> None:
         self._doubling = False
+        self._change(min(self._exact, used) * factor)
+
+    def _change(self, limit: float) -> None:
         self._ratios, self._bound = [], False
         self.round += 1
-        self._set(min(self._exact, used) * factor)
+        self._set(limit)
 
     def _set(self, limit: float) -> None:
         self._exact = min(max(limit, self._least), self._most)

@@ -211,11 +211,11 @@ class Lane:
         """
         line = self._line(ticket)
         waiter = Waiter(ticket, line, self._measure, tell)
-        waiter.ahead = self._ahead(waiter)
-        seconds = self.estimate(waiter.ahead)
         own = self._of_key(ticket.key)
         if own >= (ticket.share.queue or self._overload.queue_per_key):
-            raise self._refuse("key", seconds)
+            raise self._refuse("key", self.estimate(own))
+        waiter.ahead = self._ahead(waiter)
+        seconds = self.estimate(waiter.ahead)
         if ticket.seconds <= 0 or seconds > ticket.seconds:
             raise self._refuse("time", seconds)
         if self.waiting >= self._overload.queue and not self._make_room(ticket, own):
