@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -11,6 +11,7 @@ from keelmark.core.ports import GuardPort, Recorder, Transport
 from keelmark.core.trace import Trace
 from keelmark.serve.engine import Engine
 from keelmark.serve.keys import KeySource
+from keelmark.serve.tally import LocalTally, Tally
 
 
 def _no_metrics() -> str:
@@ -27,10 +28,11 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
         keys: Where API keys are kept.
         transport: The one way to an engine.
         policy: Limits, admission, retention.
-        metrics: Returns the text of `/metrics`.
+        metrics: Returns the text of `/metrics`, at once or when it is waited for.
         on_trace: Called with every finished request on a `/v1` route, after it was recorded;
             also with those that are not recorded (no valid key, overload).
         version: Keelmark's version, for `/healthz`.
+        tally: Counts the calls at work.
     """
 
     engines: Sequence[Engine]
@@ -39,9 +41,10 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     keys: KeySource
     transport: Transport
     policy: Policy = Policy()
-    metrics: Callable[[], str] = _no_metrics
+    metrics: Callable[[], str | Awaitable[str]] = _no_metrics
     on_trace: Sequence[Callable[[Trace], None]] = ()
     version: str = ""
+    tally: Tally = msgspec.field(default_factory=LocalTally)
 
     @property
     def guarded(self) -> bool:

@@ -55,7 +55,6 @@ class Gateway:
     Attributes:
         lanes: Slots and queues of the engines.
         keys: The key ring; `keys.forget()` makes a revocation by this process hold at once.
-        active: Model calls at work now.
         note: What is wrong although it serves, for `/readyz`; "" when nothing is.
     """
 
@@ -63,7 +62,6 @@ class Gateway:
         self.config = config
         self.keys = KeyRing(config.keys)
         self.lanes = Lanes(config.policy.overload)
-        self.active = 0
         self.note = ""
         self._desk = Desk(config, self.keys, self.lanes)
         self._serving = _serving(config.guard)
@@ -116,21 +114,20 @@ class Gateway:
         dialect: Dialect | None = None,
     ) -> None:
         """Serve a model call unless too many are at work."""
-        limit = self.config.policy.limits.concurrent
-        if self.active >= limit:
+        limit, tally = self.config.policy.limits.concurrent, self.config.tally
+        if not tally.enter(limit):
             trace = new_trace(kind.operation, self.config.guard.policy_digest)
             trace.status, trace.error = 503, "overloaded"
             for hook in self.config.on_trace:
                 hook(trace)
             message = f"{limit} requests are at work already: try again in a moment."
             raise ApiError(503, "overloaded", message, retry_after=1)
-        if serving is Serving and kind.streams:
-            serving = self._serving
-        self.active += 1
         try:
+            if serving is Serving and kind.streams:
+                serving = self._serving
             await serving(self._desk, request, kind, dialect).run()
         finally:
-            self.active -= 1
+            tally.leave()
 
     async def models(self) -> list[dict[str, Any]]:
         """Return the models that can be called."""
@@ -212,7 +209,9 @@ async def _metrics(gateway: Gateway, request: Request) -> None:
     if not local:
         require(await gateway.keys.recognise(headers.get(b"authorization")), "admin")
     out = [_METRICS, *keelmark_headers(gateway.trace())]
-    await send_whole(request, 200, out, gateway.config.metrics().encode())
+    text = gateway.config.metrics()
+    whole = text if isinstance(text, str) else await text
+    await send_whole(request, 200, out, whole.encode())
 
 
 ROUTES: dict[str, dict[str, Handler]] = {
