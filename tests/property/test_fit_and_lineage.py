@@ -110,7 +110,7 @@ def test_surveys(name: str, config: Any, header: Any, card: Any) -> None:
     manifest = Manifest(name="m", entries=())
     subject = Subject(manifest, facts, (), asked, Machine(memory=2**34), nothing)
     for survey in (fit.SURVEY, lineage.SURVEY):
-        section, findings = survey.run(subject)
+        section, findings, _ = survey.run(subject)
         assert section.answer
         assert json.dumps(section.data)
         assert all(finding.message.isprintable() for finding in findings)

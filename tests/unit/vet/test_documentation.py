@@ -125,7 +125,7 @@ def survey(
         (model / name).write_bytes(data)
     asked = Asked(project=clone)
     subject = Subject(build_manifest(model), facts, (), asked, Machine(), TODAY)
-    section, findings = documentation.run(subject)
+    section, findings, _ = documentation.run(subject)
     assert findings == ()
     assert section
     return section

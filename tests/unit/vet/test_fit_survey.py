@@ -46,7 +46,7 @@ def _survey(
     manifest = Manifest(name="m", entries=entries)
     today: Any = None
     asked = Asked(serving=serving)
-    section, findings = SURVEY.run(Subject(manifest, facts, (), asked, machine, today))
+    section, findings, _ = SURVEY.run(Subject(manifest, facts, (), asked, machine, today))
     assert findings == ()
     json.dumps(section.data)
     return section

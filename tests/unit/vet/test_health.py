@@ -64,7 +64,7 @@ def survey(where: Path | None, folder: Path) -> Section | None:
     (folder / "model" / "m.safetensors").write_bytes(b"x")
     asked = Asked(project=where)
     manifest = build_manifest(folder / "model")
-    section, findings = health.run(Subject(manifest, {}, (), asked, Machine(), TODAY))
+    section, findings, _ = health.run(Subject(manifest, {}, (), asked, Machine(), TODAY))
     assert findings == ()
     return section
 

@@ -382,7 +382,7 @@ def _section(child: dict[str, bytes], parent: dict[str, bytes] | None, folder: P
     whole = Whole(nothing, _facts(parent, folder / "parent")) if parent else None
     facts = _facts(child, folder / "child")
     subject = Subject(nothing, facts, (), Asked(parent=whole), Machine(), nothing)
-    section, _ = SURVEY.run(subject)
+    section, *_ = SURVEY.run(subject)
     json.dumps(section.data)
     return section
 

@@ -128,7 +128,7 @@ def test_every_row_joins_a_model_and_an_engine(row: triggers.Trigger, tmp_path: 
     assert package.ecosystem == "PyPI"
     path, facts, _ = CASES[row.sees]
     stack = f"{package.name}=={_version_at_risk(row.advisory)}\n"
-    section, findings = run(subject(tmp_path, {path: facts}, stack=stack))
+    section, findings, _ = run(subject(tmp_path, {path: facts}, stack=stack))
     rule = "vulnerabilities.triggered" if row.certain else "vulnerabilities.exposed"
     hits = [one for one in findings if one.rule == rule and one.location.startswith(row.advisory)]
     assert [one.path for one in hits] == [path]
@@ -155,7 +155,7 @@ def test_every_rule_that_names_an_advisory_of_the_seed_meets_it(
     version = _version_at_risk(name)
     version = version if where.name != "ggml-org/llama.cpp" else "b1"
     stack = f"pkg:{kinds[where.ecosystem]}/{where.name}@{version}\n"
-    section, findings = run(subject(tmp_path, {"f": {}}, found(rule, "f"), stack=stack))
+    section, findings, _ = run(subject(tmp_path, {"f": {}}, found(rule, "f"), stack=stack))
     hits = {one.location for one in findings if one.rule == "vulnerabilities.triggered"}
     assert any(hit.startswith(name) for hit in hits)
     assert section.answer == "triggered"
@@ -181,7 +181,7 @@ def test_a_finding_of_a_check_meets_its_advisory(
     ):
         (tmp_path / str(place)).mkdir()
         one = subject(tmp_path / str(place), {"f": {}}, found(rule, "f"), stack=stack)
-        section, findings = run(one)
+        section, findings, _ = run(one)
         hits = [one for one in findings if one.rule == "vulnerabilities.triggered"]
         assert bool(hits) == expected, findings
         assert (section.answer == "triggered") == expected
@@ -190,14 +190,14 @@ def test_a_finding_of_a_check_meets_its_advisory(
 def test_our_own_engine_is_joined_without_being_declared(tmp_path: Path) -> None:
     old = (("xllamacpp", "2025.12.7000"),)
     one = subject(tmp_path, {"m.gguf": {}}, found("gguf.size_overflow", "m.gguf"), engines=old)
-    section, findings = run(one)
+    section, findings, _ = run(one)
     assert {finding.rule for finding in findings} == {"vulnerabilities.triggered"}
     assert section.answer == "triggered"
     assert not section.required
 
 
 def test_our_own_packages_make_no_finding_about_the_model(tmp_path: Path) -> None:
-    section, findings = run(subject(tmp_path, {"m.gguf": TEMPLATE}))
+    section, findings, _ = run(subject(tmp_path, {"m.gguf": TEMPLATE}))
     assert findings == ()
     assert section.answer in {"seed only", "affected if used"}
     assert "the seed of" in section.summary
@@ -219,7 +219,7 @@ FRESH = {
 
 
 def test_a_fresh_dump_may_say_none_known(tmp_path: Path) -> None:
-    section, findings = run(subject(tmp_path, {}, stack="thing==2.0\n", dump=FRESH))
+    section, findings, _ = run(subject(tmp_path, {}, stack="thing==2.0\n", dump=FRESH))
     assert section.answer == "none known"
     assert section.unanswered == ()
     assert findings == ()
@@ -243,7 +243,7 @@ def test_a_fresh_dump_may_say_none_known(tmp_path: Path) -> None:
 def test_what_is_not_known_is_never_clean(
     dump: dict[str, object] | None, stack: str, tmp_path: Path
 ) -> None:
-    section, _ = run(subject(tmp_path, {}, stack=stack, dump=dump))
+    section, *_ = run(subject(tmp_path, {}, stack=stack, dump=dump))
     assert section.answer in {"seed only", "could not tell"}
     assert section.unanswered
     assert section.required
@@ -251,7 +251,7 @@ def test_what_is_not_known_is_never_clean(
 
 def test_a_stale_dump_still_says_what_it_knows(tmp_path: Path) -> None:
     old = {**FRESH, "modified": "2020-01-01T00:00:00Z"}
-    section, findings = run(subject(tmp_path, {}, stack="thing==1.0\n", dump=old))
+    section, findings, _ = run(subject(tmp_path, {}, stack="thing==1.0\n", dump=old))
     assert section.answer == "affected"
     assert section.unanswered
     (finding,) = findings
@@ -261,7 +261,7 @@ def test_a_stale_dump_still_says_what_it_knows(tmp_path: Path) -> None:
 
 
 def test_what_needs_something_else_to_be_in_use_is_low(tmp_path: Path) -> None:
-    section, findings = run(subject(tmp_path, {}, stack="pkg:github/ggml-org/llama.cpp@b11549\n"))
+    section, findings, _ = run(subject(tmp_path, {}, stack="pkg:github/ggml-org/llama.cpp@b11549\n"))
     assert section.answer == "affected if used"
     assert [finding.severity for finding in findings] == [Severity.LOW]
     assert "does not start" in section.lines[0].why
@@ -275,7 +275,7 @@ def test_the_same_input_gives_the_same_section(tmp_path: Path) -> None:
 
 def test_a_dump_cannot_talk_a_vulnerability_down(tmp_path: Path) -> None:
     sly = {**FRESH, "database_specific": {"needs": "nothing that you have", "severity": "HIGH"}}
-    section, findings = run(subject(tmp_path, {}, stack="thing==1.0\n", dump=sly))
+    section, findings, _ = run(subject(tmp_path, {}, stack="thing==1.0\n", dump=sly))
     assert section.answer == "affected"
     assert "1 known vulnerability (X-1), by an OSV dump" in section.summary
     assert [finding.severity for finding in findings] == [Severity.HIGH]
@@ -283,7 +283,7 @@ def test_a_dump_cannot_talk_a_vulnerability_down(tmp_path: Path) -> None:
 
 def test_text_of_a_dump_cannot_write_on_the_screen(tmp_path: Path) -> None:
     loud = {**FRESH, "id": "X" * 400, "summary": "\x1b[2J\u202emoc.elpmaxe" + "x" * 5000}
-    section, findings = run(subject(tmp_path, {}, stack="thing==1.0\n", dump=loud))
+    section, findings, _ = run(subject(tmp_path, {}, stack="thing==1.0\n", dump=loud))
     for text in (section.summary, *(line.why for line in section.lines), findings[0].message):
         assert text.isprintable()
         assert len(text) <= 600
