@@ -373,7 +373,7 @@ def test_too_many_at_once():
             assert sorted(a[0] for a in answers) == [200, 200, 503, 503]
             refused = next(a for a in answers if a[0] == 503)
             assert refused[2]["retry-after"] == "1"
-            assert s.app.active == 0
+            assert s.app.config.tally.active == 0
 
     run(scene)
 
