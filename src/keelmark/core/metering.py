@@ -123,7 +123,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     admitted: float
     amounts: Amounts
     accounts: tuple[tuple[str, Ceiling], ...]
-    about: dict[str, str]
+    about: dict[str, str | bool]
 
 
 class Short(NamedTuple):

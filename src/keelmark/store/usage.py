@@ -7,7 +7,6 @@ has a budget, its spending are equal, always.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -18,7 +17,9 @@ from keelmark.core.errors import UsageError
 from keelmark.core.events import USAGE_LOST
 from keelmark.core.metering import Amounts, Hold, Usage
 from keelmark.store.ledger import Transaction
+from keelmark.store.port import Db
 
+_OF_LOST = ("trace_id", "key_id", "subject", "team", "model", "engine")
 _LATE = "+"  # ends the id of a usage whose hold was given up for lost before it became known
 
 
@@ -36,20 +37,23 @@ def write_usage(
     Returns:
         What the ledger record says of it; None when nothing was metered.
     """
-    written = [_write(transaction, seq, subject, _known(transaction, one)) for one in usage]
-    if not written:
-        return None
-    total = Amounts()
+    written = [_known(transaction, one) for one in usage]
     for one in written:
+        _write(transaction, seq, subject, one)
+    return _told(written) if written else None
+
+
+def _told(usage: Sequence[Usage]) -> dict[str, Any]:
+    """What the ledger says of usage that is written beside it."""
+    total = Amounts()
+    for one in usage:
         total = total.plus(one.amounts)
     return {
-        "money": total.money,
-        "currency": written[0].currency,
-        "input": total.input,
-        "output": total.output,
-        "cached": sum(one.cached for one in written),
-        "priced": all(one.priced for one in written),
-        "how": [one.how for one in written],
+        **total._asdict(),
+        "currency": usage[0].currency,
+        "cached": sum(one.cached for one in usage),
+        "priced": all(one.priced for one in usage),
+        "how": [one.how for one in usage],
     }
 
 
@@ -63,21 +67,19 @@ def _known(transaction: Transaction, one: Usage) -> Usage:
     return msgspec.structs.replace(one, id=one.id + _LATE, amounts=amounts, how="corrected")
 
 
-def _write(transaction: Transaction, seq: int, subject: str, one: Usage) -> Usage:
+def _write(transaction: Transaction, seq: int, subject: str, one: Usage) -> None:
     amounts = one.amounts
     transaction.add(
         "usage",
         (
             *(one.id, seq, one.trace_id, one.admitted, _day(one.admitted), one.key_id, subject),
-            *(one.team, one.model),
-            *(one.engine, amounts.money, amounts.input, amounts.output, one.cached),
-            *(int(one.priced), one.currency, one.how),
+            *(one.team, one.model, one.engine, *amounts, one.cached, int(one.priced)),
+            *(one.currency, one.how),
         ),
     )
+    lost = amounts.money if one.how == "lost" else 0
     for account in one.accounts:
-        lost = amounts.money if one.how == "lost" else 0
         transaction.add("spent", (account, *amounts, 1, lost))
-    return one
 
 
 def _day(moment: float) -> str:
@@ -101,42 +103,20 @@ def write_lost(transaction: Transaction, holds: Iterable[Hold], owner: str) -> i
     for hold in holds:
         if transaction.db.execute(query, (hold.id,)).fetchone() is not None:
             continue
-        about = hold.about
-        one = Usage(
-            id=hold.id,
-            trace_id=about["trace_id"],
-            admitted=hold.admitted,
-            key_id=about["key_id"],
-            subject=about["subject"],
-            team=about["team"],
-            model=about["model"],
-            engine=about["engine"],
-            amounts=hold.amounts,
-            priced=bool(about["priced"]),
-            currency=about["currency"],
-            how="lost",
-            accounts=tuple(account for account, _ in hold.accounts),
-        )
-        body = {
-            "hold": hold.id,
-            "trace_id": one.trace_id,
-            "key_id": one.key_id,
-            "subject": one.subject,
-            "team": one.team,
-            "model": one.model,
-            "engine": one.engine,
-            "owner": owner,
-            "usage": {
-                "money": one.amounts.money,
-                "currency": one.currency,
-                "input": one.amounts.input,
-                "output": one.amounts.output,
-                "cached": 0,
-                "priced": one.priced,
-                "how": ["lost"],
+        one = msgspec.convert(
+            {
+                **hold.about,
+                "id": hold.id,
+                "admitted": hold.admitted,
+                "amounts": hold.amounts,
+                "how": "lost",
+                "accounts": [account for account, _ in hold.accounts],
             },
-        }
-        _write(transaction, transaction.append(USAGE_LOST, body), one.subject, one)
+            Usage,
+        )
+        body = {name: getattr(one, name) for name in _OF_LOST}
+        told = {**body, "hold": hold.id, "owner": owner, "usage": _told([one])}
+        _write(transaction, transaction.append(USAGE_LOST, told), one.subject, one)
         count += 1
     return count
 
@@ -179,7 +159,7 @@ _DAY = "day"
 
 
 def sum_usage(
-    db: sqlite3.Connection,
+    db: Db,
     by: Sequence[str],
     since: float,
     until: float,
@@ -233,7 +213,7 @@ class Spent(NamedTuple):
     lost: int
 
 
-def read_spent(db: sqlite3.Connection, accounts: Sequence[str]) -> dict[str, Amounts]:
+def read_spent(db: Db, accounts: Sequence[str]) -> dict[str, Amounts]:
     """Return what is spent of accounts; those of which nothing is are left out."""
     if not accounts:
         return {}
@@ -242,7 +222,7 @@ def read_spent(db: sqlite3.Connection, accounts: Sequence[str]) -> dict[str, Amo
     return {row[0]: Amounts(*row[1:]) for row in db.execute(query, tuple(accounts))}
 
 
-def list_spent(db: sqlite3.Connection) -> dict[str, Spent]:
+def list_spent(db: Db) -> dict[str, Spent]:
     """Return what is spent of all accounts."""
     query = "SELECT account, money, input, output, calls, lost FROM spent ORDER BY account"
     return {row[0]: Spent(Amounts(*row[1:4]), row[4], row[5]) for row in db.execute(query)}
