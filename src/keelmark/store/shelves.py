@@ -15,6 +15,7 @@ from keelmark.core.metering import Amounts
 from keelmark.store.errors import explained
 from keelmark.store.holds import NOBODY, TABLES
 from keelmark.store.port import BUSY_SECONDS
+from keelmark.store.sqlite import connect
 from keelmark.store.usage import read_spent
 
 _FILE = "meter.db"
