@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -20,12 +19,14 @@ from keelmark.core.metering import Usage
 from keelmark.core.trace import Content, Trace
 from keelmark.store import keys as shelves
 from keelmark.store.checkpoint import Signer
+from keelmark.store.connections import Readers, Result, Ticket, Writer
 from keelmark.store.content import Vault, destroy_key, load_content, load_vault
 from keelmark.store.export import export_bundle
 from keelmark.store.keys import StoredModel
 from keelmark.store.ledger import Transaction, newest_checkpoint, read_records
-from keelmark.store.report import LedgerReport, verify_ledger
-from keelmark.store.sqlite import Readers, Result, Ticket, Writer, prepare, scrub
+from keelmark.store.opening import find_backend, make_backend
+from keelmark.store.port import Backend, Db
+from keelmark.store.report import LedgerReport, add_signer, verify_ledger
 from keelmark.store.traces import find_trace, list_traces, write_request
 
 T = TypeVar("T")
@@ -39,10 +40,11 @@ class Store:
     """
 
     def __init__(
-        self, path: Path, readers: Readers, writer: Writer | None, signer: Signer | None
+        self, folder: Path, backend: Backend, writer: Writer | None, signer: Signer | None
     ) -> None:
-        self.path = path
-        self._readers = readers
+        self.folder = folder
+        self.backend = backend
+        self._readers = Readers(backend)
         self._writer = writer
         self._signer = signer
         self._vault: Vault | None = None
@@ -56,15 +58,17 @@ class Store:
         signer: Ed25519PrivateKey | None = None,
         *,
         name: str = "",
+        database: str = "",
         read_only: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> Self:
         """Open the store of a data folder, making it (0700) and its database (0600) at first use.
 
         Args:
-            data_dir: The data folder; the database is `keelmark.db` in it.
+            data_dir: The data folder: keys, and the database `keelmark.db` if no other is named.
             signer: Key that signs the ledger's checkpoints; needed unless `read_only`.
             name: Name of that key and of the ledger (C2SP); made from the key by default.
+            database: Address of a PostgreSQL database (`postgresql://...`) to be used instead.
             read_only: Only read; nothing is made.
             clock: Unix time, seconds.
 
@@ -73,16 +77,13 @@ class Store:
         """
         who = Signer(signer, name) if signer is not None else None
         if read_only:
-            path = data_dir / "keelmark.db"
-            if not path.exists():
-                raise UsageError(f"There is no store in {data_dir}; check the data folder.")
-            return cls(path, Readers(path), None, who)
+            return cls(data_dir, find_backend(data_dir, database), None, who)
         if who is None:
             raise UsageError("The store needs the ledger's signing key, or must be read-only.")
-        path = prepare(data_dir)
-        writer = Writer(path, who, clock)
+        backend = make_backend(data_dir, database)
+        writer = Writer(backend, who, clock)
         try:
-            store = cls(path, Readers(path), writer, who)
+            store = cls(data_dir, backend, writer, who)
             store._begin(who)
         except BaseException:  # boundary: close it whatever happened, and pass it on
             writer.close()
@@ -91,9 +92,9 @@ class Store:
 
     def _begin(self, signer: Signer) -> None:
         def job(transaction: Transaction) -> Vault:
-            query = "INSERT OR IGNORE INTO signers (key) VALUES (?)"
-            transaction.db.execute(query, (str(signer.key),))
-            return load_vault(self.path.parent, transaction.db, make=True)
+            vault = load_vault(self.folder, transaction.db, make=True)
+            add_signer(transaction.db, signer.key, alone=self.backend.remote)
+            return vault
 
         self._vault = self.submit(job)
 
@@ -184,7 +185,7 @@ class Store:
             return count
 
         count = self.submit(job)
-        scrub(self.path)
+        self.backend.scrub()
         return count
 
     def expire(self, days: float) -> int:
@@ -200,7 +201,7 @@ class Store:
 
     # --- reading ---
 
-    def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    def read(self, job: Callable[[Db], T]) -> T:
         """Return what a job reads of one state of the database."""
         with self._readers.read() as db:
             return job(db)
@@ -298,7 +299,7 @@ class Store:
     def _need_vault(self) -> Vault:
         if self._vault is None:
             with self._readers.read() as db:
-                self._vault = load_vault(self.path.parent, db, make=False)
+                self._vault = load_vault(self.folder, db, make=False)
         return self._vault
 
     # --- keys, passports, models ---

@@ -11,7 +11,6 @@ import contextlib
 import hmac
 import os
 import secrets
-import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.core.trace import Content
+from keelmark.store.port import Db
 
 MASTER_KEY = Path("keys") / "master.key"
 _NONCE = 12
@@ -45,7 +45,7 @@ class Vault:
         """Return the name under which a subject is stored: 32 hex digits of an HMAC-SHA256."""
         return hmac.digest(self._pseudonyms, subject.encode(), "sha256").hex()[:32]
 
-    def data_key(self, db: sqlite3.Connection, subject: str) -> bytes | None:
+    def data_key(self, db: Db, subject: str) -> bytes | None:
         """Return the data key of a pseudonym, or None when it has none (any more).
 
         Raises:
@@ -56,7 +56,7 @@ class Vault:
             return None
         return _open(self._wrap, row[0], subject.encode(), f"The data key of subject {subject}")
 
-    def make_data_key(self, db: sqlite3.Connection, subject: str) -> bytes:
+    def make_data_key(self, db: Db, subject: str) -> bytes:
         """Return the data key of a pseudonym, made if there is none; `db` is being written."""
         key = self.data_key(db, subject)
         if key is None:
@@ -87,7 +87,7 @@ def _open(cipher: AESGCM, sealed: bytes, bound_to: bytes, what: str) -> bytes:
         ) from None
 
 
-def load_vault(folder: Path, db: sqlite3.Connection, *, make: bool) -> Vault:
+def load_vault(folder: Path, db: Db, *, make: bool) -> Vault:
     """Read the master key and compare it with the one that the store was made with.
 
     Args:
@@ -106,7 +106,10 @@ def load_vault(folder: Path, db: sqlite3.Connection, *, make: bool) -> Vault:
             _write_new(path, secrets.token_bytes(32))
         master = path.read_bytes()
     except FileNotFoundError:
-        raise IntegrityError(f"{path} is missing; restore it from a backup.") from None
+        raise IntegrityError(
+            f"{path} is missing; restore it from a backup, or copy it from another machine that "
+            "uses the same database."
+        ) from None
     except OSError as error:
         raise UsageError(f"{path} cannot be used ({error.strerror}); check its mode.") from None
     vault = Vault(master)
@@ -149,9 +152,7 @@ def seal_content(
     return (seq, now, sealed), f"hmac-sha256:{hmac.digest(key[32:], plain, 'sha256').hex()}"
 
 
-def load_content(
-    db: sqlite3.Connection, vault: Vault, place: tuple[int, str], subject: str
-) -> Content | None:
+def load_content(db: Db, vault: Vault, place: tuple[int, str], subject: str) -> Content | None:
     """Return what was said, or None when it was not kept, has expired or was erased.
 
     Raises:
@@ -165,9 +166,9 @@ def load_content(
     return _CONTENT.decode(_open(AESGCM(key[:32]), row[0], _bound(*place), what))
 
 
-def destroy_key(db: sqlite3.Connection, subject: str) -> None:
+def destroy_key(db: Db, subject: str) -> None:
     """Overwrite the data key of a pseudonym in place and delete what it encrypted."""
-    db.execute("UPDATE subjects SET wrapped = zeroblob(?) WHERE subject = ?", (_WRAPPED, subject))
+    db.execute("UPDATE subjects SET wrapped = ? WHERE subject = ?", (bytes(_WRAPPED), subject))
     db.execute(
         "DELETE FROM content WHERE seq IN (SELECT seq FROM traces WHERE subject = ?)", (subject,)
     )

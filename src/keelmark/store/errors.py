@@ -43,7 +43,7 @@ _CAUSES: tuple[tuple[str, type[KeelmarkError], str], ...] = (
 )
 
 
-def explain(error: sqlite3.Error, path: Path) -> KeelmarkError:
+def explain(error: Exception, path: Path) -> KeelmarkError:
     """Return the one sentence for an error of SQLite."""
     name = getattr(error, "sqlite_errorname", "") or ""
     reason = str(error).partition("\n")[0] or type(error).__name__

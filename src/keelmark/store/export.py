@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sqlite3
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import IO
 from keelmark.core.errors import UsageError
 from keelmark.store import verify_bundle
 from keelmark.store.ledger import newest_checkpoint, split
+from keelmark.store.port import Db, stream
 from keelmark.store.report import known_keys
 from keelmark.store.verify_bundle import Key
 
@@ -32,7 +32,7 @@ forge one could forge the other.
 """
 
 
-def export_bundle(db: sqlite3.Connection, out: Path, key: Key | None) -> int:
+def export_bundle(db: Db, out: Path, key: Key | None) -> int:
     """Write a bundle; an old file of that name is replaced only when the new one is whole.
 
     Args:
@@ -67,17 +67,17 @@ def export_bundle(db: sqlite3.Connection, out: Path, key: Key | None) -> int:
         ) from None
 
 
-def _write_streams(db: sqlite3.Connection, bundle: zipfile.ZipFile) -> int:
+def _write_streams(db: Db, bundle: zipfile.ZipFile) -> int:
     count = 0
     with bundle.open(_entry("records.jsonl"), "w", force_zip64=True) as file:
-        for (record,) in db.execute("SELECT record FROM records ORDER BY seq"):
+        for (record,) in stream(db, "SELECT record FROM records ORDER BY seq"):
             file.write(record + b"\n")
             count += 1
     with bundle.open(_entry("leaves.txt"), "w", force_zip64=True) as file:
-        for (leaf,) in db.execute("SELECT leaf FROM records ORDER BY seq"):
+        for (leaf,) in stream(db, "SELECT leaf FROM records ORDER BY seq"):
             file.write(leaf.hex().encode() + b"\n")
     with bundle.open(_entry("checkpoints.jsonl"), "w", force_zip64=True) as file:
-        for frontier, note in db.execute("SELECT frontier, note FROM checkpoints ORDER BY size"):
+        for frontier, note in stream(db, "SELECT frontier, note FROM checkpoints ORDER BY size"):
             line = {"note": note, "frontier": [part.hex() for part in split(frontier)]}
             file.write(json.dumps(line).encode() + b"\n")
     return count

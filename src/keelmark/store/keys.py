@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from keelmark.core.errors import UsageError
 from keelmark.core.events import KEY_CREATED, KEY_REVOKED, PASSPORT_ISSUED
 from keelmark.core.keys import ApiKey
 from keelmark.store.ledger import Transaction
+from keelmark.store.port import Db
 
 
 class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,12 +64,12 @@ def revoke_key(transaction: Transaction, key_id: str) -> ApiKey:
     return revoked
 
 
-def list_keys(db: sqlite3.Connection) -> list[ApiKey]:
+def list_keys(db: Db) -> list[ApiKey]:
     """Return all API keys, oldest first."""
     return [_key(row) for row in db.execute("SELECT * FROM api_keys ORDER BY created, id")]
 
 
-def find_key(db: sqlite3.Connection, key_id: str) -> ApiKey:
+def find_key(db: Db, key_id: str) -> ApiKey:
     """Return an API key.
 
     Raises:
@@ -81,7 +81,7 @@ def find_key(db: sqlite3.Connection, key_id: str) -> ApiKey:
     return _key(row)
 
 
-def find_key_hash(db: sqlite3.Connection, key_hash: bytes) -> ApiKey | None:
+def find_key_hash(db: Db, key_hash: bytes) -> ApiKey | None:
     """Return the API key with this SHA-256."""
     row = db.execute("SELECT * FROM api_keys WHERE hash = ?", (key_hash,)).fetchone()
     return row and _key(row)
@@ -115,7 +115,7 @@ def put_passport(
         transaction.append(PASSPORT_ISSUED, issued)
 
 
-def newest_passport(db: sqlite3.Connection, digest: str) -> bytes | None:
+def newest_passport(db: Db, digest: str) -> bytes | None:
     """Return the envelope that was stored last for a digest."""
     row = db.execute(
         "SELECT envelope FROM passports WHERE digest = ? ORDER BY id DESC LIMIT 1", (digest,)
@@ -123,10 +123,13 @@ def newest_passport(db: sqlite3.Connection, digest: str) -> bytes | None:
     return row and bytes(row[0])
 
 
-def list_passports(db: sqlite3.Connection) -> list[tuple[str, bytes]]:
+def list_passports(db: Db) -> list[tuple[str, bytes]]:
     """Return digest and newest envelope of everything that has a passport."""
-    rows = db.execute("SELECT digest, envelope, max(id) FROM passports GROUP BY digest ORDER BY 3")
-    return [(digest, bytes(envelope)) for digest, envelope, _ in rows]
+    rows = db.execute(
+        "SELECT digest, envelope FROM passports"
+        " WHERE id IN (SELECT max(id) FROM passports GROUP BY digest) ORDER BY id"
+    )
+    return [(digest, bytes(envelope)) for digest, envelope in rows]
 
 
 def put_model(transaction: Transaction, model: StoredModel) -> None:
@@ -138,7 +141,7 @@ def put_model(transaction: Transaction, model: StoredModel) -> None:
     )
 
 
-def list_models(db: sqlite3.Connection) -> list[StoredModel]:
+def list_models(db: Db) -> list[StoredModel]:
     """Return all models by name."""
     rows = db.execute("SELECT name, path, digest FROM models ORDER BY name")
     return [StoredModel(name=name, path=path, digest=digest) for name, path, digest in rows]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from operator import add
@@ -16,6 +15,7 @@ from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.core.events import KINDS, Record
 from keelmark.store.checkpoint import Signer
 from keelmark.store.merkle import frontier_root, leaf_hash, push
+from keelmark.store.port import Db, stream
 
 KEPT_EVERY = 256  # records; how finely stored checkpoints bound what was rewritten
 
@@ -49,7 +49,7 @@ class Transaction:
         now: Unix time, seconds.
     """
 
-    def __init__(self, db: sqlite3.Connection, signer: Signer, now: float) -> None:
+    def __init__(self, db: Db, signer: Signer, now: float) -> None:
         self.now = now
         self.keys: dict[str, bytes] = {}
         """Data keys that were read; forgotten when a job uses the database, or is undone."""
@@ -92,7 +92,7 @@ class Transaction:
         return seq
 
     @property
-    def db(self) -> sqlite3.Connection:
+    def db(self) -> Db:
         """The database, for a job to read and write; all rows put aside are in it."""
         job = self._job
         if job is not None and not job.saved:
@@ -108,6 +108,11 @@ class Transaction:
     def add(self, table: str, row: tuple[object, ...]) -> None:
         """Put a row aside for a table."""
         self._rows.append((table, row))
+
+    @property
+    def saved(self) -> bool:
+        """Whether the database has a savepoint from before the job that runs."""
+        return self._job is not None and self._job.saved
 
     def begin(self) -> None:
         """A job begins: from here on everything can be undone."""
@@ -164,7 +169,7 @@ def _summed(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [(name, *sums[name]) for name in sorted(sums)]
 
 
-def newest_checkpoint(db: sqlite3.Connection) -> tuple[int, bytes, str] | None:
+def newest_checkpoint(db: Db) -> tuple[int, bytes, str] | None:
     """Return size, frontier and signed note of the newest checkpoint."""
     query = "SELECT size, frontier, note FROM checkpoints ORDER BY size DESC LIMIT 1"
     row: tuple[int, bytes, str] | None = db.execute(query).fetchone()
@@ -176,9 +181,7 @@ def split(frontier: bytes) -> list[bytes]:
     return [frontier[i : i + 32] for i in range(0, len(frontier), 32)]
 
 
-def read_records(
-    db: sqlite3.Connection, kinds: Iterable[str] | None, since: int
-) -> Iterator[Record]:
+def read_records(db: Db, kinds: Iterable[str] | None, since: int) -> Iterator[Record]:
     """Yield records in order.
 
     Args:
@@ -193,7 +196,7 @@ def read_records(
     wanted = None if kinds is None else list(kinds)
     if wanted is not None:
         query += f" AND kind IN ({','.join('?' * len(wanted))})"  # only marks are put in
-    for seq, record in db.execute(query + " ORDER BY seq", [*values, *(wanted or ())]):
+    for seq, record in stream(db, query + " ORDER BY seq", [*values, *(wanted or ())]):
         try:
             yield _RECORD.decode(record)
         except (msgspec.DecodeError, UnicodeDecodeError):

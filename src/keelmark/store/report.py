@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import sqlite3
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -12,6 +11,7 @@ from keelmark.core.errors import UsageError
 from keelmark.core.events import REQUEST
 from keelmark.store.checkpoint import verify_signature
 from keelmark.store.ledger import split
+from keelmark.store.port import Db, stream
 from keelmark.store.traces import trace_digest
 from keelmark.store.verify_bundle import (
     Checkpoint,
@@ -132,13 +132,37 @@ def saved_checkpoint(note: str, keys: Sequence[Key]) -> Checkpoint:
     return point
 
 
-def known_keys(db: sqlite3.Connection) -> list[Key]:
+def known_keys(db: Db) -> list[Key]:
     """Return the keys that the store says signed its checkpoints, newest last."""
-    rows = db.execute("SELECT key FROM signers ORDER BY rowid")
+    rows = db.execute("SELECT key FROM signers ORDER BY id")
     return [parse_key(text) for (text,) in rows]
 
 
-def verify_ledger(db: sqlite3.Connection, given: Key | None, against: str | None) -> LedgerReport:
+def add_signer(db: Db, key: Key, *, alone: bool) -> None:
+    """Note the key that signs from now on.
+
+    Args:
+        db: A connection that is being written.
+        key: The key.
+        alone: Refuse a key that is not the one that has signed so far. Where many write to one
+            ledger, another key is more likely a mistake, after which nobody could verify it.
+
+    Raises:
+        UsageError: It is another key, and that is refused.
+    """
+    known = known_keys(db)
+    if key in known:
+        return
+    if alone and known:
+        raise UsageError(
+            f"This ledger is signed with the key {known[-1].name}, and this data folder has "
+            f"{key.name}: give all that share the database the same keys (the folder `keys` of "
+            "the data folder)."
+        )
+    db.execute("INSERT INTO signers (key) VALUES (?)", (str(key),))
+
+
+def verify_ledger(db: Db, given: Key | None, against: str | None) -> LedgerReport:
     """Verify everything, in one pass and with little memory.
 
     Args:
@@ -179,9 +203,7 @@ def verify_ledger(db: sqlite3.Connection, given: Key | None, against: str | None
     )
 
 
-def _marks(
-    db: sqlite3.Connection, keys: Sequence[Key], trusted: Key | None, found: Findings
-) -> list[Mark]:
+def _marks(db: Db, keys: Sequence[Key], trusted: Key | None, found: Findings) -> list[Mark]:
     marks = []
     stored = db.execute("SELECT size, frontier, note FROM checkpoints ORDER BY size").fetchall()
     for index, (size, frontier, note) in enumerate(stored):
@@ -202,12 +224,12 @@ def _marks(
     return marks
 
 
-def _rows(db: sqlite3.Connection, found: Findings, traces: _Traces) -> Iterator[Row]:
+def _rows(db: Db, found: Findings, traces: _Traces) -> Iterator[Row]:
     query = (
         "SELECT r.seq, r.kind, r.record, r.leaf, t.trace, t.trace_id, t.started, t.key_id,"
         " t.subject, t.model FROM records r LEFT JOIN traces t ON t.seq = r.seq ORDER BY r.seq"
     )
-    for seq, kind, record, leaf, trace, *columns in db.execute(query):
+    for seq, kind, record, leaf, trace, *columns in stream(db, query):
         row = make_row(seq, record, leaf)
         if kind != row.kind and row.kind:
             message = f"Record {seq} ({row.kind}) is filed as {kind!r}: its column was changed."
@@ -231,10 +253,10 @@ def _trace_fits(record: bytes, trace: bytes, columns: list[object]) -> bool:
     return noted == trace_digest(trace) and list(msgspec.structs.astuple(stored)) == columns
 
 
-def _unrecorded(db: sqlite3.Connection, found: Findings) -> None:
+def _unrecorded(db: Db, found: Findings) -> None:
     query = (
         "SELECT t.seq FROM traces t LEFT JOIN records r ON r.seq = t.seq"
-        " WHERE r.kind IS NOT ? ORDER BY t.seq"
+        " WHERE r.kind IS NULL OR r.kind <> ? ORDER BY t.seq"
     )
-    for (seq,) in db.execute(query, (REQUEST,)):
+    for (seq,) in stream(db, query, (REQUEST,)):
         found.add("trace", seq, "", f"There is a trace at {seq}, but no record of its request.")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 from keelmark.core.errors import IntegrityError, UsageError
+from keelmark.store.port import Db
 
 
-def _001_ledger(db: sqlite3.Connection) -> None:
+def _001_ledger(db: Db) -> None:
     db.execute(
         "CREATE TABLE records (seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, record BLOB NOT NULL,"
         " leaf BLOB NOT NULL) STRICT"
@@ -22,7 +21,7 @@ def _001_ledger(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE signers (key TEXT PRIMARY KEY) STRICT")
 
 
-def _002_traces(db: sqlite3.Connection) -> None:
+def _002_traces(db: Db) -> None:
     # `seq` is the ledger record of the request: one trace id may carry several requests.
     db.execute(
         "CREATE TABLE traces (seq INTEGER PRIMARY KEY, trace_id TEXT NOT NULL, started REAL NOT"
@@ -44,7 +43,7 @@ def _002_traces(db: sqlite3.Connection) -> None:
     db.execute("CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT")
 
 
-def _003_keys_passports_models(db: sqlite3.Connection) -> None:
+def _003_keys_passports_models(db: Db) -> None:
     db.execute(
         "CREATE TABLE api_keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, hash BLOB NOT NULL UNIQUE,"
         " scopes TEXT NOT NULL, created REAL NOT NULL, expires REAL, revoked REAL) STRICT"
@@ -60,11 +59,11 @@ def _003_keys_passports_models(db: sqlite3.Connection) -> None:
     )
 
 
-def _004_teams(db: sqlite3.Connection) -> None:
+def _004_teams(db: Db) -> None:
     db.execute("ALTER TABLE api_keys ADD COLUMN team TEXT NOT NULL DEFAULT ''")
 
 
-def _005_usage(db: sqlite3.Connection) -> None:
+def _005_usage(db: Db) -> None:
     db.execute(
         "CREATE TABLE usage (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, trace_id TEXT NOT NULL,"
         " admitted REAL NOT NULL, day TEXT NOT NULL, key_id TEXT NOT NULL, subject TEXT NOT NULL,"
@@ -79,61 +78,79 @@ def _005_usage(db: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+def _006_signers_in_order(db: Db) -> None:
+    # Of the keys that signed, the newest has to be known; the old table had an order only by
+    # chance, and was never filled where a database is made anew.
+    db.execute("ALTER TABLE signers RENAME TO signers_before")
+    db.execute("CREATE TABLE signers (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT")
+    if db.execute("SELECT count(*) FROM signers_before").fetchone()[0]:
+        db.execute("INSERT INTO signers (key) SELECT key FROM signers_before ORDER BY rowid")
+    db.execute("DROP TABLE signers_before")
+
+
+MIGRATIONS: tuple[Callable[[Db], None], ...] = (
     _001_ledger,
     _002_traces,
     _003_keys_passports_models,
     _004_teams,
     _005_usage,
+    _006_signers_in_order,
 )
 
 
-def check(db: sqlite3.Connection, path: Path) -> int:
+def check(db: Db, tables: set[str], place: str) -> int:
     """Return how many migrations are applied.
+
+    Args:
+        db: Any connection.
+        tables: Names of the tables that there are.
+        place: How messages name the database.
 
     Raises:
         UsageError: A newer Keelmark made it, or it is no Keelmark store.
         IntegrityError: Its migrations are not ours.
     """
-    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
     if not tables:
         return 0
     if "migrations" not in tables:
-        raise UsageError(f"{path} is a database of something else; choose another data folder.")
+        raise UsageError(f"{place} is a database of something else; choose another.")
     names = [name for (name,) in db.execute("SELECT name FROM migrations ORDER BY id")]
     ours = [step.__name__ for step in MIGRATIONS]
     if names[: len(ours)] != ours[: len(names)]:
-        raise IntegrityError(f"{path} was made by another line of Keelmark; restore a backup.")
+        raise IntegrityError(f"{place} was made by another line of Keelmark; restore a backup.")
     if len(names) > len(ours):
-        raise UsageError(f"{path} was made by a newer Keelmark; install that version or newer.")
+        raise UsageError(f"{place} was made by a newer Keelmark; install that version or newer.")
     return len(names)
 
 
-def require_current(db: sqlite3.Connection, path: Path) -> None:
+def is_current(db: Db, tables: set[str], place: str) -> bool:
+    """Return whether nothing has to be migrated.
+
+    Raises:
+        KeelmarkError: As `check`.
+    """
+    return check(db, tables, place) == len(MIGRATIONS)
+
+
+def require_current(db: Db, tables: set[str], place: str) -> None:
     """Refuse a store that has to be migrated first.
 
     Raises:
         KeelmarkError: As `check`, or it was made by an older Keelmark.
     """
-    if check(db, path) != len(MIGRATIONS):
-        raise UsageError(f"{path} was made by an older Keelmark; open it for writing once.")
+    if not is_current(db, tables, place):
+        raise UsageError(f"{place} was made by an older Keelmark; open it for writing once.")
 
 
-def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Apply what is missing, all of it or nothing.
+def migrate(db: Db, tables: set[str], place: str) -> None:
+    """Apply what is missing, within a transaction that the caller began and ends.
 
     Raises:
         KeelmarkError: As `check`.
     """
-    if check(db, path) == len(MIGRATIONS):
-        return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        db.execute("CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, name TEXT)")
-        for step in MIGRATIONS[check(db, path) :]:
-            step(db)
-            db.execute("INSERT INTO migrations (name) VALUES (?)", (step.__name__,))
-    except BaseException:  # boundary: nothing half-migrated stays
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
+    applied = check(db, tables, place)
+    if not tables:
+        db.execute("CREATE TABLE migrations (id INTEGER PRIMARY KEY, name TEXT)")
+    for step in MIGRATIONS[applied:]:
+        step(db)
+        db.execute("INSERT INTO migrations (name) VALUES (?)", (step.__name__,))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from keelmark.core.trace import Content, Trace
 from keelmark.core.verdict import Verdict
 from keelmark.store.content import Vault, seal_content
 from keelmark.store.ledger import Transaction
+from keelmark.store.port import Db
 from keelmark.store.usage import write_usage
 
 _TRACE = msgspec.json.Decoder(Trace)
@@ -112,7 +112,7 @@ def _coverage(verdict: Verdict | None) -> float | None:
 
 
 def list_traces(
-    db: sqlite3.Connection, limit: int, before: float | None, filters: dict[str, str | None]
+    db: Db, limit: int, before: float | None, filters: dict[str, str | None]
 ) -> Iterator[Trace]:
     """Yield the newest traces first.
 
@@ -138,23 +138,24 @@ def list_traces(
         yield decode_trace(seq, body)
 
 
-def find_trace(db: sqlite3.Connection, prefix: str) -> tuple[int, Trace]:
+def find_trace(db: Db, prefix: str) -> tuple[int, Trace]:
     """Return the newest trace whose id begins with `prefix`, and its ledger index.
 
     Raises:
         UsageError: There is none, or several ids begin so.
         IntegrityError: The stored trace cannot be read.
     """
-    rows = db.execute(
-        "SELECT max(seq), trace FROM traces WHERE trace_id >= ? AND trace_id < ?"
-        " GROUP BY trace_id LIMIT 2",
+    ids = db.execute(
+        "SELECT DISTINCT trace_id FROM traces WHERE trace_id >= ? AND trace_id < ? LIMIT 2",
         (prefix, prefix + "\U0010ffff"),
     ).fetchall()
-    if not rows:
+    if not ids:
         raise UsageError(f"There is no trace {prefix!r}; list them with `keelmark traces`.")
-    if len(rows) > 1:
+    if len(ids) > 1:
         raise UsageError(f"Several traces begin with {prefix!r}; give more of the id.")
-    return rows[0][0], decode_trace(*rows[0])
+    newest = "SELECT seq, trace FROM traces WHERE trace_id = ? ORDER BY seq DESC LIMIT 1"
+    seq, body = db.execute(newest, ids[0]).fetchone()
+    return seq, decode_trace(seq, body)
 
 
 def decode_trace(seq: int, body: bytes) -> Trace:

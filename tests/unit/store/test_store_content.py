@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keelmark.core.errors import IntegrityError, UnavailableError, UsageError
 from keelmark.core.trace import Content, Trace
-from keelmark.store import Store, sqlite
+from keelmark.store import Store, port
 
 SAID = Content(prompt=b'{"messages":["the quick brown fox"]}', answer=b"the lazy dog")
 MakeTrace = Callable[..., Trace]
@@ -122,7 +122,7 @@ def test_erase_says_when_a_reader_keeps_the_old_bytes(
     store: Store, folder: Path, make_trace: MakeTrace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _record(store, make_trace(1))
-    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(port, "BUSY_SECONDS", 0.05)
     reading = store.records()
     next(reading)
     with pytest.raises(UnavailableError, match="key is destroyed"):

@@ -263,7 +263,7 @@ def test_what_is_wrong_with_the_file_is_one_sentence(
 def test_a_locked_store_says_so(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store._writer._db.execute("PRAGMA busy_timeout = 50")  # type: ignore[union-attr]
+    store._writer._writing._db.execute("PRAGMA busy_timeout = 50")  # type: ignore[union-attr]
     with closing(sqlite3.connect(folder / "keelmark.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(UnavailableError, match="locked by another process"):
