@@ -132,3 +132,125 @@ FAULTS = (
         Seen(200, "engine_error"),
     ),
 )
+
+
+class Accident(NamedTuple):
+    """One thing that goes wrong around the gateway.
+
+    Attributes:
+        id: Name.
+        what: What happens.
+        whole: What is to be seen of a call that is not streamed; None: nobody is there to see it.
+        stream: What is to be seen of a stream.
+        recorded: Status and error of the one record; None: there is none.
+        note: What else is certain.
+        test: What makes it happen.
+    """
+
+    id: str
+    what: str
+    whole: Seen | None
+    stream: Seen | None
+    recorded: tuple[int, str] | None
+    note: str
+    test: str
+
+
+_ACCIDENTS = "tests/unit/serve/test_accidents.py::"
+_KILLED = "tests/e2e/test_faults.py::"
+ANSWERED, UNWRITTEN = (200, ""), Seen(500, "not_recorded")
+
+ACCIDENTS = (
+    Accident(
+        "client-gone",
+        "the client leaves half way",
+        None,
+        None,
+        (499, "client_gone"),
+        "The engine is stopped.",
+        _ACCIDENTS + "test_client_gone",
+    ),
+    Accident(
+        "client-gone-early",
+        "the client leaves before the first byte",
+        None,
+        None,
+        (499, "client_gone"),
+        "The engine is stopped; the transport `pyreqwest` cannot do that.",
+        _ACCIDENTS + "test_client_gone",
+    ),
+    Accident(
+        "slow-reader",
+        "the client does not read",
+        None,
+        GOOD,
+        ANSWERED,
+        "The engine waits with the client: what lies between them is bounded.",
+        _ACCIDENTS + "test_slow_reader",
+    ),
+    Accident(
+        "endless",
+        "the engine does not come to an end",
+        Seen(502, "answer_too_large"),
+        Seen(200, "answer_too_large"),
+        (200, "answer_too_large"),
+        "64 MiB of a whole answer are read, 512 MiB of a stream.",
+        _ACCIDENTS + "test_endless",
+    ),
+    Accident(
+        "clock",
+        "the clock jumps, a day ahead and a day back",
+        GOOD,
+        GOOD,
+        ANSWERED,
+        "The ledger verifies, its records are in their order, and no measured time is negative.",
+        _ACCIDENTS + "test_clock",
+    ),
+    Accident(
+        "locked",
+        "another process holds the database for longer than the gateway waits (15 s)",
+        UNWRITTEN,
+        Seen(200, "not_recorded"),
+        None,
+        "What cannot be recorded is not answered; metrics count it. Once it is free, all is well.",
+        _ACCIDENTS + "test_locked",
+    ),
+    Accident(
+        "disk-full",
+        "the disk is full",
+        UNWRITTEN,
+        Seen(200, "not_recorded"),
+        None,
+        "As above. Once there is room, all is well, and the ledger verifies.",
+        _ACCIDENTS + "test_disk_full",
+    ),
+    Accident(
+        "partition",
+        "the network to the engine breaks; packets vanish",
+        AWAY,
+        Seen(200, "timeout"),
+        (200, "timeout"),
+        "Noticed after `limits.request_seconds` in a stream, after the patience with the engine "
+        "before it.",
+        _ACCIDENTS + "test_partition",
+    ),
+    Accident(
+        "file-limit",
+        "the files of the service may not grow",
+        UNWRITTEN,
+        Seen(200, "not_recorded"),
+        None,
+        "As with a full disk, in a service of its own.",
+        _KILLED + "test_files_that_may_not_grow",
+    ),
+    Accident(
+        "kill",
+        "`kill -9` of the service while it answers",
+        None,
+        None,
+        None,
+        "Everything that was answered before has its record, once; the ledger verifies at the next "
+        "start. What of a stream had left before has no record.",
+        _KILLED + "test_kill",
+    ),
+)

@@ -193,7 +193,7 @@ def test_engine_that_fails(fault, transport, guard, store, caplog):
             assert len(s.traces) == len(modes)
             assert len(s.fake.received) == fault.reached * len(modes), "asked once, billed once"
             assert EMAIL not in str(s.fake.received)
-            assert s.app.active == 0
+            assert s.app.config.tally.active == 0
 
     run(scene)
     assert not {EMAIL, SECRET} & set(re.findall(r"[\w.@]+", caplog.text))
