@@ -1,20 +1,28 @@
 """Rules for every test: no network but loopback, no state outside the test's own folder."""
 
+import itertools
 import os
 import signal
 import socket
+import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 pytest_plugins = ["fixtures_model", "fixtures_servers"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ran this in the background: what tests start would inherit that, and never stop.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tests start many processes: each of them would compile all of Keelmark again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _REAL_CONNECT = socket.socket.connect
 _REAL_CONNECT_EX = socket.socket.connect_ex
@@ -52,25 +60,43 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
+@pytest.fixture(scope="session")
+def _folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Names of folders that nobody has made; making one for each test takes long."""
+    root = tmp_path_factory.getbasetemp() / "unset"
+    return (root / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, _folders: Iterator[Path]) -> None:
     for name in list(os.environ):
         if name == "NO_COLOR" or (name.startswith("KEELMARK_") and name not in _KEPT):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("KEELMARK_DATA", str(tmp_path / "keelmark-data"))
+    monkeypatch.setenv("KEELMARK_DATA", str(next(_folders)))
 
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-class _OneEngineAtATime(LoadScopeScheduling):
-    """Tests that run the model stay on one worker: two models at once would starve each other."""
+class _LongestFirst(LoadScopeScheduling):
+    """Tests that share real services go first and stay together; what is left at the end is small.
+
+    Those that run the model are one group: one service serves them all.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
+        path, _, name = nodeid.partition("::")
         if _runs_the_model(path):
             return "engine"
-        return path if "/e2e/" in path else nodeid
+        return path if "/e2e/" in path else f"{path}::{name.partition('[')[0]}"
+
+    def mark_test_complete(
+        self, node: WorkerController, item_index: int, duration: float = 0
+    ) -> None:
+        super().mark_test_complete(node, item_index, duration)
+        scope = self._split_scope(self.registered_collections[node][item_index])
+        if all(self.assigned_work[node][scope].values()):
+            del self.assigned_work[node][scope]  # every test would count all that ended before
 
 
 @cache
@@ -78,5 +104,16 @@ def _runs_the_model(path: str) -> bool:
     return "pytest.mark.engine" in (Path(__file__).resolve().parents[1] / path).read_text("utf-8")
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _OneEngineAtATime:
-    return _OneEngineAtATime(config, log)
+def _turn(item: pytest.Item) -> int:
+    path = item.nodeid.partition("::")[0]
+    kinds = (_runs_the_model(path), "/e2e/" in path, "/property/" in path, "/contract/" in path)
+    return next((turn for turn, is_one in enumerate(kinds) if is_one), len(kinds))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_turn)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _LongestFirst:
+    config.option.loadscopereorder = False
+    return _LongestFirst(config, log)

@@ -19,6 +19,7 @@ import pytest
 import uvicorn
 from openai import OpenAI
 
+from fixtures_model import one_core
 from keelmark.serve.fake import FakeEngine
 from keelmark.serve.models import LocalModel
 
@@ -58,7 +59,7 @@ class Service:
         environment.pop("KEELMARK_ADMIN_KEY", None)
         if key:
             environment["KEELMARK_ADMIN_KEY"] = key
-        with self.output.open("w") as log:
+        with self.output.open("w") as log, one_core():
             self.process = subprocess.Popen(
                 [KEELMARK, "up", "--port", str(self.port), *map(str, words)],
                 stdout=log,

@@ -94,7 +94,7 @@ def test_everything_a_client_does(
     log = tmp_path / "prompts"
 
     async def scenario() -> None:
-        options = {"prompt_log_dir": str(log), "context": 4096, "batch": 256}
+        options = {"prompt_log_dir": str(log), "context": 4096, "batch": 256, "threads": 1}
         async with serving(sealed, tmp_path, bundled_model, **options) as bench:
             engine = bench.engine
             assert engine.digest == sealed.digest

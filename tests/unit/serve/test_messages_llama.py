@@ -52,7 +52,8 @@ def test_what_llama_says_in_messages_is_what_it_says_in_chat(
 ) -> None:
     async def scene() -> None:
         with seal(bundled_model.path, build_manifest(bundled_model.path), mode="sealed") as model:
-            options = LlamaOptions(chat_template=bundled_model.chat_template, context=1024)
+            template = bundled_model.chat_template
+            options = LlamaOptions(chat_template=template, context=1024, threads=1)
             name = bundled_model.name
             engine = LlamaEngine(model, name=name, data=tmp_path, options=options)
             transport = MessagesTransport(new_transport("direct"))
