@@ -30,6 +30,8 @@ from keelmark.vet import all_checks, all_surveys
 from keelmark.vet.licence.records import all_records
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+import faults as matrix  # it lies with the tests
 import guard_tables  # it lies with the benchmarks
 
 root = entry.root
@@ -343,6 +345,59 @@ def _status(node):
     return getattr(serving, node.id, 0)
 
 
+FAULTS = """# Faults
+
+What goes wrong, and what is to be seen then. The tests make every row happen and check it:
+`tests/unit/serve/test_fault_matrix.py` the first table, in every transport (`direct`, `pyreqwest`,
+`aiohttp`), at `/v1/chat/completions`, `/v1/messages` and `/v1/responses`, with the guard of the
+default policy and a store on disk. The prompt holds a person's address, the answer a key that is
+cut into chunks, and the errors of the engine quote both. In every cell:
+
+- the engine never sees the address; the client never sees the key or a part of it, nor a word of
+  the engine's errors; the log has neither;
+- what the client reads is the beginning of what it would have read without the fault;
+- the engine is asked once (not at all where it cannot be reached): nothing is counted twice;
+- trace and ledger have one record of the call, with the status, the error and the token counts
+  below; the ledger verifies.
+
+An error of a stream that has begun is its last event, and `[DONE]` does not follow. Dialects say
+the same in their own words: `/v1/messages` sends `error`, `/v1/responses` `error` and
+`response.failed`. Routes of a policy may try another engine before anything has left.
+
+## At an engine
+
+"""
+ACCIDENTS = """
+## Around the gateway
+
+"""
+
+
+def faults():
+    yield FAULTS
+    yield "| fault | what happens | not streamed | streamed | tokens recorded |\n"
+    yield "|---|---|---|---|---|\n"
+    for one in matrix.FAULTS:
+        whole = _seen(one.whole) if one.whole else "cannot happen"
+        tokens = " and ".join(map(str, one.stream.tokens)) if one.stream.tokens else "none"
+        yield f"| `{one.id}` | {one.what} | {whole} | {_seen(one.stream)} | {tokens} |\n"
+    yield ACCIDENTS
+    yield "| fault | what happens | not streamed | streamed | record of a stream | also |\n"
+    yield "|---|---|---|---|---|---|\n"
+    for one in matrix.ACCIDENTS:
+        whole, stream = (_seen(s) if s else "nobody is there" for s in (one.whole, one.stream))
+        record = f"{one.recorded[0]} `{one.recorded[1] or 'no error'}`" if one.recorded else "none"
+        yield f"| `{one.id}` | {one.what} | {whole} | {stream} | {record} | {one.note} |\n"
+
+
+def _seen(seen):
+    """What a client sees of one call, in a few words."""
+    error = f"{seen.status} `{seen.code}`" if seen.code else f"{seen.status}, the whole answer"
+    if seen.code and seen.status == 200:
+        error = f"200, then `{seen.code}`"
+    return error + (f", `retry-after: {seen.retry}`" if seen.retry else "")
+
+
 PAGES = {
     "commands.md": commands,
     "policy.md": policy,
@@ -351,6 +406,7 @@ PAGES = {
     "checks.md": checks,
     "licences.md": licences,
     "http.md": http,
+    "faults.md": faults,
     "frameworks.md": frameworks,
 }
 
