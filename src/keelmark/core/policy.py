@@ -12,6 +12,7 @@ from keelmark.core.errors import UsageError
 from keelmark.core.findings import Severity
 from keelmark.core.overload import Overload
 from keelmark.core.quota import Quota, check_quota
+from keelmark.core.routing import Routes, check_routes
 from keelmark.core.scope import EVERYWHERE, RuleException, Scope
 from keelmark.core.yamlfile import Document, Strict, fill, meant, read_document
 
@@ -192,6 +193,7 @@ class Policy(Strict, frozen=True):
         retention: What is kept of what was said.
         quota: What clients may use, and what it costs.
         overload: What happens when more is asked than an engine can do.
+        routes: Who answers which call.
     """
 
     version: Literal[1] = 1
@@ -203,6 +205,7 @@ class Policy(Strict, frozen=True):
     retention: Retention = Retention()
     quota: Quota = Quota()
     overload: Overload = Overload()
+    routes: Routes = Routes()
 
     @property
     def digest(self) -> str:
@@ -301,6 +304,7 @@ def _apply(document: Document, base: Policy | None, rules: tuple[Rule, ...]) -> 
     )
     _check_exceptions(document, guard)
     check_quota(policy.quota, document.at)
+    check_routes(policy.routes, document.at_part)
     return replace(policy, extends=(), guard=guard)
 
 

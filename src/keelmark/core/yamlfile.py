@@ -46,7 +46,11 @@ class Document(NamedTuple):
 
     def at(self, path: str) -> str:
         """Return `SOURCE, line N` of `$.guard.rules[0].action`, or of the part of it there is."""
-        return f"{self.source}, line {_line_of(self.root, path)}"
+        return self.at_part(*_steps(path))
+
+    def at_part(self, *steps: str | int) -> str:
+        """Return `SOURCE, line N` of what names and numbers lead to, or of the part there is."""
+        return f"{self.source}, line {_line_of(self.root, steps)}"
 
 
 def read_document(text: str, *, source: str) -> Document:
@@ -236,18 +240,24 @@ def _refuse_repeats(root: yaml.Node | None, source: str) -> None:
                 waiting += [key, value]
 
 
-def _line_of(node: yaml.Node | None, path: str) -> int:
-    """Line of the deepest node that `path` (`$.guard.rules[0].action`) reaches."""
+def _steps(path: str) -> list[str | int]:
+    """The names and numbers in `$.guard.rules[0].action`."""
+    found = re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path)
+    return [name or int(index) for name, index in found]
+
+
+def _line_of(node: yaml.Node | None, steps: Iterable[str | int]) -> int:
+    """Line of the deepest node that names and numbers reach."""
     line = 1 if node is None else node.start_mark.line + 1
-    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path):
+    for step in steps:
         if isinstance(node, yaml.MappingNode):
-            pairs = [(k, v) for k, v in node.value if k.value == name]
+            pairs = [(k, v) for k, v in node.value if k.value == step]
             if not pairs:
                 break
             key, node = pairs[0]
             line = key.start_mark.line + 1
-        elif isinstance(node, yaml.SequenceNode) and index and int(index) < len(node.value):
-            node = node.value[int(index)]
+        elif isinstance(node, yaml.SequenceNode) and step in range(len(node.value)):
+            node = node.value[int(step)]
             line = node.start_mark.line + 1
         else:
             break

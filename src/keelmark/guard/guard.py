@@ -23,6 +23,7 @@ from keelmark.guard.contract import Request
 from keelmark.guard.engine import Detectors, Engine, bound
 from keelmark.guard.excuses import first
 from keelmark.guard.forms import Forms, streamed
+from keelmark.guard.looks import Look
 from keelmark.guard.places import channel_role, place
 from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
 from keelmark.guard.run import Probe, Run
@@ -34,14 +35,7 @@ from keelmark.guard.vault import Vault
 from keelmark.guard.warm import warm
 from keelmark.guard.whole import judged
 
-__all__ = [
-    "Guard",
-    "GuardedRequest",
-    "Result",
-    "read_policy",
-    "shipped_policies",
-    "shipped_policy",
-]
+__all__ = ["Guard", "GuardedRequest", "Result", "read_policy", "shipped_policies", "shipped_policy"]
 
 
 _LIMITS = Limits()
@@ -238,6 +232,10 @@ class Guard:
             and (not rule.labels or found.label in rule.labels)
         ]
 
+    def looking(self, names: Sequence[str]) -> Look:
+        """See keelmark.core.looking.Looks. Raises UsageError."""
+        return Look(self.policy, names, self._request)
+
     def open(self, origin: Origin = NOWHERE) -> GuardedRequest:
         """Begin a request with an empty vault.
 
@@ -245,8 +243,10 @@ class Guard:
             origin: Where the request comes from, for rules that are for some requests only.
         """
         shadows = tuple(one.within(origin) for one in self._shadows) if self._shadows else ()
-        limits = self.policy.limits
-        return GuardedRequest(self._engine.within(origin), self._digest, shadows, self._key, limits)
+        return self._request(self._engine.within(origin), shadows)
+
+    def _request(self, engine: Engine, shadows: tuple[Shadow, ...] = ()) -> GuardedRequest:
+        return GuardedRequest(engine, self._digest, shadows, self._key, self.policy.limits)
 
 
 class GuardedRequest:

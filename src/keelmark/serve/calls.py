@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import msgspec
 
@@ -36,6 +36,7 @@ from keelmark.serve.shapes import (
     check_completion,
     check_embeddings,
 )
+from keelmark.serve.targets import Plan, Target
 from keelmark.serve.tool_choice import demand_call, forced_functions, tool_names
 from keelmark.serve.traces import note_engine, note_request, note_unknown_model, stamp
 
@@ -64,18 +65,6 @@ COUNT = Kind(semconv.OP_COUNT, "/chat/completions/input_tokens", check_chat, str
 EMBEDDINGS = Kind(semconv.OP_EMBEDDINGS, "/embeddings", check_embeddings, streams=False)
 
 
-class Target(NamedTuple):
-    """An engine that a call may go to.
-
-    Attributes:
-        engine: The engine.
-        model: The model's name there, or "" for the one that the client gave.
-    """
-
-    engine: Engine
-    model: str = ""
-
-
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A call as far as it has come.
 
@@ -84,11 +73,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         kind: Which kind of call it is.
         trace: Its record; with `voice` the one part that fills as it goes.
         key_name: What the owner of the key calls it.
+        scopes: What the key may do.
         guard: The guard of this request, with its vault, once it has judged the prompt.
         body: The decoded body; from the guard on with the guard's texts in it.
         asked: What the client wants of the answer.
-        targets: Who may answer, in the order in which they are tried.
-        target: Whom it goes to now: one of these.
+        plan: Who may answer, where a route says so.
+        target: Whom it goes to now.
         engine: Who answers.
         forced: Functions of which one must be called, when the engine needs help with that.
         prompt: The body as the engine gets it.
@@ -101,10 +91,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     trace: Trace
     key_name: str = ""
+    scopes: tuple[str, ...] = ()
     guard: RequestGuard | None = None
     body: dict[str, Any] = {}
     asked: Asked | None = None
-    targets: tuple[Target, ...] = ()
+    plan: Plan | None = None
     target: Target | None = None
     engine: Engine | None = None
     forced: tuple[dict[str, Any], ...] = ()
@@ -122,12 +113,27 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Chooser(Protocol):
+    """Makes plans for calls."""
+
+    async def plan(self, call: Call) -> Plan | None:
+        """Return the plan for a call; None when no route is for its model."""
+
+
 class Desk(msgspec.Struct, frozen=True):
-    """What the stages may use."""
+    """What the stages may use.
+
+    Attributes:
+        config: What the gateway is made of.
+        keys: Recognises keys.
+        lanes: Slots and queues of the engines.
+        router: Makes plans; None when the policy has no routes.
+    """
 
     config: GatewayConfig
     keys: KeyRing
     lanes: Lanes = msgspec.field(default_factory=Lanes)
+    router: Chooser | None = None
 
 
 Stage = Callable[[Desk, Call], Awaitable[Call]]
@@ -147,7 +153,7 @@ async def authenticate(desk: Desk, call: Call) -> Call:
     call.trace.key_id = call.trace.subject = key.id
     call.trace.team = key.team
     stamp(call.trace, "key", since)
-    return _with(call, key_name=key.name)
+    return _with(call, key_name=key.name, scopes=key.scopes)
 
 
 async def read(desk: Desk, call: Call) -> Call:
@@ -219,7 +225,10 @@ def _subject(call: Call) -> str:
 
 
 async def choose(desk: Desk, call: Call) -> Call:
-    """Choose the engines that may answer: here the one that answers to the name."""
+    """Choose who may answer: what the route of the name says, or the engine that knows the name."""
+    if desk.router is not None and (plan := await desk.router.plan(call)):
+        own = call.own or _encode(call.body)  # for a second attempt, if there is one
+        return _with(call, plan=plan, target=plan.targets[0], own=own)
     name = call.trace.model
     named = [e for e in desk.config.engines if name in e.models]
     found = named or [e for e in desk.config.engines if not e.models]
@@ -232,15 +241,14 @@ async def choose(desk: Desk, call: Call) -> Call:
             param="model",
         )
     engine = next((e for e in found if e.ready), found[0])
-    target = Target(engine, engine.upstream_model)
-    return _with(call, targets=(target,), target=target)
+    return _with(call, target=Target(engine, engine.upstream_model))
 
 
 async def aim(desk: Desk, call: Call) -> Call:
     """Turn to the target: the stages after this one are for its engine."""
     if call.target is None:
         raise UnavailableError("No engine was chosen: this is a defect, please report it.")
-    engine, model = call.target
+    engine, model, parameters, *_ = call.target
     note_engine(call.trace, engine)
     if not engine.digest and desk.config.policy.admission.unattested == "refuse":
         raise ApiError(
@@ -258,6 +266,10 @@ async def aim(desk: Desk, call: Call) -> Call:
         )
     if model:
         call.body["model"] = model
+    for name, value in parameters.items():
+        call.body[name] = value
+        if value is None:
+            del call.body[name]
     if model and call.asked is not None:
         return _with(call, engine=engine, asked=call.asked._replace(model=call.trace.model))
     return _with(call, engine=engine)

@@ -31,7 +31,12 @@ class ApiError(KeelmarkError):
         message: One sentence for the caller.
         param: Path of the field that is wrong (`messages[0].content`).
         retry_after: Seconds after which to try again.
+
+    Attributes:
+        engine_status: What the engine answered when it refused or failed, or 0.
     """
+
+    engine_status = 0
 
     def __init__(
         self,

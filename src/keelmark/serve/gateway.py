@@ -17,6 +17,7 @@ from keelmark.serve.config import GatewayConfig
 from keelmark.serve.counting import Counting
 from keelmark.serve.dialect import Dialect, Spoken, dialects
 from keelmark.serve.errors import ApiError, as_api_error
+from keelmark.serve.health import Health
 from keelmark.serve.http import (
     JSON,
     Message,
@@ -34,6 +35,7 @@ from keelmark.serve.moderation import MODERATION, Moderating
 from keelmark.serve.queueing import Lanes
 from keelmark.serve.repair import FormedServing
 from keelmark.serve.rerank import RERANK, Reranking
+from keelmark.serve.routing import Router
 from keelmark.serve.serving import Serving
 from keelmark.serve.tokens import DETOKENIZE, TOKENIZE, Tokenising, tokenizer_info
 from keelmark.serve.traces import new_trace
@@ -54,6 +56,7 @@ class Gateway:
 
     Attributes:
         lanes: Slots and queues of the engines.
+        health: How the engines of routes do.
         keys: The key ring; `keys.forget()` makes a revocation by this process hold at once.
         note: What is wrong although it serves, for `/readyz`; "" when nothing is.
     """
@@ -62,8 +65,9 @@ class Gateway:
         self.config = config
         self.keys = KeyRing(config.keys)
         self.lanes = Lanes(config.policy.overload)
+        self.health = Health(config.policy.routes.breaker)
         self.note = ""
-        self._desk = Desk(config, self.keys, self.lanes)
+        self._desk = Desk(config, self.keys, self.lanes, self._router(config))
         self._serving = _serving(config.guard)
         self._listing = Listing(config.transport)
 
@@ -85,11 +89,23 @@ class Gateway:
         """Judge requests from now on by another policy; those at work keep the one they have.
 
         What the listening socket was opened with (the longest header block) stays.
+
+        Raises:
+            RouteError: A route names what is not here; the policy before stays in force.
         """
-        self.config = msgspec.structs.replace(self.config, guard=guard, policy=policy)
+        config = msgspec.structs.replace(self.config, guard=guard, policy=policy)
+        router = self._router(config)
+        self.config = config
         self.lanes.use(policy.overload)
-        self._desk = Desk(self.config, self.keys, self.lanes)
+        self.health.use(policy.routes.breaker)
+        self._desk = Desk(config, self.keys, self.lanes, router)
         self._serving = _serving(guard)
+
+    def _router(self, config: GatewayConfig) -> Router | None:
+        policy = config.policy
+        if not policy.routes.models:
+            return None
+        return Router(policy, config.engines, config.guard, self.health)
 
     def trace(self) -> Trace:
         """Return a trace for an answer that is no model call; it is not recorded."""
@@ -192,7 +208,9 @@ async def _healthz(gateway: Gateway, request: Request) -> None:
 async def _readyz(gateway: Gateway, request: Request) -> None:
     engines = {engine.id: engine.ready for engine in gateway.config.engines}
     ready = any(engines.values())
-    answer = {"status": "ready" if ready else "not ready", "engines": engines}
+    answer: dict[str, Any] = {"status": "ready" if ready else "not ready", "engines": engines}
+    if reports := gateway.health.reports():
+        answer["health"] = reports
     if gateway.note:
         answer["note"] = gateway.note
     await gateway.answer(request, answer, 200 if ready else 503)

@@ -82,6 +82,14 @@ def refused_by_engine(
         body: What it said.
         fields: Names of the fields of the request; an engine may point at one.
     """
+    error = _refused(status, headers, body, fields)
+    error.engine_status = status
+    return error
+
+
+def _refused(
+    status: int, headers: Mapping[str, str], body: bytes, fields: Collection[str]
+) -> ApiError:
     if status == 429:
         wait = headers.get("retry-after", "")
         return ApiError(

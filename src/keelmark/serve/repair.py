@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from time import perf_counter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import msgspec
 
@@ -132,7 +132,13 @@ class _Attempt(NamedTuple):
 
 
 class FormedServing(Serving):
-    """A call whose answer has to have a form."""
+    """A call whose answer has to have a form.
+
+    Attributes:
+        form: The form that was asked for.
+        notes: What was done about it, for the verdict.
+        rules: The rules about it.
+    """
 
     once: ClassVar[tuple[Stage, ...]] = (*before(check, keep), choose)
 
@@ -140,9 +146,20 @@ class FormedServing(Serving):
         self, desk: Desk, request: Request, kind: Kind, dialect: Dialect | None = None
     ) -> None:
         super().__init__(desk, request, kind, dialect)
-        self._form = AnswerForm()
-        self._notes: list[str] = []
-        self._rules: set[str] = set()
+        self.form = AnswerForm()
+        self.notes: list[str] = []
+        self.rules: set[str] = set()
+
+    def fork(self, call: Call, wire: Wire) -> Self:
+        """See Serving."""
+        other = super().fork(call, wire)
+        other.notes, other.rules = [], set()
+        return other
+
+    def take(self, attempt: Self) -> None:
+        """See Serving."""
+        super().take(attempt)
+        self.form, self.notes, self.rules = attempt.form, attempt.notes, attempt.rules
 
     async def ask(self) -> bytes:
         """Forward the call, judge the form of its answer, and ask again where the policy says so.
@@ -150,7 +167,7 @@ class FormedServing(Serving):
         Raises:
             ApiError: 400, the form cannot be checked; 422, no answer has it and a rule blocks.
         """
-        self._form = asked_form(_decode(self.call.own))
+        self.form = asked_form(_decode(self.call.own))
         expected = self._expect(self.call)
         if not expected.judged:
             return await super().ask()
@@ -177,7 +194,7 @@ class FormedServing(Serving):
         if call.guard is None:
             raise UnavailableError("The prompt was not judged: this is a defect, please report it.")
         try:
-            return call.guard.expect(self._form)
+            return call.guard.expect(self.form)
         except FormError as error:
             field = "tools" if error.tool else "response_format"
             raise ApiError(400, "invalid_schema", error.message, param=field) from None
@@ -246,14 +263,14 @@ class FormedServing(Serving):
         """Write down what was done, where traces and verdicts show it."""
         attributes = self.trace.attributes
         formed = attempt.formed.values()
-        self._rules = {rule for one in formed for rule in one.rules}
+        self.rules = {rule for one in formed for rule in one.rules}
         if len(answers) > 1:
             attributes[semconv.REPAIR_ATTEMPTS] = len(answers) - 1
             attributes[semconv.REPAIR_ANSWERS] = answers
-            self._notes.append(f"asked again ({len(answers) - 1}): {', then '.join(answers)}")
+            self.notes.append(f"asked again ({len(answers) - 1}): {', then '.join(answers)}")
         if off := sorted({one.tidied for one in formed if one.tidied}):
             attributes[semconv.REPAIR_TIDIED] = off
-            self._notes.append(f"taken off: {', '.join(off)}")
+            self.notes.append(f"taken off: {', '.join(off)}")
 
     async def _let_go(
         self, attempt: _Attempt, began: float, usage: Mapping[str, Any] | None
@@ -275,8 +292,8 @@ class FormedServing(Serving):
 
     def _close(self, error: ApiError | None) -> None:
         super()._close(error)
-        if self._notes and self.trace.output is not None:
-            self.trace.output = _noted(self.trace.output, self._rules, "; ".join(self._notes))
+        if self.notes and self.trace.output is not None:
+            self.trace.output = _noted(self.trace.output, self.rules, "; ".join(self.notes))
 
 
 def _noted(verdict: Verdict, rules: Collection[str], note: str) -> Verdict:

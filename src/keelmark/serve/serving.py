@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from time import perf_counter
-from typing import ClassVar
+from typing import ClassVar, Self
+
+import msgspec
 
 from keelmark.core.canary import without_canary
 from keelmark.core.errors import KeelmarkError, UnavailableError
@@ -14,6 +17,7 @@ from keelmark.core.semconv import ERROR_TYPE, RESPONSE_FIRST_CHUNK
 from keelmark.core.trace import Content
 from keelmark.serve.admitting import Admitted, sent, slot_for
 from keelmark.serve.answers import Answer
+from keelmark.serve.attempts import Attempts
 from keelmark.serve.calls import EACH, EMBEDDINGS, ONCE, Call, Desk, Kind, Stage
 from keelmark.serve.dialect import Dialect, Spoken
 from keelmark.serve.echo import cut, glue
@@ -93,7 +97,9 @@ class Serving:
                 for stage in self.once:
                     self.call = await stage(self.desk, self.call)
                 async with presence:
-                    return self.wire.last(await self._try())
+                    plan = self.call.plan
+                    last = await (Attempts(self, plan).run() if plan else self._try())
+                    return self.wire.last(last)
         except TimeoutError:
             raise ApiError(
                 504, "timeout", f"The answer was not complete within {seconds:g} seconds."
@@ -110,6 +116,20 @@ class Serving:
         for stage in self.each:
             self.call = await stage(self.desk, self.call)
         return await self.ask()
+
+    def fork(self, call: Call, wire: Wire) -> Self:
+        """Return a copy for one attempt at a call, which shares nothing that changes."""
+        other = copy.copy(self)
+        other.call, other.trace, other.wire, other.answer = call, call.trace, wire, None
+        return other
+
+    def take(self, attempt: Self) -> None:
+        """Go on with what an attempt has come to; its trace is taken elsewhere."""
+        self.call = msgspec.structs.replace(attempt.call, trace=self.trace)
+        self.answer = attempt.answer
+
+    def forsake(self) -> None:
+        """Let go of what this attempt has taken: it is not the one that answers."""
 
     async def ask(self) -> bytes:
         """Forward the call and return the last bytes of its answer."""
