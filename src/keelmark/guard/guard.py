@@ -71,6 +71,9 @@ class Guard:
         key: Secret of the installation, for exceptions that name a value by its keyed hash, and
             for surrogates.
 
+    Attributes:
+        policy: The policy in force; `second` is the one in shadow, or None.
+
     Raises:
         UsageError: The policy cannot be read, or a rule asks for what does not exist.
     """
@@ -92,11 +95,11 @@ class Guard:
         if rules.shadowed:
             engine = Engine(rules.shadowed, detectors, exceptions=rules.exceptions, key=key)
             shadows.append(Shadow(engine, self._digest, beside=True))
-        if shadow is not None:
-            second = policy_at(shadow)
-            excused = second.guard.exceptions
-            engine = Engine(second.guard.rules, detectors, exceptions=excused, key=key)
-            shadows.append(Shadow(engine, second.digest))
+        self.second = None if shadow is None else policy_at(shadow)
+        if self.second is not None:
+            excused = self.second.guard.exceptions
+            engine = Engine(self.second.guard.rules, detectors, exceptions=excused, key=key)
+            shadows.append(Shadow(engine, self.second.digest))
         self._shadows = tuple(shadows)
 
     @property
