@@ -6,7 +6,7 @@ PORT ?= 8080
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fix bench fuzz real-models docs lock clean
+.PHONY: help up test lint fix bench fuzz real-models javascript docs lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,13 @@ real-models: .real/.made  ## Save small models with PyTorch, Keras, TensorFlow a
 	cd .real && bin/python ../tests/real_models/make.py models tensorflow >make.log 2>&1 || { cat make.log; exit 1; }
 	@touch $@
 
+javascript: tests/javascript/node_modules/.made  ## Install what tests use of npm: an adversary, and clients.
+
+tests/javascript/node_modules/.made: tests/javascript/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed: install Node 20 or newer."; exit 2; }
+	cd tests/javascript && npm ci --silent --omit=dev --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 docs: $(VENV)/.dev  ## Generate docs/reference from the code.
 	$(BIN)/python docs/generate.py
 
@@ -66,4 +73,4 @@ lock: $(VENV)/.dev  ## Resolve the dependencies again and write both lock files.
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --universal pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:  ## Remove the virtual environment and caches.
-	rm -rf $(VENV) .real .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .real tests/javascript/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -367,6 +367,12 @@ the same in their own words: `/v1/messages` sends `error`, `/v1/responses` `erro
 ## At an engine
 
 """
+FOREIGN = """
+## At an engine for tests that is not ours
+
+`@copilotkit/aimock` breaks in its own ways; its journal has each call once, without the address.
+
+"""
 ACCIDENTS = """
 ## Around the gateway
 
@@ -381,6 +387,11 @@ def faults():
         whole = _seen(one.whole) if one.whole else "cannot happen"
         tokens = " and ".join(map(str, one.stream.tokens)) if one.stream.tokens else "none"
         yield f"| `{one.id}` | {one.what} | {whole} | {_seen(one.stream)} | {tokens} |\n"
+    yield FOREIGN
+    yield "| what it does | not streamed | streamed |\n|---|---|---|\n"
+    for one in matrix.FOREIGN:
+        whole = _seen(one.whole) if one.whole else "not asked"
+        yield f"| {one.id} | {whole} | {_seen(one.stream)} |\n"
     yield ACCIDENTS
     yield "| fault | what happens | not streamed | streamed | record of a stream | also |\n"
     yield "|---|---|---|---|---|---|\n"

@@ -254,3 +254,43 @@ ACCIDENTS = (
         _KILLED + "test_kill",
     ),
 )
+
+
+class Foreign(NamedTuple):
+    """One thing that `@copilotkit/aimock` does, an engine for tests that is not ours.
+
+    Attributes:
+        id: Name; also the word that asks for it, where a prompt does.
+        chaos: What it is told to do to every call, in its own words.
+        whole: What is to be seen of a call that is not streamed; None: not asked.
+        stream: What is to be seen of a stream.
+    """
+
+    id: str
+    chaos: dict[str, float]
+    whole: Seen | None
+    stream: Seen
+
+
+FOREIGN = (
+    Foreign("plain", {}, Seen(), Seen()),
+    Foreign("tool", {}, Seen(), Seen()),
+    Foreign("refuses", {}, FAILED, FAILED),
+    Foreign("unknown", {}, FAILED, FAILED),
+    Foreign("truncates", {}, None, Seen(200, "engine_gone")),
+    Foreign("drops", {"dropRate": 1}, FAILED, FAILED),
+    Foreign(
+        "malforms",
+        {"malformedRate": 1},
+        Seen(502, "engine_protocol"),
+        Seen(502, "engine_protocol"),
+    ),
+    Foreign("disconnects", {"disconnectRate": 1}, AWAY, AWAY),
+    Foreign(
+        "limits",
+        {"rateLimitRate": 1},
+        Seen(429, "engine_refused", "1"),
+        Seen(429, "engine_refused", "1"),
+    ),
+    Foreign("slow", {"latencyMs": 30_000}, AWAY, AWAY),
+)
