@@ -194,6 +194,8 @@ def read_records(db: Db, kinds: Iterable[str] | None, since: int) -> Iterator[Re
     """
     query, values = "SELECT seq, record FROM records WHERE seq >= ?", [since]
     wanted = None if kinds is None else list(kinds)
+    if wanted == []:
+        return
     if wanted is not None:
         query += f" AND kind IN ({','.join('?' * len(wanted))})"  # only marks are put in
     for seq, record in stream(db, query + " ORDER BY seq", [*values, *(wanted or ())]):

@@ -1,13 +1,11 @@
 """Content is encrypted, bound to its trace, and can be forgotten for good."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from keelmark.core.errors import IntegrityError, UnavailableError, UsageError
 from keelmark.core.trace import Content, Trace
@@ -15,6 +13,9 @@ from keelmark.store import Store, port
 
 SAID = Content(prompt=b'{"messages":["the quick brown fox"]}', answer=b"the lazy dog")
 MakeTrace = Callable[..., Trace]
+OpenStore = Callable[..., Store]
+Tamper = Callable[..., list[tuple[Any, ...]]]
+ONLY_SQLITE = pytest.mark.parametrize("database", [""])
 
 
 def _all_bytes(folder: Path) -> bytes:
@@ -29,6 +30,7 @@ def _record(store: Store, *traces: Trace, content: Content | None = SAID) -> Non
     asyncio.run(work())
 
 
+@ONLY_SQLITE
 def test_content_comes_back_and_nothing_is_stored_in_the_clear(
     store: Store, folder: Path, make_trace: MakeTrace
 ) -> None:
@@ -62,16 +64,16 @@ def test_the_same_words_have_different_hashes_for_different_subjects(
 
 
 def test_content_moved_to_another_trace_does_not_open(
-    store: Store, folder: Path, make_trace: MakeTrace
+    store: Store, tamper: Tamper, make_trace: MakeTrace
 ) -> None:
     _record(store, make_trace(1), make_trace(2))
-    with closing(sqlite3.connect(folder / "keelmark.db")) as db, db:
-        db.execute("DELETE FROM content WHERE seq = 0")
-        db.execute("UPDATE content SET seq = 0")
+    tamper("DELETE FROM content WHERE seq = 0")
+    tamper("UPDATE content SET seq = 0")
     with pytest.raises(IntegrityError, match=f"content of trace {1:032x}"):
         store.read_content(f"{1:032x}")
 
 
+@ONLY_SQLITE
 def test_erase_destroys_the_key_bytes_and_the_ledger_still_verifies(
     store: Store, folder: Path, make_trace: MakeTrace
 ) -> None:
@@ -118,6 +120,7 @@ def test_an_unknown_subject_is_said_to_be_unknown(store: Store) -> None:
     assert list(store.records()) == []
 
 
+@ONLY_SQLITE
 def test_erase_says_when_a_reader_keeps_the_old_bytes(
     store: Store, folder: Path, make_trace: MakeTrace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,11 +135,9 @@ def test_erase_says_when_a_reader_keeps_the_old_bytes(
     assert store.erase("ada@example.org") == 1
 
 
-def test_expire_deletes_old_content_only(
-    folder: Path, signing_key: Ed25519PrivateKey, make_trace: MakeTrace
-) -> None:
+def test_expire_deletes_old_content_only(open_store: OpenStore, make_trace: MakeTrace) -> None:
     now = [1_000_000.0]
-    with Store.open(folder, signing_key, clock=lambda: now[0]) as store:
+    with open_store(clock=lambda: now[0]) as store:
         _record(store, make_trace(1))
         now[0] += 5 * 86400
         _record(store, make_trace(2))
@@ -148,9 +149,9 @@ def test_expire_deletes_old_content_only(
 
 
 def test_another_or_a_missing_master_key_is_refused(
-    folder: Path, signing_key: Ed25519PrivateKey, make_trace: MakeTrace
+    folder: Path, open_store: OpenStore, make_trace: MakeTrace
 ) -> None:
-    with Store.open(folder, signing_key) as store:
+    with open_store() as store:
         _record(store, make_trace(1))
     path = folder / "keys" / "master.key"
     master = path.read_bytes()
@@ -162,8 +163,8 @@ def test_another_or_a_missing_master_key_is_refused(
     ):
         change()
         with pytest.raises(IntegrityError, match=words):
-            Store.open(folder, signing_key)
+            open_store()
     assert not path.exists()
     path.write_bytes(master)
-    with Store.open(folder, read_only=True) as store:
+    with open_store(None, read_only=True) as store:
         assert store.read_content(f"{1:032x}") == SAID

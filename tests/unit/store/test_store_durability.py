@@ -24,6 +24,8 @@ from keelmark.store.content import destroy_key
 from keelmark.store.ledger import Transaction
 from keelmark.store.traces import write_request
 
+OpenStore = Callable[..., Store]
+ONLY_SQLITE = pytest.mark.parametrize("database", [""])
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 
 WRITER = """
@@ -41,32 +43,32 @@ async def work(store, worker, count):
         sys.stdout.write(trace_id + "\\n")
         sys.stdout.flush()
 
-async def main(folder, first, count):
+async def main(folder, first, count, database):
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-    with Store.open(Path(folder), key) as store:
+    with Store.open(Path(folder), key, database=database) as store:
         await asyncio.gather(*(work(store, first + n, count) for n in range(8)))
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
 """
 
 
-def _start(folder: Path, first: int, count: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WRITER, str(folder), str(first), str(count)]
+def _start(folder: Path, first: int, count: int, database: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(folder), str(first), str(count), database]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.mark.parametrize("after", [1, 150, 700])
 def test_nothing_acknowledged_is_lost_by_kill_9(
-    folder: Path, signing_key: Ed25519PrivateKey, after: int
+    folder: Path, database: str, open_store: OpenStore, after: int
 ) -> None:
-    with _start(folder, 0, 100_000) as process:
+    with _start(folder, 0, 100_000, database) as process:
         assert process.stdout is not None
         acknowledged = [process.stdout.readline() for _ in range(after)]
         process.send_signal(signal.SIGKILL)
         acknowledged += process.stdout.readlines()
     whole = {line.strip() for line in acknowledged if line.endswith("\n")}
     assert len(whole) >= after
-    with Store.open(folder, signing_key) as store:
+    with open_store() as store:
         kept = {record.body["trace_id"] for record in store.records()}
         assert whole <= kept
         report = store.verify()
@@ -75,16 +77,18 @@ def test_nothing_acknowledged_is_lost_by_kill_9(
         assert all(store.read_content(trace_id) is not None for trace_id in list(whole)[:20])
 
 
-def test_two_processes_append_to_one_ledger(folder: Path, signing_key: Ed25519PrivateKey) -> None:
-    with _start(folder, 0, 40) as one, _start(folder, 100, 40) as two:
-        with Store.open(folder, signing_key) as store:
+def test_two_processes_append_to_one_ledger(
+    folder: Path, database: str, open_store: OpenStore
+) -> None:
+    with _start(folder, 0, 40, database) as one, _start(folder, 100, 40, database) as two:
+        with open_store() as store:
             for number in range(20):
                 store.append("service.started", {"number": number})
         for process in (one, two):
             assert process.stdout is not None
             assert len(process.stdout.readlines()) == 320
             assert process.wait() == 0
-    with Store.open(folder, signing_key) as store:
+    with open_store() as store:
         report = store.verify()
         assert report.ok, report.text()
         assert report.size == 660
@@ -210,6 +214,7 @@ def test_a_cancelled_wait_does_not_disturb_the_writer(store: Store) -> None:
     assert store.verify().ok
 
 
+@ONLY_SQLITE
 def test_modes_of_what_is_made(store: Store, folder: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     for path in folder.rglob("*"):
@@ -260,6 +265,7 @@ def test_what_is_wrong_with_the_file_is_one_sentence(
         assert caught.value.message.endswith(".")
 
 
+@ONLY_SQLITE
 def test_a_locked_store_says_so(
     store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

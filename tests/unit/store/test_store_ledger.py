@@ -2,13 +2,12 @@
 
 import asyncio
 import hashlib
-import sqlite3
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,6 +25,8 @@ from keelmark.store import Signer, Store, verify_bundle
 from keelmark.store.merkle import leaf_hash, root_of
 
 MakeTrace = Callable[..., Trace]
+OpenStore = Callable[..., Store]
+Tamper = Callable[..., list[tuple[Any, ...]]]
 
 
 def test_it_is_what_the_ports_ask_for(store: Store) -> None:
@@ -35,8 +36,8 @@ def test_it_is_what_the_ports_ask_for(store: Store) -> None:
     assert asyncio.run(recorder.record(Trace(trace_id="c" * 32, started=1.0), None)) is None
 
 
-def test_a_record_is_hashed_as_rfc_6962_says(folder: Path, signing_key: Ed25519PrivateKey) -> None:
-    with Store.open(folder, signing_key, clock=lambda: 1_700_000_000.0625) as store:
+def test_a_record_is_hashed_as_rfc_6962_says(open_store: OpenStore) -> None:
+    with open_store(clock=lambda: 1_700_000_000.0625) as store:
         store.append("service.started", {"version": "é", "bind": "127.0.0.1"})
         store.append("engine.started", {"engine": "e"})
         first, second = store.records()
@@ -50,8 +51,10 @@ def test_a_record_is_hashed_as_rfc_6962_says(folder: Path, signing_key: Ed25519P
     assert point.root == root_of([leaf_hash(raw), leaf_hash(canonical(second))])
 
 
-def test_the_checkpoint_is_a_c2sp_note(folder: Path, signing_key: Ed25519PrivateKey) -> None:
-    with Store.open(folder, signing_key, name="example.org/log") as store:
+def test_the_checkpoint_is_a_c2sp_note(
+    open_store: OpenStore, signing_key: Ed25519PrivateKey
+) -> None:
+    with open_store(name="example.org/log") as store:
         assert store.checkpoint() is None
         store.append("service.started", {})
         note = store.checkpoint() or ""
@@ -257,27 +260,28 @@ def test_a_rollback_is_found_by_a_checkpoint_saved_elsewhere(
 
 
 def test_a_forged_history_signed_with_another_key_is_found(
-    store: Store, folder: Path, tmp_path: Path, signing_key: Ed25519PrivateKey
+    store: Store, open_store: OpenStore, tamper: Tamper
 ) -> None:
     store.append("service.started", {})
-    with Store.open(folder, Ed25519PrivateKey.generate()) as forger:
+    (signers,) = tamper("SELECT id, key FROM signers")
+    tamper("DELETE FROM signers")
+    with open_store(Ed25519PrivateKey.generate()) as forger:
         forger.append("service.started", {})
+    tamper("UPDATE signers SET id = id + 10")
+    tamper("INSERT INTO signers VALUES (?, ?)", signers)
     report = store.verify()
     assert [p.what for p in report.problems] == ["signature", "uncovered", "uncovered"]
 
 
-def test_nothing_is_added_to_an_end_that_was_tampered_with(store: Store, folder: Path) -> None:
+def test_nothing_is_added_to_an_end_that_was_tampered_with(store: Store, tamper: Tamper) -> None:
     store.append("service.started", {})
-    for change in ("frontier = zeroblob(32)", "frontier = x''", "size = 2"):
-        with closing(sqlite3.connect(folder / "keelmark.db")) as db:
-            before = db.execute("SELECT * FROM checkpoints").fetchone()
-            db.execute(f"UPDATE checkpoints SET {change}")
-            db.commit()
-            with pytest.raises(IntegrityError, match="tampered"):
-                store.append("service.started", {})
-            assert not store.verify().ok
-            db.execute("UPDATE checkpoints SET size = ?, frontier = ?", before[:2])
-            db.commit()
+    (before,) = tamper("SELECT size, frontier FROM checkpoints")
+    for change, value in (("frontier", bytes(32)), ("frontier", b""), ("size", 2)):
+        tamper(f"UPDATE checkpoints SET {change} = ?", (value,))
+        with pytest.raises(IntegrityError, match="tampered"):
+            store.append("service.started", {})
+        assert not store.verify().ok
+        tamper("UPDATE checkpoints SET size = ?, frontier = ?", before)
     assert store.append("service.started", {}) == 1
     assert store.verify().ok
 

@@ -106,6 +106,10 @@ def explain(error: Exception, place: str) -> KeelmarkError:
             f"{place} refuses the connection ({reason}); check the address, and that the user and "
             "the database exist."
         )
+    if state and not state.startswith(("08", "57")):
+        return IntegrityError(
+            f"{place} refused a statement ({reason}): this is a defect, please report it."
+        )
     return UnavailableError(
         f"{place} does not answer ({reason}); check that the server runs and can be reached."
     )
