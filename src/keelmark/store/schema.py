@@ -88,6 +88,13 @@ def _006_signers_in_order(db: Db) -> None:
     db.execute("DROP TABLE signers_before")
 
 
+def _007_board(db: Db) -> None:
+    db.execute(
+        "CREATE TABLE board (topic TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL,"
+        " changed REAL NOT NULL, PRIMARY KEY (topic, name)) STRICT"
+    )
+
+
 MIGRATIONS: tuple[Callable[[Db], None], ...] = (
     _001_ledger,
     _002_traces,
@@ -95,6 +102,7 @@ MIGRATIONS: tuple[Callable[[Db], None], ...] = (
     _004_teams,
     _005_usage,
     _006_signers_in_order,
+    _007_board,
 )
 
 

@@ -138,6 +138,23 @@ def list_traces(
         yield decode_trace(seq, body)
 
 
+def traces_after(db: Db, seq: int, model: str, limit: int) -> list[tuple[int, Trace]]:
+    """Return traces of a model, oldest first, with their ledger records' numbers.
+
+    Args:
+        db: Any connection.
+        seq: Only those whose record comes after this one.
+        model: The name that was asked for.
+        limit: At most so many.
+
+    Raises:
+        IntegrityError: A stored trace cannot be read.
+    """
+    query = "SELECT seq, trace FROM traces WHERE seq > ? AND model = ? ORDER BY seq LIMIT ?"
+    rows = db.execute(query, (seq, model, limit)).fetchall()
+    return [(number, decode_trace(number, body)) for number, body in rows]
+
+
 def find_trace(db: Db, prefix: str) -> tuple[int, Trace]:
     """Return the newest trace whose id begins with `prefix`, and its ledger index.
 
