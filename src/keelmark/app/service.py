@@ -3,53 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
-import uvicorn
 import uvloop
 
 from keelmark import __version__
 from keelmark.app.admission import Progress
-from keelmark.app.engines import Person, Say, Settings, open_engines
+from keelmark.app.composing import Parts, StoredKeys, compose, settle_memory
+from keelmark.app.engines import Fleet, Person, Say, Settings, open_engines
+from keelmark.app.front import Front
 from keelmark.app.greeting import greeting
 from keelmark.app.home import Home
-from keelmark.app.listening import Server, listen
+from keelmark.app.listening import listen
 from keelmark.app.reload import Watch, load_guard, record_policy
+from keelmark.app.routes import check_routes
+from keelmark.app.workers.crew import Crew, Job
+from keelmark.app.workers.office import Shared
 from keelmark.core import events
 from keelmark.core.keys import ApiKey, Scope
 from keelmark.guard import Guard
 from keelmark.observe.metrics import Metrics
-from keelmark.serve.config import GatewayConfig
 from keelmark.serve.engine import Engine
-from keelmark.serve.gateway import Gateway, build_app
+from keelmark.serve.gateway import build_app
+from keelmark.serve.hosted import LocalLeases
 from keelmark.serve.keys import hash_key, new_key
-from keelmark.serve.server import server_config
 from keelmark.serve.transport import new_transport
 from keelmark.serve.upstream import way_to
-from keelmark.store import Store
 
 _GAUGE_SECONDS = 5.0
 _EXPIRY_SECONDS = 3600.0
-
-
-class StoredKeys:
-    """Where the gateway looks keys up.
-
-    Args:
-        store: Storage.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    async def find(self, key_hash: bytes) -> ApiKey | None:
-        """Return the key with this SHA-256, or None."""
-        return self._store.key_by_hash(key_hash)
 
 
 def create_key(
@@ -95,36 +82,51 @@ async def _run(
 ) -> None:
     secret = _admin_key(home)
     metrics = Metrics()
-    warming = asyncio.create_task(_warm(guard, person.say))  # beside the start of the engines
+    alone = settings.workers == 1
+    # beside the start of the engines
+    warming = asyncio.create_task(_warm(guard, person.say)) if alone else None
     transport = new_transport(settings.transport)
     try:
         way = way_to(settings.upstreams, transport)
         async with open_engines(home, settings, metrics, way, person) as fleet:
-            gateway = build_app(
-                GatewayConfig(
-                    engines=fleet.engines,
-                    guard=guard,
-                    recorder=home.store,
-                    keys=StoredKeys(home.store),
-                    transport=fleet.way,
-                    policy=guard.policy,
-                    metrics=metrics.render,
-                    on_trace=(metrics.observe,),
-                    version=__version__,
-                )
+            check = partial(check_routes, engines=fleet.engines, path=settings.policy)
+            check(guard)
+            front = _front(home, guard, settings, fleet, metrics, person.say)
+            if warming is not None:
+                await warming
+            settle_memory()
+            watch = Watch(
+                home, settings, front, guard, metrics=metrics, say=person.say, check=check
             )
-            await warming
-            _settle_memory()
-            watch = Watch(home, settings, gateway, guard, metrics=metrics, say=person.say)
-            await _answer(
-                gateway,
-                home,
-                settings,
-                listener,
-                _Running(fleet.engines, metrics, person, secret, watch),
-            )
+            running = _Running(fleet.engines, metrics, person, secret, watch)
+            await _answer(front, home, settings, listener, running)
     finally:
         await transport.close()
+
+
+def _front(
+    home: Home, guard: Guard, settings: Settings, fleet: Fleet, metrics: Metrics, say: Say
+) -> Front:
+    """Join the parts: into a gateway, or into what workers share and are told."""
+    parts = Parts(
+        engines=fleet.engines,
+        guard=guard,
+        recorder=home.store,
+        keys=StoredKeys(home.store),
+        way=fleet.way,
+        metrics=metrics.render,
+        on_trace=(metrics.observe,),
+    )
+    gateway = build_app(compose(parts))
+    if settings.workers == 1:
+        return Front(gateway, settings)
+
+    def stopped(worker: int, reason: str) -> None:
+        home.store.append(events.WORKER_STOPPED, {"worker": worker, "reason": reason})
+
+    shared = Shared(home.store, metrics, LocalLeases(fleet.loader))
+    job = Job(str(home.data), guard, fleet.engines, shared, say, stopped)
+    return Crew(gateway, settings, job)
 
 
 async def _warm(guard: Guard, say: Say) -> None:
@@ -143,31 +145,18 @@ class _Running(NamedTuple):
 
 
 async def _answer(
-    gateway: Gateway, home: Home, settings: Settings, listener: socket.socket, running: _Running
+    front: Front, home: Home, settings: Settings, listener: socket.socket, running: _Running
 ) -> None:
-    limits = home.policy.limits
-    server = Server(server_config(gateway, host=settings.host, port=settings.port, limits=limits))
     beside = [
-        asyncio.create_task(_chores(home, gateway, running)),
+        asyncio.create_task(_chores(home, front, running)),
         asyncio.create_task(running.watch.run()),
-        asyncio.create_task(_banner(server, home, settings, running)),
     ]
     try:
-        await server.serve(sockets=[listener])
+        await front.serve(listener, lambda: _greet(home, settings, running))
     finally:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-
-
-def _settle_memory() -> None:
-    """Take what lives as long as the process out of the collector's rounds.
-
-    Patterns and tables are most of the heap; walking them again and again costs CPU and pauses.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 def _admin_key(home: Home) -> str | None:
@@ -181,7 +170,7 @@ def _admin_key(home: Home) -> str | None:
     return create_key(home, "first admin", ("admin", "models"))[0]
 
 
-async def _chores(home: Home, gateway: Gateway, running: _Running) -> None:
+async def _chores(home: Home, front: Front, running: _Running) -> None:
     metrics = running.metrics
     metrics.set_gauge("keelmark_build_info", 1, version=__version__)
     next_expiry = 0.0
@@ -189,21 +178,16 @@ async def _chores(home: Home, gateway: Gateway, running: _Running) -> None:
     while True:
         for engine in running.engines:
             metrics.set_gauge("keelmark_engine_up", float(engine.ready), engine=engine.id)
+        for name, engine_id, value in front.gauges():
+            metrics.set_gauge(name, value, engine=engine_id)
         metrics.set_gauge("keelmark_ledger_records", home.store.size())
         if loop.time() >= next_expiry:
-            await asyncio.to_thread(home.store.expire, gateway.config.policy.retention.days)
+            await asyncio.to_thread(home.store.expire, front.policy.retention.days)
             next_expiry = loop.time() + _EXPIRY_SECONDS
         await asyncio.sleep(_GAUGE_SECONDS)
 
 
-async def _banner(
-    server: uvicorn.Server,
-    home: Home,
-    settings: Settings,
-    running: _Running,
-) -> None:
-    while not server.started:  # noqa: ASYNC110 (uvicorn has a flag and no event)
-        await asyncio.sleep(0.02)
+def _greet(home: Home, settings: Settings, running: _Running) -> None:
     bind = f"{settings.host}:{settings.port}"
     home.store.append(
         events.SERVICE_STARTED,

@@ -59,6 +59,11 @@ _HISTOGRAMS: dict[str, tuple[str, tuple[str, ...], Sequence[float]]] = {
         (*_CALL, "gen_ai_token_type"),
         _TOKENS,
     ),
+    "keelmark_queue_wait_seconds": (
+        "Time that requests waited for an engine, of those that had to wait.",
+        ("engine",),
+        _SECONDS,
+    ),
     "keelmark_guard_duration_seconds": ("Time of the guard.", ("stage",), _GUARD),
 }
 _COUNTED = (
@@ -68,6 +73,11 @@ _COUNTED = (
         ("operation", "model", "status", "outcome"),
     ),
     (
+        "keelmark_queue_refused_total",
+        "Requests that got no slot: too many wait of their key, or in all, or not in time.",
+        ("engine", "reason"),
+    ),
+    (
         "keelmark_guard_rule_outcomes_total",
         "What became of each guard rule, per stage.",
         ("rule", "stage", "outcome"),
@@ -75,6 +85,9 @@ _COUNTED = (
 )
 _GAUGES = {
     "keelmark_engine_up": ("Whether the engine can take a request now.", ("engine",)),
+    "keelmark_engine_limit": ("Requests that the engine may get at once.", ("engine",)),
+    "keelmark_engine_active": ("Requests at the engine now.", ("engine",)),
+    "keelmark_queue_depth": ("Requests that wait for the engine.", ("engine",)),
     "keelmark_ledger_records": ("Records in the ledger.", ()),
     "keelmark_model_memory_bytes": (
         "Memory that a local model takes now, as reckoned; 0 while it is not loaded.",
@@ -108,8 +121,10 @@ class Metrics:
         self._errors = Bounded(50)
         self._engines = Bounded(50)
         made = {name: Histogram(name, *rest) for name, rest in _HISTOGRAMS.items()}
-        self._duration, self._first, self._per_token, self._tokens, self._guard = made.values()
-        self._requests, self._outcomes = (Family("counter", *row) for row in _COUNTED)
+        self._duration, self._first, self._per_token, self._tokens, *rest = made.values()
+        self._queue, self._guard = rest
+        counted = (Family("counter", *row) for row in _COUNTED)
+        self._requests, self._refused, self._outcomes = counted
         self._settable = {
             **{name: Family("gauge", name, *rest) for name, rest in _GAUGES.items()},
             **{name: Family("counter", name, *rest) for name, rest in _COUNTERS.items()},
@@ -154,6 +169,8 @@ class Metrics:
                     self._first,
                     self._per_token,
                     self._tokens,
+                    self._queue,
+                    self._refused,
                     self._outcomes,
                     self._guard,
                     *self._settable.values(),
@@ -179,6 +196,11 @@ class Metrics:
         written = attributes.get(semconv.USAGE_OUTPUT)
         if written is not None:
             self._tokens.observe((*call, "output"), written)
+        if "queue" in timings:
+            name = self._engines.label(trace.engine)
+            self._queue.observe((name,), timings["queue"] / 1000)
+            if why := attributes.get(semconv.QUEUE_REFUSED):
+                self._refused.add((name, str(why)))
         first = timings.get("first_token")
         if first is None or not answered or not trace.stream:
             return

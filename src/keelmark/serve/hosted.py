@@ -84,6 +84,7 @@ class HostedEngine:
         self.first_byte_seconds = options.first_byte_seconds
         self.context, self.chat_template = options.context, options.chat_template
         self.load_mode, self.reranks = nature.load_mode, nature.reranks
+        self.slots = options.slots
         self.nature, self.base = nature, SCHEME + quote(name, safe="")
         self._open, self._loader = open_, loader
         self._inner: Running | None = None
