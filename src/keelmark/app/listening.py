@@ -7,7 +7,7 @@ import contextlib
 import errno
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -48,7 +48,20 @@ class Server(uvicorn.Server):
 
     uvicorn raises the signal again when it has stopped, which would end the process before the
     engines are stopped and the ledger knows of it.
+
+    Args:
+        config: Of uvicorn.
+        when_started: Called when connections are taken.
     """
+
+    def __init__(self, config: uvicorn.Config, when_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._when_started = when_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take connections."""
+        await super().startup(sockets=sockets)
+        self._when_started()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -76,10 +89,10 @@ class SharingServer(Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take connections from the one socket given."""
-        await super().startup(sockets=[])
         (self._listener,) = sockets or []
         self._opening = set()
-        self._watch()
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+        await super().startup(sockets=[])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take no more connections, and finish what runs."""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from keelmark.app.engines import Say, Settings
+from keelmark.app.front import Front
 from keelmark.app.home import Home, load_policy, make_guard, policy_notes, policy_text
 from keelmark.core import events
 from keelmark.core.errors import KeelmarkError, UsageError
@@ -69,7 +70,7 @@ class Watch:
         self,
         home: Home,
         settings: Settings,
-        gateway: Gateway,
+        gateway: Gateway | Front,
         guard: Guard,
         *,
         metrics: Metrics,

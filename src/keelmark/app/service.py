@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -21,7 +20,6 @@ from keelmark.app.greeting import greeting
 from keelmark.app.home import Home
 from keelmark.app.listening import listen
 from keelmark.app.reload import Watch, load_guard, record_policy
-from keelmark.app.routes import check_routes
 from keelmark.app.workers.crew import Crew, Job
 from keelmark.app.workers.office import Shared
 from keelmark.core import events
@@ -89,15 +87,11 @@ async def _run(
     try:
         way = way_to(settings.upstreams, transport)
         async with open_engines(home, settings, metrics, way, person) as fleet:
-            check = partial(check_routes, engines=fleet.engines, path=settings.policy)
-            check(guard)
             front = _front(home, guard, settings, fleet, metrics, person.say)
             if warming is not None:
                 await warming
             settle_memory()
-            watch = Watch(
-                home, settings, front, guard, metrics=metrics, say=person.say, check=check
-            )
+            watch = Watch(home, settings, front, guard, metrics=metrics, say=person.say)
             running = _Running(fleet.engines, metrics, person, secret, watch)
             await _answer(front, home, settings, listener, running)
     finally:

@@ -49,6 +49,13 @@ from keelmark.cli._common import Memory, data_option, policy_option, progress, s
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes that serve; about one per core that is free.",
+)
 @click.option("--context", default=0, help="Context length, tokens [default: from the model].")
 @click.option("--slots", default=4, show_default=True, help="Requests that decode side by side.")
 @click.option("--no-admit", is_flag=True, help="Refuse a model that was never admitted.")

@@ -24,6 +24,7 @@ rollout.started: name, rollout (its id), to, plan {steps, seconds, least, alarm,
 rollout.step: name, rollout, to, share (percent from now on), evidence {arm: counts}, reason
 rollout.ended: name, rollout, to, outcome (done, rolled_back, aborted), evidence, who, reason
 engine.started, engine.stopped: engine, digest, reason
+worker.stopped: worker (its number), reason; another one takes its place
 key.created, key.revoked: key_id, name, scopes, expires, team
 request: trace_id, trace (sha256 of the stored trace), operation, key_id, subject (pseudonym),
     model, model_digest, engine, policy_digest, status, error, outcome {input, output},
@@ -57,6 +58,7 @@ ROLLOUT_STEP = "rollout.step"
 ROLLOUT_ENDED = "rollout.ended"
 ENGINE_STARTED = "engine.started"
 ENGINE_STOPPED = "engine.stopped"
+WORKER_STOPPED = "worker.stopped"
 KEY_CREATED = "key.created"
 KEY_REVOKED = "key.revoked"
 REQUEST = "request"
@@ -83,6 +85,7 @@ FIELDS: dict[str, frozenset[str]] = {
         ROLLOUT_ENDED: "name rollout to outcome evidence who reason",
         ENGINE_STARTED: "engine digest reason",
         ENGINE_STOPPED: "engine digest reason",
+        WORKER_STOPPED: "worker reason",
         KEY_CREATED: "key_id name scopes expires team",
         KEY_REVOKED: "key_id name scopes expires team",
         REQUEST: "trace_id trace operation key_id subject model model_digest engine policy_digest"

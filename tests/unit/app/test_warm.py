@@ -74,7 +74,7 @@ def test_nobody_is_answered_before_the_guard_is_warm(tmp_path, monkeypatch):
 
     monkeypatch.setattr(service, "open_engines", no_engines)
     monkeypatch.setattr(service, "_answer", answer)
-    monkeypatch.setattr(service, "_settle_memory", lambda: None)  # it is for the whole process
+    monkeypatch.setattr(service, "settle_memory", lambda: None)  # it is for the whole process
     monkeypatch.setattr(Guard, "warm", lambda self: done.append(("warm", self)))
     settings = Settings(data=tmp_path)
     judge = load_guard(settings)

@@ -1,0 +1,1 @@
+"""Several worker processes behind one address: who starts them, and what they say to each other."""

@@ -1,0 +1,161 @@
+"""What the first process does for one worker: write, count, hold, lend."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from keelmark.app.workers.messages import (
+    Abandon,
+    Ask,
+    EndHold,
+    Enter,
+    Exposition,
+    Gauges,
+    GiveBack,
+    Leave,
+    Reserve,
+    Seen,
+    Take,
+    Tell,
+    Write,
+)
+from keelmark.core.errors import UsageError
+from keelmark.core.metering import Hold, Rate
+from keelmark.core.ports import Holds, Rates, Recorder
+from keelmark.observe.metrics import Metrics
+from keelmark.serve.hosted import Leases
+
+
+class Shared(NamedTuple):
+    """What all workers use and one process has.
+
+    Attributes:
+        recorder: Writes requests down.
+        metrics: Counts for the whole service.
+        leases: Lends places at local models.
+        rates: Limits, or None where nobody meters.
+        holds: What is held of budgets, likewise.
+    """
+
+    recorder: Recorder
+    metrics: Metrics
+    leases: Leases
+    rates: Rates | None = None
+    holds: Holds | None = None
+
+
+class Office:
+    """The counterpart of one worker; knows what the worker has, to take it back when it dies.
+
+    Args:
+        shared: What all workers use.
+
+    Attributes:
+        gauges: What the worker measures: name of a metric, engine, value.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self.gauges: tuple[tuple[str, str, float], ...] = ()
+        self._closed = False
+        self._shared = shared
+        self._inside: dict[str, tuple[Rate, ...]] = {}
+        self._held: dict[str, Hold] = {}
+        self._lent: Counter[str] = Counter()
+        self._answers: dict[type[Ask], Callable[[Any], Awaitable[object]]] = {
+            Write: self._write,
+            Exposition: self._exposition,
+            Take: self._take,
+            Enter: self._enter,
+            Reserve: self._reserve,
+        }
+        self._deeds: dict[type[Tell], Callable[[Any], None]] = {
+            Seen: self._seen,
+            Gauges: self._measured,
+            GiveBack: self._give_back,
+            Leave: self._leave,
+            EndHold: self._end,
+            Abandon: self._abandon,
+        }
+
+    async def answer(self, body: Ask) -> object:
+        """Answer a question of the worker."""
+        return await self._answers[type(body)](body)
+
+    def hear(self, body: Tell) -> None:
+        """Take what the worker says."""
+        self._deeds[type(body)](body)
+
+    def close(self) -> None:
+        """The worker is gone: whatever it had is free again, and what it held is lost."""
+        shared, self._closed = self._shared, True
+        if shared.rates is not None:
+            for call, rates in self._inside.items():
+                shared.rates.leave(call, rates, None)
+        if shared.holds is not None:
+            for hold in self._held.values():
+                shared.holds.abandon(hold)
+        for base in self._lent.elements():
+            shared.leases.give_back(base)
+        self._inside, self._held, self._lent = {}, {}, Counter()
+
+    # --- questions ---
+
+    async def _write(self, body: Write) -> None:
+        await self._shared.recorder.record(body.trace, body.content, body.usage)
+        self._shared.metrics.observe(body.trace)
+
+    async def _exposition(self, _: Exposition) -> str:
+        return self._shared.metrics.render()
+
+    async def _take(self, body: Take) -> object:
+        place = await self._shared.leases.take(body.base, scores=body.scores)
+        self._lent[body.base] += 1
+        if self._closed:
+            self._give_back(GiveBack(body.base))
+        return place
+
+    async def _enter(self, body: Enter) -> object:
+        if self._shared.rates is None:
+            raise UsageError("Nobody meters here: this is a defect, please report it.")
+        levels = await self._shared.rates.enter(body.call, body.rates)
+        if not any(level.wait for level in levels):
+            self._inside[body.call] = body.rates
+            if self._closed:
+                self._leave(Leave(body.call, body.rates, None))
+        return levels
+
+    async def _reserve(self, body: Reserve) -> object:
+        if self._shared.holds is None:
+            raise UsageError("Nobody meters here: this is a defect, please report it.")
+        short = await self._shared.holds.reserve(body.hold)
+        if short is None:
+            self._held[body.hold.id] = body.hold
+            if self._closed:
+                self._end(EndHold(body.hold, None))
+        return short
+
+    # --- what wants no answer ---
+
+    def _seen(self, body: Seen) -> None:
+        self._shared.metrics.observe(body.trace)
+
+    def _measured(self, body: Gauges) -> None:
+        self.gauges = body.values
+
+    def _give_back(self, body: GiveBack) -> None:
+        self._lent[body.base] -= 1
+        self._shared.leases.give_back(body.base)
+
+    def _leave(self, body: Leave) -> None:
+        if self._shared.rates is not None and self._inside.pop(body.call, None) is not None:
+            self._shared.rates.leave(body.call, body.rates, body.tokens)
+
+    def _end(self, body: EndHold) -> None:
+        if self._shared.holds is not None and self._held.pop(body.hold.id, None) is not None:
+            self._shared.holds.end(body.hold, body.charged)
+
+    def _abandon(self, body: Abandon) -> None:
+        if self._shared.holds is not None and self._held.pop(body.hold.id, None) is not None:
+            self._shared.holds.abandon(body.hold)
