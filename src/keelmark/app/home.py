@@ -196,6 +196,8 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
     def open(cls, data: Path | None = None, policy: Path | None = None) -> Self:
         """Open the data folder, making it and its keys on first use.
 
+        The database is the one that $KEELMARK_DATABASE names, else a file in the data folder.
+
         Raises:
             KeelmarkError: With the sentence that says what is in the way.
         """
@@ -217,7 +219,9 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
             data=folder,
             policy=loaded,
             signer=signer,
-            store=Store.open(folder, signer=ledger_key.private),
+            store=Store.open(
+                folder, signer=ledger_key.private, database=os.environ.get("KEELMARK_DATABASE", "")
+            ),
         )
 
     def trusted(self) -> dict[str, Ed25519PublicKey]:

@@ -17,6 +17,7 @@ from keelmark.core.errors import UsageError
 from keelmark.core.vetting import VetVerdict
 from keelmark.passport.files import write_whole
 
+DATABASE = "KEELMARK_DATABASE"
 EXIT = {VetVerdict.PASS: 0, VetVerdict.FAIL: 1, VetVerdict.INCOMPLETE: 2}
 
 data_option = click.option(
@@ -25,6 +26,38 @@ data_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Data folder [default: $KEELMARK_DATA, else ~/.local/share/keelmark].",
 )
+
+
+def _remember(context: click.Context, _: click.Parameter, address: str | None) -> None:
+    """Put the address where the store and all processes that are started look for it."""
+    if address is None:
+        return
+    before = os.environ.get(DATABASE)
+    os.environ[DATABASE] = address
+
+    def restore() -> None:
+        os.environ.pop(DATABASE)
+        if before is not None:
+            os.environ[DATABASE] = before
+
+    context.call_on_close(restore)
+
+
+_database_option = click.option(
+    "--database",
+    metavar="URL",
+    callback=_remember,
+    expose_value=False,
+    help="PostgreSQL database (postgresql://...) instead of SQLite in the data folder "
+    "[default: $KEELMARK_DATABASE].",
+)
+
+
+def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where the store is: --data and --database."""
+    return data_option(_database_option(command))
+
+
 policy_option = click.option(
     "--policy",
     envvar="KEELMARK_CONFIG",

@@ -10,12 +10,12 @@ import click
 from keelmark import app
 from keelmark.cli._common import (
     EXIT,
-    data_option,
     json_option,
     policy_option,
     print_json,
     progress,
     say,
+    store_option,
     write_out,
 )
 from keelmark.cli.vet import asked_options
@@ -25,7 +25,7 @@ from keelmark.cli.vet import asked_options
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write it here.")
 @asked_options
-@data_option
+@store_option
 @policy_option
 @json_option
 def command(

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from keelmark import app
-from keelmark.cli._common import data_option, json_option, print_json, progress
+from keelmark.cli._common import json_option, print_json, progress, store_option
 from keelmark.vet.difference import to_text
 
 
 @click.command()
 @click.argument("old")
 @click.argument("new")
-@data_option
+@store_option
 @json_option
 def command(old: str, new: str, data: Path | None, *, as_json: bool) -> int:
     """Compare two models, or two passports: files, metadata, tensors, template, findings.

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from keelmark import app
-from keelmark.cli._common import data_option, say
+from keelmark.cli._common import say, store_option
 
 
 @click.command()
 @click.argument("subject")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@data_option
+@store_option
 def command(subject: str, data: Path | None, *, yes: bool) -> None:
     """Destroy the key under which SUBJECT's prompts and answers are stored.
 

@@ -14,12 +14,12 @@ from keelmark import app
 from keelmark.cli import _corpus, _pairs, _scan
 from keelmark.cli._common import (
     coloured,
-    data_option,
     json_option,
     policy_option,
     print_json,
     progress,
     say,
+    store_option,
 )
 from keelmark.core.errors import UsageError
 from keelmark.core.outcome import Outcome
@@ -66,7 +66,7 @@ command.add_command(_pairs.pairs)
 @command.command()
 @click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 1_000_000))
 @policy_option
-@data_option
+@store_option
 @json_option
 def replay(limit: int, policy: Path | None, data: Path | None, *, as_json: bool) -> int:
     """Judge the newest requests again under a policy, and say what would change.
@@ -104,7 +104,7 @@ def replay(limit: int, policy: Path | None, data: Path | None, *, as_json: bool)
 @click.option("--stage", type=click.Choice(list(STAGES)), default="input", show_default=True)
 @click.option("--limit", default=1000, show_default=True, type=click.IntRange(1, 1_000_000))
 @policy_option
-@data_option
+@store_option
 @json_option
 def calibrate(file: Path | None, policy: Path | None, data: Path | None, **options: Any) -> int:
     """Choose thresholds for a rate of false alarms on texts in which nothing is wrong.

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from keelmark import app
-from keelmark.cli._common import data_option, json_option, print_json, say
+from keelmark.cli._common import json_option, print_json, say, store_option
 from keelmark.core.keys import ApiKey, Scope
 
 
@@ -34,7 +34,7 @@ def command() -> None:
     help="Expires after so long.",
 )
 @click.option("--team", default="", help="Who uses it, for rules that are for some teams only.")
-@data_option
+@store_option
 @json_option
 def create(
     name: str,
@@ -64,7 +64,7 @@ def create(
 
 @command.command("list")
 @click.option("--team", help="Only the keys of this team.")
-@data_option
+@store_option
 @json_option
 def list_(team: str | None, data: Path | None, *, as_json: bool) -> None:
     """List the keys; never the secrets, which are not kept."""
@@ -89,7 +89,7 @@ def list_(team: str | None, data: Path | None, *, as_json: bool) -> None:
 
 @command.command()
 @click.argument("key_id")
-@data_option
+@store_option
 def revoke(key_id: str, data: Path | None) -> None:
     """Revoke a key by its id; a running service notices within seconds.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from keelmark import app
-from keelmark.cli._common import data_option, json_option, print_json, say
+from keelmark.cli._common import json_option, print_json, say, store_option
 
 
 @click.group()
@@ -21,7 +21,7 @@ def command() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="A checkpoint that was kept elsewhere: finds records that were cut off since.",
 )
-@data_option
+@store_option
 @json_option
 def verify(against: Path | None, data: Path | None, *, as_json: bool) -> int:
     """Recompute every record and checkpoint; name whatever was changed. Ends with 0 or 1.
@@ -49,7 +49,7 @@ def verify(against: Path | None, data: Path | None, *, as_json: bool) -> int:
     show_default=True,
     help="The newest N records.",
 )
-@data_option
+@store_option
 @json_option
 def show(kinds: tuple[str, ...], limit: int, data: Path | None, *, as_json: bool) -> None:
     """Print the newest records.
@@ -69,7 +69,7 @@ def show(kinds: tuple[str, ...], limit: int, data: Path | None, *, as_json: bool
 
 
 @command.command()
-@data_option
+@store_option
 def checkpoint(data: Path | None) -> None:
     """Print the newest signed checkpoint; keep it elsewhere to notice a cut ledger.
 
@@ -83,7 +83,7 @@ def checkpoint(data: Path | None) -> None:
 
 @command.command()
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@data_option
+@store_option
 def export(out: Path, data: Path | None) -> None:
     """Write a bundle that verifies on a machine without Keelmark.
 

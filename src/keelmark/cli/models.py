@@ -8,12 +8,12 @@ import click
 
 from keelmark import app
 from keelmark.cli._common import (
-    data_option,
     json_option,
     policy_option,
     print_json,
     progress,
     say,
+    store_option,
 )
 
 
@@ -23,7 +23,7 @@ def command() -> None:
 
 
 @command.command("list")
-@data_option
+@store_option
 @policy_option
 @json_option
 def list_(data: Path | None, policy: Path | None, *, as_json: bool) -> None:
@@ -47,7 +47,7 @@ def list_(data: Path | None, policy: Path | None, *, as_json: bool) -> None:
 
 @command.command()
 @click.argument("ref", default="default")
-@data_option
+@store_option
 def pull(ref: str, data: Path | None) -> None:
     """Fetch a model without serving it: `default`, or `hf:org/name[:file.gguf][@revision]`.
 

@@ -9,12 +9,12 @@ import click
 
 from keelmark import app
 from keelmark.cli._common import (
-    data_option,
     json_option,
     policy_option,
     print_json,
     progress,
     say,
+    store_option,
     write_out,
 )
 from keelmark.passport.files import printable, read_small
@@ -37,7 +37,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("ref")
-@data_option
+@store_option
 @json_option
 def show(ref: str, data: Path | None, *, as_json: bool) -> None:
     """Print what a passport says.
@@ -60,7 +60,7 @@ def show(ref: str, data: Path | None, *, as_json: bool) -> None:
 @click.option(
     "--model", type=click.Path(path_type=Path), help="The model's bytes, when REF is a passport."
 )
-@data_option
+@store_option
 @policy_option
 @json_option
 def verify(
@@ -98,7 +98,7 @@ def verify(
     type=click.Path(path_type=Path),
     help="The files [default: as admitted].",
 )
-@data_option
+@store_option
 @policy_option
 def export(
     ref: str,
@@ -136,7 +136,7 @@ def export(
 @click.option("--verifier", default="", help="Id that the verifier must have.")
 @click.option("--resource", default="", help="What the summary must call the model.")
 @click.option("--level", "levels", multiple=True, help="Level that it must say; repeat.")
-@data_option
+@store_option
 @json_option
 def verify_summary(
     file: Path,

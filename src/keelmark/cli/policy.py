@@ -15,6 +15,7 @@ from keelmark.cli._common import (
     policy_option,
     print_json,
     say,
+    store_option,
 )
 from keelmark.core.difference import policy_difference
 from keelmark.core.errors import UsageError
@@ -161,7 +162,7 @@ def diff(before: Path, after: Path, *, as_json: bool) -> int:
 @command.command()
 @click.argument("trace_id")
 @policy_option
-@data_option
+@store_option
 def explain(trace_id: str, policy: Path | None, data: Path | None) -> None:
     """Say why the request of a trace was judged as it was, rule by rule.
 

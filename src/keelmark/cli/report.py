@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from keelmark import app
-from keelmark.cli._common import data_option, say, write_out
+from keelmark.cli._common import say, store_option, write_out
 
 
 @click.command()
@@ -20,7 +20,7 @@ from keelmark.cli._common import data_option, say, write_out
     help="[default: by --out, else md]",
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it here.")
-@data_option
+@store_option
 def command(framework: str, kind: str | None, out: Path | None, data: Path | None) -> None:
     """Say for each demand of FRAMEWORK which control answers it, with which evidence.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from keelmark import app
-from keelmark.cli._common import coloured, data_option, json_option, print_json, say
+from keelmark.cli._common import coloured, json_option, print_json, say, store_option
 from keelmark.core.trace import Content
 from keelmark.observe.show import trace_json, trace_list, trace_text
 
@@ -23,7 +23,7 @@ from keelmark.observe.show import trace_json, trace_list, trace_text
 )
 @click.option("--team", help="Only of the keys of this team.")
 @click.option("--content", is_flag=True, help="Also show what was said (masked), if it is kept.")
-@data_option
+@store_option
 @json_option
 def command(
     trace_id: str | None,
