@@ -55,6 +55,11 @@ QUEUE_AHEAD = "keelmark.queue.ahead"
 QUEUE_PRIORITY = "keelmark.queue.priority"
 QUEUE_REFUSED = "keelmark.queue.refused"
 
+COST = "keelmark.usage.cost"  # billionths of the currency
+CURRENCY = "keelmark.usage.currency"
+BILLED_BY = "keelmark.usage.how"
+QUOTA = "keelmark.quota.refused_by"
+
 METRIC_REQUEST_DURATION = "gen_ai.server.request.duration"
 METRIC_FIRST_TOKEN = "gen_ai.server.time_to_first_token"
 METRIC_PER_TOKEN = "gen_ai.server.time_per_output_token"

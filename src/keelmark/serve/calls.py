@@ -19,14 +19,16 @@ from keelmark.core.ports import RequestGuard
 from keelmark.core.scope import Origin
 from keelmark.core.trace import Trace
 from keelmark.serve.answers import Asked
+from keelmark.serve.charges import Charge
 from keelmark.serve.config import GatewayConfig
 from keelmark.serve.dialect import Voice
 from keelmark.serve.echo import Echo, check_echo, read_tokens, texts_in, tokens_in, unchanged
 from keelmark.serve.engine import Engine, Quirks, Scoring
 from keelmark.serve.errors import ApiError, bad_request
 from keelmark.serve.fields import refuse_dangerous
-from keelmark.serve.http import Request, check_json, read_body
+from keelmark.serve.http import Request, check_json, decode_body, read_body
 from keelmark.serve.keys import KeyRing, require
+from keelmark.serve.metering import Tab, limit, reserve
 from keelmark.serve.queueing import Lanes
 from keelmark.serve.segments import read_segments, write_back
 from keelmark.serve.shapes import (
@@ -36,6 +38,7 @@ from keelmark.serve.shapes import (
     check_completion,
     check_embeddings,
 )
+from keelmark.serve.steering import Leash
 from keelmark.serve.targets import Plan, Target
 from keelmark.serve.tool_choice import demand_call, forced_functions, tool_names
 from keelmark.serve.traces import note_engine, note_request, note_unknown_model, stamp
@@ -85,6 +88,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         own: The body as the client sent it, where an answer may have to be asked for again.
         voice: How the client speaks, where that is not chat itself.
         echo: What is to come back before the answer.
+        tab: What the request has used, where that is metered.
+        charge: What its engine has used; a part of the tab.
+        leash: By which it is ended when its model is stopped.
     """
 
     request: Request
@@ -103,18 +109,31 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     own: bytes = b""
     voice: Voice | None = None
     echo: Echo | None = None
+    tab: Tab | None = None
+    charge: Charge | None = None
+    leash: Leash | None = None
 
     @property
     def origin(self) -> Origin:
         """Where the call comes from and goes to, for rules that are for some requests only."""
         trace = self.trace
         return Origin(
-            trace.key_id, self.key_name, trace.model, trace.engine, trace.operation, trace.team
+            trace.key_id,
+            self.key_name,
+            trace.model,
+            trace.engine,
+            trace.operation,
+            trace.team,
+            None if self.engine is None else bool(self.engine.digest),
         )
 
 
 class Chooser(Protocol):
     """Makes plans for calls."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of models that are routes; patterns are left out."""
 
     async def plan(self, call: Call) -> Plan | None:
         """Return the plan for a call; None when no route is for its model."""
@@ -138,7 +157,6 @@ class Desk(msgspec.Struct, frozen=True):
 
 Stage = Callable[[Desk, Call], Awaitable[Call]]
 _with = msgspec.structs.replace
-_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -166,30 +184,6 @@ async def read(desk: Desk, call: Call) -> Call:
         body = call.voice.hear(body)
     stamp(call.trace, "parse", since)
     return _with(call, body=body)
-
-
-def decode_body(raw: bytes) -> Any:
-    """Decode a JSON body.
-
-    Raises:
-        ApiError: 400, saying what is wrong with it.
-    """
-    if not raw:
-        raise bad_request("The body is empty: send a JSON object.")
-    try:
-        return _decode(raw)
-    except UnicodeDecodeError as error:
-        reason = f"it is not valid UTF-8 at byte {error.start} of a string"
-    except msgspec.ValidationError:
-        reason = "it holds a number that is out of range"
-    except msgspec.DecodeError as error:
-        detail = str(error).removeprefix("JSON is malformed: ")
-        reason = detail if detail != str(error) else "it is cut short, or a \\u escape is broken"
-    except RecursionError:
-        reason = "it is nested too deeply"
-    except ValueError:
-        reason = "it holds a number with too many digits"
-    raise bad_request(f"The body is not valid JSON: {reason}.", code="invalid_json")
 
 
 async def check(desk: Desk, call: Call) -> Call:
@@ -229,7 +223,7 @@ async def choose(desk: Desk, call: Call) -> Call:
     if desk.router is not None and (plan := await desk.router.plan(call)):
         own = call.own or _encode(call.body)  # for a second attempt, if there is one
         return _with(call, plan=plan, target=plan.targets[0], own=own)
-    name = call.trace.model
+    name = desk.config.steering.arm(call.trace)
     named = [e for e in desk.config.engines if name in e.models]
     found = named or [e for e in desk.config.engines if not e.models]
     if not found:
@@ -241,7 +235,8 @@ async def choose(desk: Desk, call: Call) -> Call:
             param="model",
         )
     engine = next((e for e in found if e.ready), found[0])
-    return _with(call, target=Target(engine, engine.upstream_model))
+    other = "" if name == call.trace.model else name
+    return _with(call, target=Target(engine, engine.upstream_model or other))
 
 
 async def aim(desk: Desk, call: Call) -> Call:
@@ -250,6 +245,7 @@ async def aim(desk: Desk, call: Call) -> Call:
         raise UnavailableError("No engine was chosen: this is a defect, please report it.")
     engine, model, parameters, *_ = call.target
     note_engine(call.trace, engine)
+    desk.config.steering.enter(model or call.trace.model, call.leash)
     if not engine.digest and desk.config.policy.admission.unattested == "refuse":
         raise ApiError(
             403,
@@ -367,10 +363,10 @@ def _renamed(names: list[str], body: dict[str, Any]) -> dict[str, str]:
 
 def before(*checks: Stage) -> tuple[Stage, ...]:
     """Return the stages of a request until it is known what is asked; `checks` look at the body."""
-    return (authenticate, read, *checks)
+    return (authenticate, read, *checks, limit)
 
 
 ONCE: tuple[Stage, ...] = (*before(check), choose)
 """What is done once for a request: in the end it is known who may answer."""
-EACH: tuple[Stage, ...] = (aim, adapt, judge)
+EACH: tuple[Stage, ...] = (aim, adapt, judge, reserve)
 """What is done for each target, with a body that no other target has changed."""

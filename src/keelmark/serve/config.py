@@ -11,6 +11,8 @@ from keelmark.core.ports import GuardPort, Recorder, Transport
 from keelmark.core.trace import Trace
 from keelmark.serve.engine import Engine
 from keelmark.serve.keys import KeySource
+from keelmark.serve.metering import Meter
+from keelmark.serve.steering import Steering
 from keelmark.serve.tally import LocalTally, Tally
 
 
@@ -33,6 +35,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
             also with those that are not recorded (no valid key, overload).
         version: Keelmark's version, for `/healthz`.
         tally: Counts the calls at work.
+        steering: Models that are stopped, and rollouts.
+        meter: Counts what clients use; None where nothing is counted.
     """
 
     engines: Sequence[Engine]
@@ -45,6 +49,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     on_trace: Sequence[Callable[[Trace], None]] = ()
     version: str = ""
     tally: Tally = msgspec.field(default_factory=LocalTally)
+    steering: Steering = msgspec.field(default_factory=Steering)
+    meter: Meter | None = None
 
     @property
     def guarded(self) -> bool:

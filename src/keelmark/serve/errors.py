@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 
 import msgspec
 
@@ -34,9 +35,11 @@ class ApiError(KeelmarkError):
 
     Attributes:
         engine_status: What the engine answered when it refused or failed, or 0.
+        headers: More headers of the answer.
     """
 
     engine_status = 0
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
     def __init__(
         self,
@@ -55,9 +58,11 @@ class ApiError(KeelmarkError):
 
     def saying(self, message: str, param: str | None) -> ApiError:
         """Return the same error in other words."""
-        return type(self)(
+        other = type(self)(
             self.status, self.code, message, param=param, retry_after=self.retry_after
         )
+        other.headers = self.headers
+        return other
 
     def body(self) -> bytes:
         """Return the error as JSON in OpenAI's shape."""

@@ -49,6 +49,7 @@ Handler = Callable[["Gateway", Request], Awaitable[None]]
 _METRICS = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
 _LOOPBACK = ("127.", "::1")
+_ROUTE = {"object": "model", "created": 0, "owned_by": "keelmark", "keelmark": {"route": True}}
 
 
 class Gateway:
@@ -67,7 +68,8 @@ class Gateway:
         self.lanes = Lanes(config.policy.overload)
         self.health = Health(config.policy.routes.breaker)
         self.note = ""
-        self._desk = Desk(config, self.keys, self.lanes, self._router(config))
+        router = self.router(config.guard, config.policy)
+        self._desk = Desk(config, self.keys, self.lanes, router)
         self._serving = _serving(config.guard)
         self._listing = Listing(config.transport)
 
@@ -93,19 +95,23 @@ class Gateway:
         Raises:
             RouteError: A route names what is not here; the policy before stays in force.
         """
-        config = msgspec.structs.replace(self.config, guard=guard, policy=policy)
-        router = self._router(config)
-        self.config = config
+        router = self.router(guard, policy)
+        meter = self.config.meter and self.config.meter.using(policy)
+        self.config = msgspec.structs.replace(self.config, guard=guard, policy=policy, meter=meter)
         self.lanes.use(policy.overload)
         self.health.use(policy.routes.breaker)
-        self._desk = Desk(config, self.keys, self.lanes, router)
+        self._desk = Desk(self.config, self.keys, self.lanes, router)
         self._serving = _serving(guard)
 
-    def _router(self, config: GatewayConfig) -> Router | None:
-        policy = config.policy
+    def router(self, guard: GuardPort, policy: Policy) -> Router | None:
+        """Return who makes plans by a policy; None when it has no routes.
+
+        Raises:
+            RouteError: A route names what is not here.
+        """
         if not policy.routes.models:
             return None
-        return Router(policy, config.engines, config.guard, self.health)
+        return Router(policy, self.config.engines, guard, self.health)
 
     def trace(self) -> Trace:
         """Return a trace for an answer that is no model call; it is not recorded."""
@@ -146,8 +152,13 @@ class Gateway:
             tally.leave()
 
     async def models(self) -> list[dict[str, Any]]:
-        """Return the models that can be called."""
-        return await self._listing.models(self.config.engines)
+        """Return the models that can be called: routes, then those of engines."""
+        routes = self._desk.router.names if self._desk.router else ()
+        models = await self._listing.models(self.config.engines)
+        return [
+            *({**_ROUTE, "id": name} for name in routes),
+            *(model for model in models if model["id"] not in routes),
+        ]
 
 
 def build_app(config: GatewayConfig) -> Gateway:

@@ -26,6 +26,7 @@ from keelmark.serve.errors import ApiError, ClientGoneError, as_api_error, told
 from keelmark.serve.http import Request
 from keelmark.serve.refusals import not_streamed, refused_by_engine
 from keelmark.serve.sse import DONE, EventReader, EventTooLongError
+from keelmark.serve.steering import Leash
 from keelmark.serve.traces import new_trace, note_answer, note_usage, stamp
 from keelmark.serve.vectors import read_vectors
 from keelmark.serve.wire import Presence, Wire
@@ -59,7 +60,8 @@ class Serving:
         self.desk = desk
         self.trace = new_trace(kind.operation, desk.config.guard.policy_digest)
         voice = None if dialect is None else dialect.voice(self.trace)
-        self.call = Call(request=request, kind=kind, trace=self.trace, voice=voice)
+        leash = Leash()
+        self.call = Call(request=request, kind=kind, trace=self.trace, voice=voice, leash=leash)
         self.wire = Wire(request, self.trace) if voice is None else Spoken(self.call.request, voice)
         self.answer: Answer | None = None
         self.began = perf_counter()
@@ -92,10 +94,13 @@ class Serving:
     async def _within_limits(self) -> bytes:
         seconds = self.desk.config.policy.limits.request_seconds
         presence = Presence(self.call.request)
+        leash = self.desk.config.steering.hold(self.call.leash)
         try:
             async with asyncio.timeout(seconds):
                 for stage in self.once:
                     self.call = await stage(self.desk, self.call)
+                if self.call.tab is not None:
+                    self.wire.more = self.call.tab.headers
                 async with presence:
                     plan = self.call.plan
                     last = await (Attempts(self, plan).run() if plan else self._try())
@@ -105,10 +110,13 @@ class Serving:
                 504, "timeout", f"The answer was not complete within {seconds:g} seconds."
             ) from None
         except asyncio.CancelledError:
+            if leash and (stopped := leash.pulled()):
+                raise stopped from None
             if not presence.gone:
                 raise
             raise ClientGoneError from None
         finally:
+            self.desk.config.steering.let_go(leash)
             await presence.settle()
 
     async def _try(self) -> bytes:
@@ -130,9 +138,17 @@ class Serving:
 
     def forsake(self) -> None:
         """Let go of what this attempt has taken: it is not the one that answers."""
+        if self.call.charge is not None:
+            self.call.charge.lose()
 
     async def ask(self) -> bytes:
         """Forward the call and return the last bytes of its answer."""
+        if self.call.charge is None:
+            return await self._asked()
+        with self.call.charge:
+            return await self._asked()
+
+    async def _asked(self) -> bytes:
         call = self.call
         response = await self.send()
         since = response.since
@@ -140,6 +156,8 @@ class Serving:
             if response.status != 200:
                 said = await read_answer(response)
                 raise refused_by_engine(response.status, response.headers, said, call.body)
+            if call.charge is not None:
+                call.charge.answered = True
             if call.kind is EMBEDDINGS:
                 last = await self._vectors(response)
             elif self.trace.stream:
@@ -168,6 +186,8 @@ class Serving:
         self, engine: Engine, scorer: Scoring | None, patience: float
     ) -> UpstreamResponse:
         endpoint = await scorer.scorer() if scorer else engine.endpoint()
+        if self.call.charge is not None:
+            self.call.charge.sent = True
         return await self.desk.config.transport.send(
             "POST",
             endpoint.base_url + self.call.kind.path,
@@ -180,6 +200,8 @@ class Serving:
         if self.call.guard is None or self.call.asked is None:
             raise UnavailableError("The prompt was not judged: this is a defect, please report it.")
         self.answer = Answer(self.call.guard, self.call.asked)
+        if self.call.charge is not None:
+            self.call.charge.answer = self.answer
         return self.answer
 
     async def _vectors(self, response: UpstreamResponse) -> bytes:
@@ -271,12 +293,13 @@ class Serving:
 
     async def _record(self) -> ApiError | None:
         """Write the record; without it there is no answer."""
-        trace = self.trace
+        trace, tab = self.trace, self.call.tab
         config = self.desk.config
         failure: ApiError | None = None
         if trace.key_id:
+            used = (tab.bill(trace),) if tab is not None else ()
             try:
-                await config.recorder.record(trace, self._content())
+                await config.recorder.record(trace, self._content(), *used)
             except Exception as broken:  # boundary: what cannot be recorded is not answered
                 why = told(broken)
                 log.error("request %s not recorded: %s", trace.trace_id, why)  # noqa: TRY400 (quotes)
@@ -287,6 +310,8 @@ class Serving:
                     "not_recorded",
                     "The request could not be recorded, so it is not answered: check the disk.",
                 )
+        if tab is not None:
+            tab.close(recorded=failure is None)
         for hook in config.on_trace:
             hook(trace)
         return failure

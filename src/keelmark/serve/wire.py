@@ -34,10 +34,12 @@ class Wire:
 
     Attributes:
         started: Whether the status has left; from then on errors are events.
+        more: More headers of an answer that is no error.
     """
 
     def __init__(self, request: Request, trace: Trace) -> None:
         self.started = False
+        self.more: Headers = []
         self._request = request
         self._trace = trace
 
@@ -46,6 +48,7 @@ class Wire:
         if not self.started:
             self.started = True
             headers = [EVENTS, (b"cache-control", b"no-store"), *keelmark_headers(self._trace)]
+            headers += self.more
             start = {"type": "http.response.start", "status": 200, "headers": headers}
             await self._request.send(start)
         message = {"type": "http.response.body", "body": data, "more_body": True}
@@ -68,7 +71,7 @@ class Wire:
         if self.started:
             await self._request.send({"type": "http.response.body", "body": last})
         else:
-            headers = [JSON, *keelmark_headers(self._trace)]
+            headers = [JSON, *keelmark_headers(self._trace), *self.more]
             await send_whole(self._request, self._trace.status, headers, last)
 
     async def fail(self, error: ApiError) -> None:
@@ -76,7 +79,7 @@ class Wire:
         if self.started:
             await self.end(self.failure(error))
             return
-        headers = [JSON, *keelmark_headers(self._trace)]
+        headers = [JSON, *keelmark_headers(self._trace), *error.headers]
         if error.retry_after is not None:
             headers.append((b"retry-after", str(error.retry_after).encode()))
         if error.status == 401:
