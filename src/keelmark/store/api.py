@@ -304,13 +304,17 @@ class Store:
 
     # --- keys, passports, models ---
 
-    def add_key(self, key: ApiKey) -> None:
+    def add_key(self, key: ApiKey, *, known_too: bool = False) -> None:
         """Store a new API key and its ledger record.
+
+        Args:
+            key: The key.
+            known_too: Do nothing when its secret is known already, whatever its state.
 
         Raises:
             UsageError: There is one with this id.
         """
-        self.submit(lambda transaction: shelves.add_key(transaction, key))
+        self.submit(lambda transaction: shelves.add_key(transaction, key, known_too=known_too))
 
     def revoke_key(self, key_id: str) -> ApiKey:
         """Revoke an API key, with its ledger record; returns it as it is now.

@@ -29,12 +29,19 @@ class StoredModel(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
-def add_key(transaction: Transaction, key: ApiKey) -> None:
+def add_key(transaction: Transaction, key: ApiKey, *, known_too: bool = False) -> None:
     """Store a new API key.
+
+    Args:
+        transaction: A transaction.
+        key: The key.
+        known_too: Do nothing when this secret is known already, whatever its state.
 
     Raises:
         UsageError: There is one with this id.
     """
+    if known_too and find_key_hash(transaction.db, key.hash) is not None:
+        return
     try:
         find_key(transaction.db, key.id)
     except UsageError:
