@@ -11,7 +11,6 @@ from keelmark.app.listening import Server
 from keelmark.core.policy import Policy
 from keelmark.core.ports import GuardPort
 from keelmark.serve.gateway import Gateway
-from keelmark.serve.routing import Router
 from keelmark.serve.server import server_config
 
 
@@ -39,10 +38,6 @@ class Front:
     def policy(self) -> Policy:
         """The policy in force."""
         return self._gateway.config.policy
-
-    def router(self, guard: GuardPort, policy: Policy) -> Router | None:
-        """See `Gateway.router`."""
-        return self._gateway.router(guard, policy)
 
     def use(self, guard: GuardPort, policy: Policy) -> None:
         """See `Gateway.use`."""

@@ -69,8 +69,8 @@ def test_nobody_is_answered_before_the_guard_is_warm(tmp_path, monkeypatch):
     async def no_engines(*_):
         yield SimpleNamespace(engines=[], way=None)
 
-    async def answer(gateway, *_):
-        done.append(("ready", gateway.config.guard))
+    async def answer(front, *_):
+        done.append(("ready", front._gateway.config.guard))
 
     monkeypatch.setattr(service, "open_engines", no_engines)
     monkeypatch.setattr(service, "_answer", answer)
