@@ -38,6 +38,7 @@ _CODES: dict[str, Failure] = {
     "engine_protocol": "broken",
     "unattested": "refused",
     "model_loading": "busy",
+    "model_stopped": "busy",
     "overloaded": "busy",
     "too_many_waiting": "busy",
     "cannot_start_in_time": "busy",
