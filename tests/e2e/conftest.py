@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ import uvicorn
 from openai import OpenAI
 
 from fixtures_model import one_core
+from keelmark.cli.main import run
 from keelmark.serve.fake import FakeEngine
 from keelmark.serve.models import LocalModel
 
@@ -46,6 +48,24 @@ def keelmark(*words: object, data: Path, **options: object) -> subprocess.Comple
         env=environment,
         **options,
     )
+
+
+def called(
+    *words: object, data: Path, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end within this process, where a process of its own shows no more."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setenv("KEELMARK_DATA", str(data))
+        patch.setenv("NO_COLOR", "1")
+        patch.chdir(cwd or Path.cwd())
+        code = run([*map(str, words)])
+    told, complained = (stream.buffer.getvalue().decode() for stream in (out, err))
+    return subprocess.CompletedProcess(words, code, told, complained)
 
 
 class Service:

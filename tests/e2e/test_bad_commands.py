@@ -20,7 +20,7 @@ import pytest
 
 from corpus.make import CASES as CORPUS
 
-from .conftest import KEELMARK, free_port, keelmark
+from .conftest import KEELMARK, called, free_port, keelmark
 from .wire import check_sentence
 
 RULE = "version: 1\nguard:\n  rules:\n    - id: a\n      detector: {}\n      action: {}\n"
@@ -127,7 +127,7 @@ def test_commands(shelf: Path, tmp_path: Path, name: str) -> None:
     words, code, part = HERE[name]
     before = contents(shelf)
     more = ("--port", free_port()) if words.startswith("up") else ()
-    done = keelmark(*words.split(), *more, data=tmp_path / "data", cwd=shelf)
+    done = called(*words.split(), *more, data=tmp_path / "data", cwd=shelf)
     assert part in told(done, code)
     assert contents(shelf) == before
     assert not drafts(tmp_path)
