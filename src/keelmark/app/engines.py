@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ from keelmark.observe.metrics import Metrics
 from keelmark.serve.berths import Turns
 from keelmark.serve.engines.llama import LlamaOptions
 from keelmark.serve.models import find_model
-from keelmark.serve.upstream import UpstreamEngine, upstream_spec
+from keelmark.serve.upstream import UpstreamEngine, UpstreamSpec, upstream_spec
 
 __all__ = ["Fleet", "Person", "Say", "Settings", "fetch_model", "open_engines"]
 
@@ -51,6 +51,22 @@ def fetch_model(ref: str, data: Path, say: Say) -> Path:
     return find_model("" if ref == "default" else ref, data, say).path
 
 
+def named(references: Sequence[str]) -> list[UpstreamSpec]:
+    """Return what upstreams are asked for, each with an id of its own.
+
+    Raises:
+        UsageError: A reference is wrong.
+    """
+    specs: list[UpstreamSpec] = []
+    for reference in references:
+        spec = upstream_spec(reference)
+        taken = {one.id for one in specs}
+        ids = (spec.id, *(f"{spec.id}-{number}" for number in range(2, len(specs) + 3)))
+        own = next(one for one in ids if one not in taken)
+        specs.append(msgspec.structs.replace(spec, id=own))
+    return specs
+
+
 @contextlib.asynccontextmanager
 async def open_engines(
     home: Home, settings: Settings, metrics: Metrics, transport: Transport, person: Person
@@ -73,8 +89,8 @@ async def open_engines(
     fleet = Fleet(home, wanted, metrics, transport, person)
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(fleet.close)
-        for ref in settings.upstreams:
-            upstream = UpstreamEngine(upstream_spec(ref), transport)
+        for spec in named(settings.upstreams):
+            upstream = UpstreamEngine(spec, transport)
             await upstream.start()
             stack.push_async_callback(upstream.stop)
             fleet.engines.append(upstream)

@@ -38,6 +38,8 @@ def record_policy(home: Home, guard: Guard) -> None:
         "retention": msgspec.to_builtins(policy.retention),
         "limits": msgspec.to_builtins(policy.limits),
     }
+    if policy.routes.models:
+        body["routes"] = msgspec.to_builtins(policy.routes)
     home.store.append(events.POLICY_LOADED, body)
 
 
@@ -64,6 +66,7 @@ class Watch:
         guard: The guard that it began with.
         metrics: Where it is said that an older policy is in force.
         say: Gets lines for a person.
+        check: Raises UsageError for a policy that does not fit the service.
     """
 
     def __init__(
@@ -75,7 +78,9 @@ class Watch:
         *,
         metrics: Metrics,
         say: Say,
+        check: Callable[[Guard], None] = lambda _: None,
     ) -> None:
+        self._check = check
         self._home = home
         self._settings = settings
         self._gateway = gateway
@@ -112,6 +117,7 @@ class Watch:
         try:
             guard = await asyncio.to_thread(self._load)
             if guard is not None:
+                self._check(guard)
                 await asyncio.to_thread(self._record, guard)
         except KeelmarkError as error:
             await self._refuse(error.message)

@@ -21,6 +21,7 @@ class Origin(NamedTuple):
         engine: Engine id.
         operation: chat, text_completion, embeddings, moderation.
         team: Team of the key; where the key is known, "" says that it is of none.
+        attested: Whether the weights of the engine can be seen; None is what is not known.
     """
 
     key: str = ""
@@ -29,6 +30,7 @@ class Origin(NamedTuple):
     engine: str = ""
     operation: str = ""
     team: str = ""
+    attested: bool | None = None
 
 
 NOWHERE = Origin()
@@ -44,6 +46,8 @@ class Scope(Strict, frozen=True):
         teams: Teams of the keys; a key of no team is in none of them.
         models: Models, as clients ask for them.
         engines: Engines, by id; `llama` is also every `llama:NAME` of several local models.
+        attested: Whether the weights of the engine can be seen: false is for engines that somebody
+            else runs.
         operations: chat, text_completion, embeddings, moderation.
         languages: Languages of what is written around something found (ISO 639-1: en, de), without
             wildcards. Where the language does not show, a rule applies and an exception does not
@@ -54,6 +58,7 @@ class Scope(Strict, frozen=True):
     teams: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
+    attested: bool | None = None
     operations: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
 
@@ -66,6 +71,11 @@ class Scope(Strict, frozen=True):
                 does not.
         """
         if self.teams and origin.key and not origin.team:
+            return False
+        if self.attested is not None and origin.attested is not None:
+            if self.attested != origin.attested:
+                return False
+        elif self.attested is not None and not unknown:
             return False
         asked = (
             (self.keys, (origin.key, origin.key_name)),

@@ -384,7 +384,8 @@ def _excused(rule: Rule, runs: Sequence[Run]) -> list[str]:
 
 
 def _told(scope: Scope) -> dict[str, Any]:
-    return {name: value for name, value in msgspec.to_builtins(scope).items() if value}
+    told = msgspec.to_builtins(scope).items()
+    return {name: value for name, value in told if value or value is False}
 
 
 def _stop_reason(rule: Rule, labels: Iterable[str], lost: Sequence[Loss]) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from keelmark.core.policy import Limits
-from keelmark.serve.errors import ApiError, ClientGoneError
+from keelmark.serve.errors import ApiError, ClientGoneError, bad_request
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -16,11 +19,24 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+_decode = msgspec.json.Decoder().decode
 JSON = (b"content-type", b"application/json")
 EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 CONNECTION = "keelmark.connection"
 """Name of the ASGI extension under which our server shows the connection."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_ONCE = frozenset(
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-type",
+        b"host",
+        b"transfer-encoding",
+        b"x-api-key",
+        b"x-keelmark-subject",
+    }
+)
+"""Headers of which two would mean one thing here and another to a proxy before us."""
 
 
 class Connection(Protocol):
@@ -31,7 +47,7 @@ class Connection(Protocol):
 
 
 class Request(NamedTuple):
-    """What came in, headers in lower case."""
+    """What came in, headers in lower case; `repeated` are names of those that came twice."""
 
     method: str
     path: str
@@ -41,29 +57,41 @@ class Request(NamedTuple):
     receive: Receive
     send: Send
     connection: Connection | None = None
+    repeated: frozenset[bytes] = frozenset()
 
 
 def request_of(scope: Scope, receive: Receive, send: Send) -> Request:
     """Return the request of an ASGI scope."""
-    client = scope.get("client")
+    client, given = scope.get("client"), scope["headers"]
+    headers = dict(given)
+    twice = len(headers) != len(given)
     return Request(
         scope["method"],
         scope["path"],
-        dict(scope["headers"]),
-        sum(len(name) + len(value) + 4 for name, value in scope["headers"]),
+        headers,
+        sum(len(name) + len(value) + 4 for name, value in given),
         client[0] if client else "",
         receive,
         send,
         scope.get("extensions", _NOTHING).get(CONNECTION),
+        _repeated(name for name, _ in given) if twice else frozenset(),
     )
 
 
+def _repeated(names: Iterable[bytes]) -> frozenset[bytes]:
+    return frozenset(name for name, times in Counter(names).items() if times > 1)
+
+
 def check_headers(request: Request, limits: Limits) -> None:
-    """Refuse a header block that is too long.
+    """Refuse a header block that is too long, or that says two things.
 
     Raises:
-        ApiError: 431.
+        ApiError: 431, or 400.
     """
+    if request.repeated and (twice := sorted(request.repeated & _ONCE)):
+        raise ApiError(
+            400, "invalid_http", f"The header `{twice[0].decode()}` comes twice: send it once."
+        )
     if request.header_bytes > limits.header_bytes:
         raise ApiError(
             431, "headers_too_large", f"The headers are longer than {limits.header_bytes} bytes."
@@ -77,7 +105,8 @@ def check_json(request: Request) -> None:
         ApiError: 415.
     """
     coding = request.headers.get(b"content-encoding", b"identity").strip().lower()
-    if coding not in (b"", b"identity"):
+    transfer = request.headers.get(b"transfer-encoding", b"chunked").strip().lower()
+    if coding not in (b"", b"identity") or transfer != b"chunked":
         raise ApiError(
             415, "unsupported_encoding", "Compressed bodies are not read: send plain JSON."
         )
@@ -97,7 +126,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         ApiError: 413 when it is too long, 408 when it takes too long.
         ClientGoneError: The client left.
     """
-    declared = request.headers.get(b"content-length", b"0")
+    declared = request.headers.get(b"content-length", b"0").strip()
     if not declared.isdigit() or int(declared[:20]) > limits.request_bytes:
         raise _too_large(limits)
     parts: list[bytes] = []
@@ -119,6 +148,30 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         raise ApiError(
             408, "body_timeout", f"The body did not arrive within {limits.body_seconds:g} seconds."
         ) from None
+
+
+def decode_body(raw: bytes) -> Any:
+    """Decode a JSON body.
+
+    Raises:
+        ApiError: 400, saying what is wrong with it.
+    """
+    if not raw:
+        raise bad_request("The body is empty: send a JSON object.")
+    try:
+        return _decode(raw)
+    except UnicodeDecodeError as error:
+        reason = f"it is not valid UTF-8 at byte {error.start} of a string"
+    except msgspec.ValidationError:
+        reason = "it holds a number that is out of range"
+    except msgspec.DecodeError as error:
+        detail = str(error).removeprefix("JSON is malformed: ")
+        reason = detail if detail != str(error) else "it is cut short, or a \\u escape is broken"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except ValueError:
+        reason = "it holds a number with too many digits"
+    raise bad_request(f"The body is not valid JSON: {reason}.", code="invalid_json")
 
 
 def _too_large(limits: Limits) -> ApiError:

@@ -25,6 +25,7 @@ _FOLDER = Path(__file__).parent / "engines"
 _DISCOVERY_SECONDS = 10.0
 _ANSWER_BYTES = 8 * 1024 * 1024
 _NO_LIST = (404, 405, 501)
+_NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}\Z")
 
 
 class UpstreamSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -182,13 +183,16 @@ def upstream_spec(reference: str) -> UpstreamSpec:
     Args:
         reference: An id from the catalogue (`ollama`), a URL, or both (`vllm=http://gpu:8000`).
             A URL without a path gets `/v1`. One that begins with `anthropic+` is of a server
-            that speaks Anthropic's Messages.
+            that speaks Anthropic's Messages. Another name before all that (`big=openai`) is what
+            routes and traces call it.
 
     Raises:
         UsageError: No such id, or no usable URL.
     """
     known = catalogue()
     name, equals, url = reference.partition("=")
+    if equals and name not in known and _NAME.match(name):
+        return msgspec.structs.replace(upstream_spec(url), id=name)
     if equals and name in known:
         foreign = name in _FOREIGN and not url.startswith(SCHEME)
         return msgspec.structs.replace(
