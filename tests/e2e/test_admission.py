@@ -24,7 +24,7 @@ from keelmark.serve.models import LocalModel
 from keelmark.store import Store
 from keelmark.vet import vetted
 
-from .conftest import MODEL, Service, free_port, keelmark, status_of, with_model
+from .conftest import MODEL, Service, called, free_port, keelmark, status_of, with_model
 from .wire import check_sentence
 
 pytestmark = pytest.mark.engine
@@ -68,12 +68,12 @@ def put(data: Path, digest: str, envelope: bytes) -> None:
 
 def refused(data: Path, model: Path, *words: object) -> str:
     """Start `keelmark up` where it must refuse; return its sentence, which the ledger has too."""
-    done = keelmark("up", "--port", free_port(), "--model", model, *words, data=data)
+    done = called("up", "--port", free_port(), "--model", model, *words, data=data)
     *_, line = done.stderr.splitlines()
     said = line.removeprefix("keelmark: ")
     check_sentence(said)
     assert done.returncode == 1, done.stderr
-    shown = keelmark("ledger", "show", "--kind", "model.refused", "--json", data=data)
+    shown = called("ledger", "show", "--kind", "model.refused", "--json", data=data)
     reason = json.loads(shown.stdout)[-1]["body"]["reason"]
     assert reason in said
     return said
@@ -81,7 +81,7 @@ def refused(data: Path, model: Path, *words: object) -> str:
 
 def verified(data: Path, ref: object, *words: object) -> str:
     """What `keelmark passport verify` says: its code."""
-    shown = keelmark("passport", "verify", ref, "--json", *words, data=data)
+    shown = called("passport", "verify", ref, "--json", *words, data=data)
     status = json.loads(shown.stdout)
     assert shown.returncode == (0 if status["valid"] else 1)
     check_sentence(status["reason"])
@@ -118,8 +118,8 @@ def test_one_flipped_byte(data: Path, model: Path) -> None:
     assert after in said
     assert f"restore the file, or run `keelmark admit {model}`" in said
     assert verified(data, model) == "flipped"
-    assert json.loads(keelmark("vet", model, "--json", data=data).stdout)["digest"] == after
-    assert "NOT VALID" in keelmark("models", "list", data=data).stdout
+    assert json.loads(called("vet", model, "--json", data=data).stdout)["digest"] == after
+    assert "NOT VALID" in called("models", "list", data=data).stdout
 
 
 def test_an_expired_passport(data: Path, model: Path) -> None:
@@ -128,7 +128,7 @@ def test_an_expired_passport(data: Path, model: Path) -> None:
     put(data, digest, issue(data, model, data / PASSPORT_KEY, long_ago))
     assert "expired on" in refused(data, model)
     assert verified(data, model) == "expired"
-    assert keelmark("admit", model, data=data).returncode == 0
+    assert called("admit", model, data=data).returncode == 0
     assert verified(data, model) == "ok"
 
 
@@ -154,7 +154,7 @@ def test_a_damaged_passport(data: Path, model: Path) -> None:
     digest, envelope = passport_of(data)
     at = envelope.index(b'"sig"') + 12
     put(data, digest, envelope[:at] + bytes([envelope[at] ^ 1]) + envelope[at + 1 :])
-    done = keelmark("up", "--port", free_port(), "--model", model, data=data)
+    done = called("up", "--port", free_port(), "--model", model, data=data)
     assert done.returncode == 1
     assert verified(data, model) in ("broken", "foreign")
 
@@ -167,7 +167,7 @@ def test_a_stricter_policy(data: Path, model: Path, tmp_path: Path) -> None:
     assert "run `keelmark admit" in said
     assert verified(data, model, "--policy", policy) == "stricter_policy"
     assert verified(data, model) == "ok"
-    assert keelmark("admit", model, "--policy", policy, data=data).returncode == 0
+    assert called("admit", model, "--policy", policy, data=data).returncode == 0
     assert verified(data, model, "--policy", policy) == "ok"
 
 
@@ -175,7 +175,7 @@ def test_no_admit_at_first_sight(data: Path, tmp_path: Path, bundled_model: Loca
     path = tmp_path / "new.gguf"
     path.symlink_to(bundled_model.path)
     assert f"run `keelmark admit {path}`" in refused(data, path, "--no-admit")
-    assert keelmark("passport", "show", path, data=data).returncode == 2
+    assert called("passport", "show", path, data=data).returncode == 2
 
 
 @pytest.mark.parametrize("case", ["gguf-ssti", "gguf-cve-2026-33298"])
@@ -186,23 +186,23 @@ def test_a_hostile_model(tmp_path: Path, case: str) -> None:
     assert "fails vetting" in said
     assert CORPUS[case].rules[0] in said
     assert f"keelmark vet {path}" in said
-    assert json.loads(keelmark("models", "list", "--json", data=tmp_path / "data").stdout) == []
+    assert json.loads(called("models", "list", "--json", data=tmp_path / "data").stdout) == []
 
 
 def test_what_cannot_be_checked_is_not_clean(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(CORPUS["gguf-trailing"].files["model.gguf"])
-    done = keelmark("up", "--port", free_port(), "--model", path, data=tmp_path / "data")
+    done = called("up", "--port", free_port(), "--model", path, data=tmp_path / "data")
     assert done.returncode == 2
     assert "could not be fully vetted" in done.stderr
-    assert keelmark("admit", path, data=tmp_path / "data").returncode == 2
+    assert called("admit", path, data=tmp_path / "data").returncode == 2
 
 
 @pytest.mark.parametrize(("mode", "used"), [("hash", ["hash"]), ("mtime", ["hash", "mtime"])])
 def test_load_modes(data: Path, model: Path, tmp_path: Path, mode: str, used: list[str]) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text(f"version: 1\nadmission: {{load: {mode}}}\n")
-    assert keelmark("admit", model, "--policy", policy, data=data).returncode == 0
+    assert called("admit", model, "--policy", policy, data=data).returncode == 0
     for expected in used:
         service = Service(data, "--model", model, "--policy", policy).wait()
         trace = served(service, "harbour")["x-keelmark-trace-id"]
@@ -233,7 +233,7 @@ def test_first_sight_and_what_happens_to_the_file_later(
     finally:
         service.stop()
     assert service.process.returncode == 0, "a service that was told to stop did not fail"
-    shown = keelmark("ledger", "show", "--kind", "engine.stopped", "--json", data=tmp_path)
+    shown = called("ledger", "show", "--kind", "engine.stopped", "--json", data=tmp_path)
     lost, stopped = (record["body"]["reason"] for record in json.loads(shown.stdout))
     assert "signal" in lost or "SIGKILL" in lost
     assert "asked to stop" in stopped
@@ -243,7 +243,7 @@ def test_first_sight_and_what_happens_to_the_file_later(
     done = keelmark("up", "--port", free_port(), data=tmp_path)
     assert done.returncode == 1
     assert "was changed since it was fetched" in done.stderr
-    assert keelmark("ledger", "verify", data=tmp_path).returncode == 0
+    assert called("ledger", "verify", data=tmp_path).returncode == 0
 
 
 def test_an_engine_without_a_passport_under_a_policy_that_wants_one(
