@@ -1,0 +1,202 @@
+"""Several processes behind one address: one service, whatever dies."""
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from keelmark.serve.fake import FakeEngine, Script
+
+from .conftest import KEY, Service
+
+POLICY = "extends: default\nlimits: {concurrent: 12}\n"
+BLOCKING = POLICY + "guard: {rules: [{id: personal-data-in, action: block}]}\n"
+HANGING = Script(fault="hang", after=0)
+
+
+@pytest.fixture(scope="module")
+def crew(
+    tmp_path_factory: pytest.TempPathFactory, fake_engine: tuple[FakeEngine, str]
+) -> Iterator[Service]:
+    data = tmp_path_factory.mktemp("crew")
+    (data / "own.yaml").write_text(POLICY)
+    running = start(data, fake_engine[1])
+    try:
+        yield running.wait()
+    finally:
+        running.stop()
+
+
+def start(data: Path, upstream: str) -> Service:
+    return Service(data, "--workers", 2, "--upstream", upstream, "--policy", data / "own.yaml")
+
+
+def children(pid: int) -> list[int]:
+    tree = Path(f"/proc/{pid}/task")
+    found = [int(p) for task in tree.iterdir() for p in (task / "children").read_text().split()]
+    return [p for p in found if b"workers.worker" in Path(f"/proc/{p}/cmdline").read_bytes()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(true, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
+
+
+def ask(crew: Service, text: str = "hello", **more: object) -> tuple[int, str]:
+    """Ask on a connection of its own; return status and trace id, or 0 when it was cut off."""
+    body = {"model": "fake", "messages": [{"role": "user", "content": text}], **more}
+    request = urllib.request.Request(
+        f"{crew.url}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"authorization": f"Bearer {KEY}", "content-type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            answer.read()
+            return answer.status, answer.headers["x-keelmark-trace-id"]
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["x-keelmark-trace-id"]
+    except OSError:
+        return 0, ""
+
+
+def many(crew: Service, count: int, width: int = 8, **more: object) -> list[tuple[int, str]]:
+    with ThreadPoolExecutor(width) as pool:
+        return list(pool.map(lambda _: ask(crew, **more), range(count)))
+
+
+def get(crew: Service, path: str) -> str:
+    with urllib.request.urlopen(crew.url + path, timeout=60) as answer:
+        return answer.read().decode()
+
+
+def counted(crew: Service) -> int:
+    """How many requests the metrics of the whole service have counted, without the refused."""
+    lines = get(crew, "/metrics").splitlines()
+    found = (line for line in lines if line.startswith("keelmark_requests_total{"))
+    found = (line for line in found if 'status="503"' not in line)  # these are not written down
+    return sum(int(line.rpartition(" ")[2]) for line in found)
+
+
+def recorded(crew: Service) -> list[dict]:
+    shown = crew.run("ledger", "show", "--kind", "request", "--json", "--limit", "100000")
+    return [record["body"] for record in json.loads(shown.stdout)]
+
+
+def check_sums(crew: Service) -> None:
+    """What was measured is what was written, and the ledger holds."""
+    verified = crew.run("ledger", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert counted(crew) == len(recorded(crew))
+
+
+def test_one_service(crew: Service) -> None:
+    assert len(children(crew.process.pid)) == 2
+    before = counted(crew)
+    answers = many(crew, 60)
+    assert Counter(status for status, _ in answers) == {200: 60}
+    assert counted(crew) == before + 60
+    assert {trace for _, trace in answers} <= {body["trace_id"] for body in recorded(crew)}
+    check_sums(crew)
+    assert crew.said().count("Keelmark is ready at") == 1
+    assert json.loads(get(crew, "/readyz"))["status"] == "ready"
+
+
+def test_calls_at_work_are_limited_over_all_workers(
+    crew: Service, fake_engine: tuple[FakeEngine, str]
+) -> None:
+    fake, _ = fake_engine
+    kept, fake.script = fake.script, HANGING
+    before = fake.running
+    refused = 0
+    try:
+        with ThreadPoolExecutor(30) as pool:
+            asked = [pool.submit(ask, crew, stream=True) for _ in range(30)]
+            until(lambda: fake.running - before + sum(one.done() for one in asked) == 30)
+            assert fake.running - before <= 12
+            refused = Counter(one.result()[0] for one in asked if one.done())
+            assert set(refused) == {503}
+            for pid in children(crew.process.pid):
+                os.kill(pid, signal.SIGKILL)  # which ends what hangs
+            until(lambda: fake.running == before)
+        assert Counter(one.result()[0] for one in asked) == refused + Counter(
+            {0: 30 - refused[503]}
+        )
+    finally:
+        fake.script = kept
+    until(lambda: "note" not in json.loads(get(crew, "/readyz")))
+    assert ask(crew)[0] == 200  # the dead hold nothing
+
+
+def test_a_worker_is_killed_under_load(crew: Service) -> None:
+    (first, _) = before = children(crew.process.pid)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, crew) for _ in range(150)]
+        until(lambda: sum(one.done() for one in asked) >= 20)
+        os.kill(first, signal.SIGKILL)
+        answers = [one.result() for one in asked]
+    statuses = Counter(status for status, _ in answers)
+    assert set(statuses) <= {200, 0}  # its clients lost their connection; nobody else did
+    assert statuses[0] <= 8
+    known = {body["trace_id"] for body in recorded(crew)}
+    assert {trace for status, trace in answers if status == 200} <= known
+    until(lambda: len(set(children(crew.process.pid)) - {first}) == 2)
+    until(lambda: "note" not in json.loads(get(crew, "/readyz")))
+    assert len(set(children(crew.process.pid)) - set(before)) == 1
+    check_sums(crew)
+    assert "was killed by SIGKILL. Another one starts" in crew.said()
+    stopped = json.loads(crew.run("ledger", "show", "--kind", "worker.stopped", "--json").stdout)
+    assert stopped[-1]["body"]["reason"] == "was killed by SIGKILL."
+
+
+def test_a_policy_reaches_every_worker(crew: Service) -> None:
+    mail = {"text": "write to ada@example.org"}
+    assert ask(crew, **mail)[0] == 200
+    (crew.data / "own.yaml").write_text(BLOCKING)
+    until(lambda: {status for status, _ in many(crew, 24, **mail)} == {400})
+    assert ask(crew)[0] == 200
+    os.kill(children(crew.process.pid)[0], signal.SIGKILL)  # and the next one begins with it
+    until(lambda: "are not running" in get(crew, "/readyz"))
+    until(lambda: "note" not in json.loads(get(crew, "/readyz")))
+    assert {status for status, _ in many(crew, 24, **mail)} == {400}
+
+
+def test_the_first_process_is_killed(crew: Service, fake_engine: tuple[FakeEngine, str]) -> None:
+    pids = children(crew.process.pid)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(ask, crew) for _ in range(100)]
+        until(lambda: sum(one.done() for one in asked) >= 20)
+        crew.process.kill()
+        answers = [one.result() for one in asked]
+    crew.process.wait()
+    until(lambda: not any(map(alive, pids)))
+    assert {status for status, _ in answers} <= {200, 500, 0}
+    known = {body["trace_id"] for body in recorded(crew)}
+    assert {trace for status, trace in answers if status == 200} <= known
+    again = start(crew.data, fake_engine[1]).wait()
+    try:
+        assert ask(again)[0] == 200
+        assert again.run("ledger", "verify").returncode == 0
+        pids = children(again.process.pid)
+    finally:
+        again.stop()
+    assert again.process.returncode == 0
+    assert not any(map(alive, pids))
