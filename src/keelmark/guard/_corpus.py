@@ -15,9 +15,7 @@ import heapq
 import mmap
 import sys
 from array import array
-from bisect import bisect_left
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import lru_cache
 from hashlib import blake2b
@@ -27,6 +25,9 @@ from tempfile import TemporaryFile
 from typing import IO
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from keelmark.core.errors import UsageError
 from keelmark.guard._pieces import LONGEST, Pieces, small
@@ -39,13 +40,15 @@ GRAM = 8
 WINDOW = 8
 """Neighbouring fingerprints of which one is kept."""
 
-_MAGIC = b"KMCORP1\n"
+Numbers = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.intp]
+
+_MAGIC = b"KMCORP2\n"
 _DOCUMENT = 20  # bits
 _RUN = 1 << 20  # entries sorted at once
-_PRIME = (1 << 61) - 1
-_BASE = 0x1B873593CC9E2D51 % _PRIME
-_DROP = pow(_BASE, GRAM - 1, _PRIME)
-_MIX = 0x9E3779B97F4A7C15
+_SHIFT = np.uint64(_DOCUMENT)
+_BASE = 0x9E3779B97F4A7C15
+_POWERS = np.array([pow(_BASE, GRAM - 1 - place, 1 << 64) for place in range(GRAM)], np.uint64)
 
 
 def pieces() -> Pieces:
@@ -55,62 +58,62 @@ def pieces() -> Pieces:
 
 @lru_cache(1 << 17)
 def _word(word: str) -> int:
-    return int.from_bytes(blake2b(word.encode(errors="replace"), digest_size=8).digest()) % _PRIME
+    return int.from_bytes(blake2b(word.encode(errors="replace"), digest_size=8).digest())
 
 
 class Grams:
-    """The hash of the last words, word by word."""
+    """The hashes of every eight words in a row, of words that come in parts.
 
-    __slots__ = ("_hash", "_words")
+    Args:
+        last: Hashes of the last words.
+    """
 
-    def __init__(self, words: Iterable[int] = (), value: int = 0) -> None:
-        self._words = deque(words, GRAM)
-        self._hash = value
+    __slots__ = ("_last",)
+
+    def __init__(self, last: Numbers | None = None) -> None:
+        self._last = np.empty(0, np.uint64) if last is None else last
 
     def copy(self) -> Grams:
         """One that goes on from here by itself."""
-        return Grams(self._words, self._hash)
+        return Grams(self._last)
 
-    def push(self, word: str) -> int | None:
-        """Take a word; return the hash of the last eight, 44 bits, once there are so many."""
-        words = self._words
-        if len(words) == GRAM:
-            self._hash -= words[0] * _DROP
-        words.append(_word(word))
-        self._hash = (self._hash * _BASE + words[-1]) % _PRIME
-        if len(words) < GRAM:
-            return None
-        return (self._hash * _MIX & 0xFFFFFFFFFFFFFFFF) >> _DOCUMENT
+    def push(self, words: Sequence[str]) -> Numbers:
+        """Take words; return the hash, 44 bits, of the eight that end with each.
 
-
-def _read(texts: Iterable[str]) -> Iterator[str]:
-    """The words of a text that comes in pieces, but for those that may be cut short."""
-    reading = pieces()
-    for text in chain(texts, "\n"):
-        for word, _ in reading.read(small(fold(text))):
-            if len(word) <= LONGEST:
-                yield word
+        Only the first words of all have none, so what is missing is missing in front.
+        """
+        hashes = np.fromiter(map(_word, words), np.uint64, len(words))
+        line = np.concatenate((self._last, hashes))
+        self._last = line[1 - GRAM :]
+        count = len(line) - GRAM + 1
+        if count <= 0:
+            return line[:0]
+        total: Numbers = line[:count] * _POWERS[0]
+        for place, power in enumerate(_POWERS[1:], 1):
+            total += line[place : place + count] * power  # modulo 2^64
+        total >>= _SHIFT
+        return total
 
 
 def fingerprints(texts: Iterable[str]) -> Iterator[int]:
     """Yield the fingerprints that are kept of a text that comes in pieces."""
-    grams, smallest = Grams(), deque[tuple[int, int]]()
-    number, kept = 0, -1
-    for word in _read(texts):
-        value = grams.push(word)
-        if value is None:
+    reading, grams = pieces(), Grams()
+    values = np.empty(0, np.uint64)
+    first, kept = 0, -1
+    for text in chain(texts, "\n"):  # the last word is whole, too
+        words = [word for word in reading.words(small(fold(text))) if len(word) <= LONGEST]
+        values = np.concatenate((values, grams.push(words)))
+        if len(values) < WINDOW:
             continue
-        while smallest and smallest[-1][0] >= value:
-            smallest.pop()
-        smallest.append((value, number))
-        if smallest[0][1] <= number - WINDOW:
-            smallest.popleft()
-        if number >= WINDOW - 1 and smallest[0][1] != kept:
-            kept = smallest[0][1]
-            yield smallest[0][0]
-        number += 1
-    if 0 < number < WINDOW:
-        yield smallest[0][0]
+        windows = sliding_window_view(values, WINDOW)[:, ::-1]  # of equal ones the last is kept
+        smallest = np.arange(len(windows)) + (WINDOW - 1) - windows.argmin(axis=1)
+        fresh = smallest[np.diff(smallest, prepend=kept - first) != 0]
+        yield from values[fresh].tolist()
+        done = len(windows)
+        kept = first + int(smallest[-1])
+        first, values = first + done, values[done:]
+    if not first and len(values):
+        yield int(values.min())
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -225,18 +228,18 @@ class Corpus:
             raise UsageError(f"The corpus {path} cannot be read: {reason}.") from None
         header, first = _header(self._map, path)
         self.documents: tuple[str, ...] = header.documents
-        self._entries = memoryview(self._map)[first:].cast("Q")
+        self._entries = np.frombuffer(self._map, np.uint64, offset=first)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def document(self, value: int) -> int | None:
-        """The number of the document that has a fingerprint."""
-        entries = self._entries
-        at = bisect_left(entries, value << _DOCUMENT)
-        if at == len(entries) or entries[at] >> _DOCUMENT != value:
-            return None
-        return entries[at] & ((1 << _DOCUMENT) - 1)
+    def known(self, values: Numbers) -> Places:
+        """Return where in a row of hashes those are that the corpus has."""
+        if not len(self._entries):
+            return np.empty(0, np.intp)
+        at = np.searchsorted(self._entries, values << _SHIFT)
+        at[at == len(self._entries)] = 0
+        return np.flatnonzero(self._entries[at] >> _SHIFT == values)
 
 
 class _Header(msgspec.Struct):

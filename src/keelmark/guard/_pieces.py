@@ -40,6 +40,15 @@ class Pieces:
         """The words that reading on would give, the last of them whole or not."""
         return self._word.findall(self._tail + text)
 
+    def words(self, text: str) -> list[str]:
+        """Read on as `read` does; return the words that are whole, without their places."""
+        text = self._tail + text
+        found = self._word.findall(text)
+        self._tail = ""
+        if found and text.endswith(found[-1]) and self._alone.match(found[-1]) is None:
+            self._tail = found.pop()[-LONGEST - 2 :]
+        return found
+
     def read(self, text: str) -> Iterator[tuple[str, int]]:
         """Read on: yield each word that is whole, and where in the text that shows.
 

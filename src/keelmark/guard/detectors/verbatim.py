@@ -49,7 +49,8 @@ class Detector(BaseDetector):
         "Permission is hereby granted, free of charge, to any person obtaining a copy of this "
         "software and associated documentation files (the Software), to deal in the Software "
         "without restriction, including without limitation the rights to use, copy, modify, merge,"
-        " publish, distribute, sublicense, and/or sell copies of the Software"
+        " publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons"
+        " to whom the Software is furnished to do so"
     )
     examples = (
         Example(f"Here it is: {_text}, and so on.", ("VERBATIM",), "a licence"),
@@ -82,8 +83,7 @@ class Detector(BaseDetector):
 
     def passed(self, text: str) -> None:
         """See BaseDetector."""
-        for _ in self._reading.read(text):
-            pass
+        self._reading.later(text)
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""
@@ -92,8 +92,7 @@ class Detector(BaseDetector):
 
     def quiet(self, text: str, start: int) -> bool:
         """See BaseDetector: too few words to make a stretch long enough."""
-        held = text[start:]
-        return self._reading.missing() > (len(held) // 2 if held.isascii() else len(held)) + 2
+        return self._reading.too_short(text[start:])
 
     def open_from(self, text: str, start: int = 0) -> int:  # noqa: ARG002
         """Return the end: a stretch is told by what has come."""
@@ -112,7 +111,9 @@ def _opened(path: str) -> Corpus:
 class _Reading:
     """How far the text has followed a registered one."""
 
-    __slots__ = ("_begun", "_corpus", "_goal", "_grams", "_last", "_number", "_pieces", "_words")
+    __slots__ = (
+        "_begun", "_corpus", "_goal", "_grams", "_last", "_late", "_number", "_pieces", "_words"
+    )  # fmt: skip
 
     def __init__(self, corpus: Corpus, words: int) -> None:
         self._corpus = corpus
@@ -120,37 +121,71 @@ class _Reading:
         self._grams = Grams()
         self._pieces = pieces()
         self._number = self._begun = 0
+        self._late = ""
         self._last = -WINDOW - 1
 
     def copy(self) -> _Reading:
         """One that goes on from here by itself."""
         other = _Reading(self._corpus, self._words)
         other._goal, other._number = self._goal, self._number
-        other._begun, other._last = self._begun, self._last
+        other._begun, other._last, other._late = self._begun, self._last, self._late
         other._grams, other._pieces = self._grams.copy(), self._pieces.copy()
         return other
 
-    def missing(self) -> int:
-        """Words that have to come before a stretch is long enough."""
-        follows = self._number - self._last <= WINDOW
-        length = self._number - self._begun if follows else GRAM + WINDOW
-        return self._goal - length if follows else self._words - length
+    def later(self, text: str) -> None:
+        """Read on, at the latest when it matters: a few words at a time cost more than many."""
+        self._late += text
 
-    def read(self, text: str) -> Iterator[Hit]:
-        """Read on; yield where a stretch has become long enough."""
-        for word, at in self._pieces.read(small(text)):
-            if len(word) > LONGEST:
-                continue
-            self._number += 1
-            value = self._grams.push(word)
-            document = None if value is None else self._corpus.document(value)
-            if document is None:
-                continue
-            if self._number - self._last > WINDOW:
-                self._begun, self._goal = self._number - GRAM, self._words
-            self._last = self._number
-            if self._number - self._begun >= self._goal:
-                level, self._goal = self._goal // self._words, 2 * self._goal
-                score = {1: 0.8, 2: 0.9}.get(level, 0.95)
-                words = f"{self._number - self._begun} words"
-                yield Hit("VERBATIM", score, at, at + 1, f"{words} of a registered text in a row")
+    def too_short(self, text: str) -> bool:
+        """Whether the words that come next are too few to make a stretch long enough."""
+        if self._missing() <= _most_words(self._late) + _most_words(text) and self._late:
+            self._catch_up()
+        return self._missing() > _most_words(self._late) + _most_words(text)
+
+    def _missing(self) -> int:
+        """Words that had to come, after those read, before a stretch was long enough."""
+        follows = self._number - self._last <= WINDOW
+        return self._goal - (self._number - self._begun) if follows else self._words - GRAM - WINDOW
+
+    def _catch_up(self) -> None:
+        late, self._late = self._late, ""
+        self._read(late)
+
+    def read(self, text: str) -> list[Hit]:
+        """Read on; return where a stretch has become long enough."""
+        self._catch_up()
+        return self._read(text)
+
+    def _read(self, text: str) -> list[Hit]:
+        text = small(text)
+        again = self._pieces.copy()
+        words = [word for word in self._pieces.words(text) if len(word) <= LONGEST]
+        values = self._grams.push(words)
+        before = len(words) - len(values)
+        first, self._number = self._number, self._number + len(words)
+        long = [
+            (before + at, score, length)
+            for at in self._corpus.known(values).tolist()
+            for score, length in self._follow(first + before + at + 1)
+        ]
+        if not long:
+            return []
+        places = [at for word, at in again.read(text) if len(word) <= LONGEST]
+        return [
+            Hit("VERBATIM", score, at, at + 1, f"{length} words of a registered text in a row")
+            for at, score, length in ((places[word], score, length) for word, score, length in long)
+        ]
+
+    def _follow(self, number: int) -> Iterator[tuple[float, int]]:
+        """Follow to a word that ends a known gram; yield score and length when long enough."""
+        if number - self._last > WINDOW:
+            self._begun, self._goal = number - GRAM, self._words
+        self._last = number
+        length = number - self._begun
+        if length >= self._goal:
+            level, self._goal = self._goal // self._words, 2 * self._goal
+            yield {1: 0.8, 2: 0.9}.get(level, 0.95), length
+
+
+def _most_words(text: str) -> int:
+    return (len(text) // 2 if text.isascii() else len(text)) + 1
