@@ -15,7 +15,7 @@ lives. Holds of an owner whose lock can be had are those of a dead one: no clock
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -23,6 +23,7 @@ import msgspec
 from keelmark.core.gcra import level
 from keelmark.core.metering import NOTHING, Amounts, Ceiling, Hold, Level, Rate, Short
 
+_MOST_MARKS = 1000
 NOBODY = "nobody"
 """Owner of holds whose usage could not be recorded."""
 
@@ -91,14 +92,14 @@ class HoldDesk:
     def run(self, batch: list[Job]) -> list[Any]:
         """Do the jobs; return their values in their order."""
         of: dict[str, list[Job]] = {}
-        for job in batch:
+        for job in _without_vain(batch):
             of.setdefault(job.kind, []).append(job)
         results: dict[int, Any] = {}
         for kind in ("end", "abandon", "leave", "reserve", "enter", "lost", "forget", "held"):
             if jobs := of.get(kind):
                 values = getattr(self, f"_{kind}")([job.what for job in jobs])
                 results.update(zip(map(id, jobs), values, strict=True))
-        return [results[id(job)] for job in batch]
+        return [results.get(id(job)) for job in batch]
 
     def _end(self, ids: list[str]) -> list[None]:
         self.shelf.execute(f"DELETE FROM holds WHERE id IN ({_marks(ids)})", ids)  # noqa: S608
@@ -220,12 +221,30 @@ class HoldDesk:
             )
         return list(found.values())
 
-    def _forget(self, owners: list[str]) -> list[None]:
-        for owner in owners:
-            self.shelf.execute("DELETE FROM holds WHERE owner = ?", (owner,))
+    def _forget(self, owners: list[tuple[str, list[str]]]) -> list[None]:
+        for owner, holds in owners:
+            for first in range(0, len(holds), _MOST_MARKS):  # by name: somebody may add some
+                self._end(holds[first : first + _MOST_MARKS])
             self.shelf.execute("DELETE FROM busy WHERE owner = ?", (owner,))
             self.shelf.unclaim(owner)
         return [None] * len(owners)
+
+
+def _without_vain(batch: list[Job]) -> list[Job]:
+    """The jobs of a batch without what begins and ends in it: who asked has stopped waiting."""
+    begun = {_NAMES[job.kind](job.what) for job in batch if job.kind in ("reserve", "enter")}
+    vain = {_NAMES[job.kind](job.what) for job in batch if job.kind in ("end", "leave")} & begun
+    if not vain:
+        return batch
+    return [j for j in batch if j.kind not in _NAMES or _NAMES[j.kind](j.what) not in vain]
+
+
+_NAMES: dict[str, Callable[[Any], tuple[str, str]]] = {
+    "reserve": lambda hold: ("hold", hold.id),
+    "end": lambda name: ("hold", name),
+    "enter": lambda asked: ("call", asked[0]),
+    "leave": lambda asked: ("call", asked[0]),
+}
 
 
 def _short(hold: Hold, spent: Mapping[str, Amounts], held: Mapping[str, Amounts]) -> Short | None:

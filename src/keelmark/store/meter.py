@@ -15,6 +15,7 @@ from keelmark.core.metering import Amounts, Hold, Level, Rate, Short
 from keelmark.store.holds import HoldDesk, Job, Shelf
 
 _BATCH = 256
+_OWED = ("end", "abandon", "leave")  # done later, when the database does not answer now
 _POLL = 0.05  # seconds; how soon one hears of what other processes have let go of
 
 
@@ -43,7 +44,11 @@ class SharedMeter:
 
     async def reserve(self, hold: Hold) -> Short | None:
         """See `keelmark.core.ports.Holds`."""
-        short: Short | None = await self._ask("reserve", hold)
+        try:
+            short: Short | None = await self._ask("reserve", hold)
+        except BaseException:  # boundary: who does not hear of it does not keep it
+            self.end(hold, None)
+            raise
         return short
 
     def end(self, hold: Hold, charged: Amounts | None) -> None:  # noqa: ARG002 (others need it)
@@ -68,7 +73,11 @@ class SharedMeter:
 
     async def enter(self, call: str, rates: Sequence[Rate]) -> list[Level]:
         """See `keelmark.core.ports.Rates`."""
-        levels: list[Level] = await self._ask("enter", (call, rates))
+        try:
+            levels: list[Level] = await self._ask("enter", (call, rates))
+        except asyncio.CancelledError:
+            self.leave(call, rates, 0)
+            raise
         return levels
 
     def leave(self, call: str, rates: Sequence[Rate], tokens: int | None) -> None:
@@ -85,9 +94,9 @@ class SharedMeter:
         found: dict[str, list[Hold]] = await self._ask("lost", None)
         return found
 
-    async def forget(self, owner: str) -> None:
-        """Take away all that a dead owner had, and give its lock back."""
-        await self._ask("forget", owner)
+    async def forget(self, owner: str, holds: Sequence[str]) -> None:
+        """Take away holds of a dead owner, and the rest of what it had; give its lock back."""
+        await self._ask("forget", (owner, list(holds)))
 
     async def held(self) -> dict[str, Amounts]:
         """Return what is held of each account now."""
@@ -122,19 +131,20 @@ class SharedMeter:
             return
         finally:
             self._ready.set()
-        desk = HoldDesk(shelf, self.owner)
+        desk, owed, last = HoldDesk(shelf, self.owner), list[Job](), False
         try:
-            while (first := self._queue.get()) is not None:
-                batch, last = [first], False
+            while not last and (first := self._queue.get()) is not None:
+                batch = [*owed, first]
                 while len(batch) < _BATCH and not self._queue.empty():
                     job = self._queue.get()
                     if job is None:
                         last = True
                         break
                     batch.append(job)
-                self._deliver(batch, _run(desk, batch))
-                if last:
-                    return
+                results = _run(desk, batch)
+                done = zip(batch, results, strict=True)
+                owed = [job for job, (_, error) in done if error and job.kind in _OWED]
+                self._deliver(batch, results)
         finally:
             shelf.close()
 
@@ -167,6 +177,6 @@ def _run(desk: HoldDesk, batch: list[Job]) -> list[tuple[Any, BaseException | No
         with desk.shelf.transaction():
             return [(value, None) for value in desk.run(batch)]
     except Exception as error:  # boundary: everybody who waits must hear of it
-        if len(batch) > 1:
+        if len(batch) > 1 and not isinstance(error, UnavailableError):
             return [result for job in batch for result in _run(desk, [job])]
-        return [(None, error)]
+        return [(None, error)] * len(batch)

@@ -1,4 +1,4 @@
-"""Where holds lie: a SQLite file beside the store, or the store's PostgreSQL database."""
+"""Holds in a SQLite file beside the store; `postgres/shelf.py` has them in PostgreSQL."""
 
 from __future__ import annotations
 
