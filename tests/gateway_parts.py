@@ -22,6 +22,7 @@ from keelmark.serve.keys import new_key
 from keelmark.serve.server import server_config
 from keelmark.serve.transport import new_transport
 
+ENGINE_KEY = "sk-of-the-engine-0123456789abcdef"
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+")
 GUARDED = Policy(guard=GuardRules(rules=(Rule(id="pii", detector="pii", action="mask"),)))
 
@@ -181,7 +182,7 @@ class PlainEngine:
     def endpoint(self):
         if not self.ready:
             raise UnavailableError("not ready")
-        return Endpoint(self.url + "/v1", {"authorization": "Bearer engine"})
+        return Endpoint(self.url + "/v1", {"authorization": f"Bearer {ENGINE_KEY}"})
 
 
 @asynccontextmanager

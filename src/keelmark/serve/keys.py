@@ -59,7 +59,7 @@ def new_key(
 
     Raises:
         UsageError: A scope that does not exist, no scope, a past expiry, a weak given key, or a
-            team whose name cannot be shown.
+            name, of the key or of its team, that cannot be shown.
     """
     wanted = tuple(dict.fromkeys(scopes))
     if not wanted or not _KNOWN_SCOPES.issuperset(wanted):
@@ -71,6 +71,8 @@ def new_key(
         raise UsageError("This key would already be expired: give a time in the future.")
     if secret is not None and not 16 <= len(secret) <= LONGEST:
         raise UsageError(f"A given key must have between 16 and {LONGEST} characters.")
+    if not name.isprintable():
+        raise UsageError("A key's name holds only characters that can be shown: no line breaks.")
     if team != team.strip() or not team.isprintable() or len(team) > LONGEST_TEAM:
         raise UsageError(
             f"A team's name has at most {LONGEST_TEAM} characters that can be shown, and no space "
