@@ -14,7 +14,7 @@ from keelmark.core.errors import UsageError
 from keelmark.core.yamlfile import Strict, meant
 
 Failure = Literal[
-    "connect", "slow", "rate_limited", "server_error", "broken", "refused", "busy", "resting"
+    "connect", "slow", "rate_limited", "server_error", "broken", "refused", "busy", "over_budget"
 ]
 """What can go wrong with an engine before the first byte of an answer has left."""
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -95,7 +95,8 @@ class Node(Strict, frozen=True):
         sticky: Who keeps getting the same share: a subject (of one key), a key, or nobody.
         when: The first of these that is for the request.
         otherwise: What is done when none of them is; nothing: the request is refused.
-        cheapest: These, the cheapest first.
+        cheapest: These, the one first at which a call of 3,000 tokens read, 1,000 written and ten
+            seconds costs least; those whose price nobody knows come last.
         fastest: These, the one first that answers soonest.
         least_busy: These, the one first that has the fewest requests at work.
     """
@@ -204,7 +205,9 @@ class Routes(Strict, frozen=True):
     Attributes:
         models: Name of a model as clients ask for it, with `*` and `?`, to its tree; the name
             itself wins over a pattern, and an earlier pattern over a later one.
-        next_on: After which failures the next target is tried.
+        next_on: After which failures the next target is tried: there is no connection, the first
+            byte is late, 429, another failure of the server, an answer that breaks off, a key or a
+            model that it does not know, a queue that is full, a budget that is used up.
         retry: What is tried again at the same engine.
         hedge: When a second engine is asked beside the first one; null: never.
         breaker: When an engine is left alone.

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 
 from keelmark.core import semconv
+from keelmark.core.metering import UNIT
 from keelmark.core.outcome import gravest
 from keelmark.core.trace import Trace
 from keelmark.core.verdict import Verdict
@@ -88,6 +89,10 @@ _GAUGES = {
     "keelmark_engine_limit": ("Requests that the engine may get at once.", ("engine",)),
     "keelmark_engine_active": ("Requests at the engine now.", ("engine",)),
     "keelmark_queue_depth": ("Requests that wait for the engine.", ("engine",)),
+    "keelmark_engine_left_alone": ("Whether routes leave the engine alone now.", ("engine",)),
+    "keelmark_engine_error_ratio": ("Share of what routes sent there that failed.", ("engine",)),
+    "keelmark_budget_used": ("Used of a budget in its window, by all.", ("budget", "unit")),
+    "keelmark_budget_held": ("Held of a budget for requests at work.", ("budget", "unit")),
     "keelmark_ledger_records": ("Records in the ledger.", ()),
     "keelmark_model_memory_bytes": (
         "Memory that a local model takes now, as reckoned; 0 while it is not loaded.",
@@ -101,6 +106,12 @@ _GAUGES = {
     "keelmark_build_info": ("Always 1; the label says which version runs.", ("version",)),
 }
 _COUNTERS = {
+    "keelmark_quota_refused_total": (
+        "Requests that a limit or a budget has refused.",
+        ("quota", "reason"),
+    ),
+    "keelmark_spend_total": ("Money of recorded requests.", ("currency", "model")),
+    "keelmark_holds_lost_total": ("Holds of ended processes that were charged.", ()),
     "keelmark_engine_restarts_total": ("Restarts of the engine.", ("engine",)),
     "keelmark_model_loads_total": ("How often a local model was loaded.", ("model",)),
 }
@@ -134,6 +145,7 @@ class Metrics:
         """Count one finished request. Takes a few microseconds."""
         with self._lock:
             self._observe_call(trace)
+            self._observe_money(trace)
             for verdict in (trace.input, trace.output):
                 if verdict is not None:
                     self._observe_verdict(verdict)
@@ -208,6 +220,15 @@ class Metrics:
         engine = timings.get("engine")
         if engine is not None and written is not None and written > 1 and engine >= first:
             self._per_token.observe(call, (engine - first) / 1000 / (written - 1))
+
+    def _observe_money(self, trace: Trace) -> None:
+        attributes = trace.attributes
+        quota = attributes.get(semconv.QUOTA)
+        if quota and trace.error:  # an id of the policy, and the code of a refusal
+            self._settable["keelmark_quota_refused_total"].add((quota, trace.error), 1)
+        if cost := attributes.get(semconv.COST):
+            labels = attributes[semconv.CURRENCY], self._models.label(trace.model)
+            self._settable["keelmark_spend_total"].add(labels, cost / UNIT)
 
     def _observe_verdict(self, verdict: Verdict) -> None:
         stage, values = verdict.stage, self._outcomes.values

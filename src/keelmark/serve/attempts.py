@@ -42,6 +42,7 @@ _CODES: dict[str, Failure] = {
     "overloaded": "busy",
     "too_many_waiting": "busy",
     "cannot_start_in_time": "busy",
+    "insufficient_quota": "over_budget",
 }
 _CLIENTS = (400, 413, 422)
 """What an engine answers when the client is wrong."""
@@ -70,11 +71,12 @@ class _FailedError(Exception):
     Attributes:
         error: Why, for the client.
         kind: What went wrong with the engine, if it was that.
+        rests: Whether the engine was not asked, because it is left alone.
     """
 
-    def __init__(self, error: KeelmarkError, kind: Failure | None) -> None:
+    def __init__(self, error: KeelmarkError, kind: Failure | None, *, rests: bool = False) -> None:
         super().__init__(error.message)
-        self.error, self.kind = error, kind
+        self.error, self.kind, self.rests = error, kind, rests
 
 
 class _LateError(KeelmarkError):
@@ -217,7 +219,7 @@ class Attempts:
 
     def _goes_on(self, failed: _FailedError) -> bool:
         """Whether the next target may be tried after a failure."""
-        if failed.kind == "resting":
+        if failed.rests:
             return True
         if self.serving.wire.started:
             wished = self._call.request.headers.get(AFTER_FIRST_BYTE) == b"restart"
@@ -277,7 +279,7 @@ class Attempts:
                         return task.result()
                     except _FailedError as one:
                         failed = failed if isinstance(one.error, _LateError) else one
-                        if one.kind is None or self._winner:
+                        if self._winner or not (one.kind or one.rests):
                             raise
             raise failed or _FailedError(_LateError(), None)
         finally:
@@ -304,7 +306,7 @@ class Attempts:
         pulse = self._plan.health.of(target.engine.id)
         entry = pulse.enter()
         if entry is None:
-            raise _FailedError(self._all_rest(), "resting")
+            raise _FailedError(self._all_rest(), None, rests=True)
         self._latest = attempt = _Attempt(self, target)
         failure: Failure | None = None
         answered = False

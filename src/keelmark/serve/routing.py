@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 
@@ -17,16 +17,13 @@ from keelmark.serve.engine import Engine
 from keelmark.serve.errors import ApiError
 from keelmark.serve.facts import Facts, Now, holds, now, told
 from keelmark.serve.health import Health
+from keelmark.serve.prices import Prices
 from keelmark.serve.targets import Plan, Target
 
 _DEAR = float("inf")
 
-Price = Callable[[Engine, str], float | None]
-"""What an engine takes for a model, in any one measure; None when it is not known."""
-
-
-def _no_price(_engine: Engine, _model: str) -> None:
-    return None
+_READ, _WRITTEN, _MS = 3000, 1000, 10_000
+"""Tokens and milliseconds of the call that prices are compared by."""
 
 
 class RouteError(UsageError):
@@ -50,7 +47,6 @@ class Router:
         engines: The engines.
         guard: Looks for what branches ask for in the texts.
         health: How the engines do.
-        price: What they take.
         clock: The time, with its zone.
 
     Raises:
@@ -64,12 +60,11 @@ class Router:
         guard: GuardPort,
         health: Health,
         *,
-        price: Price = _no_price,
         clock: Now = now,
     ) -> None:
         self._routes, self._limits = policy.routes, policy.limits
         self._engines, self._health = engines, health
-        self._price, self._clock = price, clock
+        self._prices, self._clock = Prices(policy.quota), clock
         self._looking: dict[str, Looking] = {}
         for mistake in unknown_engines(policy.routes, tuple(one.id for one in engines)):
             raise RouteError(("routes", *mistake.path), f"{mistake.message}.")
@@ -139,7 +134,7 @@ class Router:
             for number, part in enumerate(getattr(node, way))
         ]
         if way != "fallback":
-            found.sort(key=partial(self._measure, way, facts.call.trace.stream))
+            found.sort(key=partial(self._measure, way, facts))
         return [target for targets in found for target in targets]
 
     async def _branch(self, facts: Facts, node: Node, why: str) -> list[Target]:
@@ -166,16 +161,17 @@ class Router:
         seconds = None if node.first_byte_ms is None else node.first_byte_ms / 1000
         return [Target(engine, model, node.parameters, seconds, why)]
 
-    def _measure(self, way: str, stream: bool, found: list[Target]) -> float:  # noqa: FBT001
+    def _measure(self, way: str, facts: Facts, found: list[Target]) -> float:
         """How far behind a part stands among those that it is compared with."""
         if not found:
             return _DEAR
         engine, model = found[0].engine, found[0].model
         if way == "cheapest":
-            price = self._price(engine, model)
-            return _DEAR if price is None else price
+            cost = self._prices.find(engine, model or facts.call.trace.model)
+            return _DEAR if cost is None else cost.of(_READ, _WRITTEN, milliseconds=_MS)
         pulse = self._health.of(engine.id)
-        return pulse.cost(stream=stream) if way == "fastest" else float(pulse.in_flight)
+        busy = float(pulse.in_flight)
+        return pulse.cost(stream=facts.call.trace.stream) if way == "fastest" else busy
 
     def _hashed(self, call: Call, sticky: str, why: str) -> int:
         """A number from 0 to 2**64 that stays with whom a share is to stay with."""
