@@ -64,6 +64,9 @@ policy_option = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Policy file (YAML) [default: $KEELMARK_CONFIG, else the built-in policy].",
 )
+reason_option = click.option(
+    "--reason", default="", metavar="TEXT", help="Why; it is kept in the ledger."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 
 

@@ -138,6 +138,11 @@ class Evidence:
         self._rates = {name: Worse(rollout.plan.worse) for name in ("errors", "guard")}
         self._times = {name: Slower(rollout.plan.slower) for name in ("first_token", "total")}
 
+    def is_of(self, rollout: Rollout) -> bool:
+        """Whether this is the evidence of a rollout in the step that it is in."""
+        own = self._rollout
+        return (own.id, own.step) == (rollout.id, rollout.step)
+
     def see(self, trace: Trace) -> None:
         """Count a request, if it is one of this step and the first one of its subject."""
         attributes, rollout = trace.attributes, self._rollout

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from keelmark.core.policy import Policy
-from keelmark.core.ports import GuardPort, Recorder, Transport
+from keelmark.core.ports import Answers, GuardPort, Recorder, Transport
 from keelmark.core.trace import Trace
 from keelmark.serve.engine import Engine
 from keelmark.serve.keys import KeySource
 from keelmark.serve.metering import Meter
-from keelmark.serve.steering import Steering
+from keelmark.serve.steering import Controls, Steering
 from keelmark.serve.tally import LocalTally, Tally
 
 
@@ -36,7 +36,10 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
         version: Keelmark's version, for `/healthz`.
         tally: Counts the calls at work.
         steering: Models that are stopped, and rollouts.
+        controls: What `/api/v1` can tell the service to do; None where that is not for this
+            process.
         meter: Counts what clients use; None where nothing is counted.
+        answers: Where answers are kept for the same request again; None keeps none.
     """
 
     engines: Sequence[Engine]
@@ -50,7 +53,10 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     tally: Tally = msgspec.field(default_factory=LocalTally)
     steering: Steering = msgspec.field(default_factory=Steering)
+    controls: Controls | None = None
     meter: Meter | None = None
+
+    answers: Answers | None = None
 
     @property
     def guarded(self) -> bool:

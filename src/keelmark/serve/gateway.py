@@ -12,6 +12,7 @@ from keelmark.core.errors import KeelmarkError
 from keelmark.core.policy import Policy
 from keelmark.core.ports import GuardPort
 from keelmark.core.trace import Trace
+from keelmark.serve import admin
 from keelmark.serve.calls import CHAT, COMPLETION, COUNT, EMBEDDINGS, Desk, Kind
 from keelmark.serve.config import GatewayConfig
 from keelmark.serve.counting import Counting
@@ -263,6 +264,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
 """Path to method to handler; `/v1/models/{id}` beside it because names may hold slashes."""
 
 
+ROUTES.update(admin.TABLE)
 for _one in dialects():
     ROUTES[_one.path] = {"POST": _calls(CHAT, dialect=_one)}
     if _one.count is not None:
@@ -275,7 +277,7 @@ def _dialect_of(path: str) -> Dialect | None:
 
 
 def _route(request: Request) -> Handler:
-    methods = ROUTES.get(request.path)
+    methods = ROUTES.get(request.path) or admin.below(request.path)
     if methods is None and request.path.startswith("/v1/models/"):
         methods = {"GET": _model}
     if methods is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, Protocol
 
 import msgspec
 
 from keelmark.core import semconv
-from keelmark.core.rollouts import Rollout
+from keelmark.core.rollouts import Plan, Rollout
 from keelmark.core.trace import Trace
 from keelmark.serve.errors import ApiError
 
@@ -26,6 +27,35 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     who: str
     at: float
+
+
+class Controls(Protocol):
+    """What the service can be told to do."""
+
+    async def models(self) -> dict[str, Any]:
+        """Return how the models of the service stand."""
+
+    async def act(self, verb: str, name: str, reason: str, who: str) -> str:
+        """Do something with a model; return what was done, a sentence.
+
+        Args:
+            verb: One of `keelmark.serve.admin.VERBS`, or `add`, whose name is a reference.
+            name: The model.
+            reason: Why, for the ledger.
+            who: Id of the key.
+
+        Raises:
+            KeelmarkError: It cannot be done.
+        """
+
+    async def rollouts(self) -> list[dict[str, Any]]:
+        """Return the rollouts."""
+
+    async def roll_out(self, name: str, to: str, plan: Plan, reason: str, who: str) -> None:
+        """Begin a rollout. Raises KeelmarkError when that cannot be."""
+
+    async def abort(self, name: str, reason: str, who: str) -> None:
+        """End a rollout. Raises KeelmarkError when there is none."""
 
 
 class Leash:
@@ -101,6 +131,19 @@ class Steering:
             raise refusal(self.stopped[name])
         if leash is not None:
             leash.models.append(name)
+
+    def hold(self, leash: Leash | None) -> Leash | None:
+        """A request begins to work in this task; return its leash."""
+        if leash is not None:
+            leash.hold()
+            self.leashes.add(leash)
+        return leash
+
+    def let_go(self, leash: Leash | None) -> None:
+        """A request has ended, or is not to be interrupted any more."""
+        if leash is not None:
+            leash.let_go()
+            self.leashes.discard(leash)
 
     def use(self, stopped: dict[str, Switch], rollouts: dict[str, Rollout]) -> None:
         """Take up what is decided now; end what a model that is stopped works for."""
