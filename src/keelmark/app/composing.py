@@ -16,6 +16,7 @@ from keelmark.serve.config import GatewayConfig
 from keelmark.serve.engine import Engine
 from keelmark.serve.gateway import Gateway
 from keelmark.serve.keys import KeySource
+from keelmark.serve.steering import Controls, Steering
 from keelmark.serve.tally import LocalTally, Tally
 from keelmark.store import Store
 
@@ -47,6 +48,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         metrics: Returns the text of `/metrics`.
         on_trace: Called with every finished request.
         tally: Counts calls at work.
+        steering: Models that are stopped, and rollouts.
+        controls: What `/api/v1` can tell the service to do; None where it cannot.
     """
 
     engines: Sequence[Engine]
@@ -57,6 +60,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Callable[[], str | Awaitable[str]]
     on_trace: Sequence[Callable[[Trace], None]]
     tally: Tally = msgspec.field(default_factory=LocalTally)
+    steering: Steering = msgspec.field(default_factory=Steering)
+    controls: Controls | None = None
 
 
 def compose(parts: Parts) -> GatewayConfig:
@@ -72,6 +77,8 @@ def compose(parts: Parts) -> GatewayConfig:
         on_trace=parts.on_trace,
         version=__version__,
         tally=parts.tally,
+        steering=parts.steering,
+        controls=parts.controls,
     )
 
 

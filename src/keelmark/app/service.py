@@ -14,7 +14,8 @@ import uvloop
 from keelmark import __version__
 from keelmark.app.admission import Progress
 from keelmark.app.composing import Parts, StoredKeys, compose, settle_memory
-from keelmark.app.engines import Fleet, Person, Say, Settings, open_engines
+from keelmark.app.conduct import Conductor
+from keelmark.app.engines import Person, Say, Settings, open_engines
 from keelmark.app.front import Front
 from keelmark.app.greeting import greeting
 from keelmark.app.home import Home
@@ -30,6 +31,7 @@ from keelmark.serve.engine import Engine
 from keelmark.serve.gateway import build_app
 from keelmark.serve.hosted import LocalLeases
 from keelmark.serve.keys import hash_key, new_key
+from keelmark.serve.steering import Steering
 from keelmark.serve.transport import new_transport
 from keelmark.serve.upstream import way_to
 
@@ -87,21 +89,28 @@ async def _run(
     try:
         way = way_to(settings.upstreams, transport)
         async with open_engines(home, settings, metrics, way, person) as fleet:
-            front = _front(home, guard, settings, fleet, metrics, person.say)
+            conductor = Conductor(home.store, fleet, Steering(), person.say)
+            front = _front(home, guard, settings, conductor, metrics, person.say)
             if warming is not None:
                 await warming
             settle_memory()
             watch = Watch(home, settings, front, guard, metrics=metrics, say=person.say)
-            running = _Running(fleet.engines, metrics, person, secret, watch)
+            running = _Running(fleet.engines, metrics, person, secret, watch, conductor)
             await _answer(front, home, settings, listener, running)
     finally:
         await transport.close()
 
 
 def _front(
-    home: Home, guard: Guard, settings: Settings, fleet: Fleet, metrics: Metrics, say: Say
+    home: Home,
+    guard: Guard,
+    settings: Settings,
+    conductor: Conductor,
+    metrics: Metrics,
+    say: Say,
 ) -> Front:
     """Join the parts: into a gateway, or into what workers share and are told."""
+    fleet = conductor.fleet
     parts = Parts(
         engines=fleet.engines,
         guard=guard,
@@ -110,6 +119,8 @@ def _front(
         way=fleet.way,
         metrics=metrics.render,
         on_trace=(metrics.observe,),
+        steering=conductor.steering,
+        controls=conductor,
     )
     gateway = build_app(compose(parts))
     if settings.workers == 1:
@@ -136,6 +147,7 @@ class _Running(NamedTuple):
     person: Person
     secret: str | None
     watch: Watch
+    conductor: Conductor
 
 
 async def _answer(
@@ -144,6 +156,7 @@ async def _answer(
     beside = [
         asyncio.create_task(_chores(home, front, running)),
         asyncio.create_task(running.watch.run()),
+        asyncio.create_task(running.conductor.run()),
     ]
     try:
         await front.serve(listener, lambda: _greet(home, settings, running))
