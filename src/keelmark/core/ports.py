@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from keelmark.core.caching import KeptAnswer
 from keelmark.core.form import AnswerForm, Expected, Formed
 from keelmark.core.metering import Amounts, Hold, Level, Rate, Short, Usage
 from keelmark.core.scope import NOWHERE, Origin
@@ -185,6 +186,21 @@ class Holds(Protocol):
 
     async def freed(self, seconds: float) -> None:
         """Wait until a hold of anybody may have ended, at most so many seconds."""
+
+
+class Answers(Protocol):
+    """Answers that are kept for the same request again."""
+
+    async def find(self, name: str) -> KeptAnswer | None:
+        """Return the answer of this name; None when there is none (any more)."""
+
+    async def keep(self, answer: KeptAnswer, room: int) -> None:
+        """Keep an answer.
+
+        Args:
+            answer: The answer.
+            room: How much may be kept in all, bytes.
+        """
 
 
 class LedgerPort(Protocol):
