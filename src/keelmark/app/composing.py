@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -16,6 +17,7 @@ from keelmark.serve.config import GatewayConfig
 from keelmark.serve.engine import Engine
 from keelmark.serve.gateway import Gateway
 from keelmark.serve.keys import KeySource
+from keelmark.serve.metering import Meter
 from keelmark.serve.steering import Controls, Steering
 from keelmark.serve.tally import LocalTally, Tally
 from keelmark.store import Store
@@ -33,6 +35,8 @@ class StoredKeys:
 
     async def find(self, key_hash: bytes) -> ApiKey | None:
         """Return the key with this SHA-256, or None."""
+        if self._store.backend.remote:
+            return await asyncio.to_thread(self._store.key_by_hash, key_hash)
         return self._store.key_by_hash(key_hash)
 
 
@@ -49,6 +53,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         on_trace: Called with every finished request.
         tally: Counts calls at work.
         steering: Models that are stopped, and rollouts.
+        meter: Counts what clients use.
         controls: What `/api/v1` can tell the service to do; None where it cannot.
     """
 
@@ -62,6 +67,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     tally: Tally = msgspec.field(default_factory=LocalTally)
     steering: Steering = msgspec.field(default_factory=Steering)
     controls: Controls | None = None
+    meter: Meter | None = None
 
 
 def compose(parts: Parts) -> GatewayConfig:
@@ -79,6 +85,7 @@ def compose(parts: Parts) -> GatewayConfig:
         tally=parts.tally,
         steering=parts.steering,
         controls=parts.controls,
+        meter=parts.meter,
     )
 
 
@@ -87,12 +94,15 @@ Gauge = tuple[str, str, float]
 
 
 def gauges(gateway: Gateway) -> list[Gauge]:
-    """Return what a gateway measures now of slots and queues."""
+    """Return what a gateway measures now of slots, queues and the health of engines."""
     found: list[Gauge] = []
     for name, lane in gateway.lanes.all.items():
         found.append(("keelmark_engine_limit", name, lane.pace.limit))
         found.append(("keelmark_engine_active", name, lane.active))
         found.append(("keelmark_queue_depth", name, lane.waiting))
+    for name, report in gateway.health.reports().items():
+        found.append(("keelmark_engine_left_alone", name, report.state != "closed"))
+        found.append(("keelmark_engine_error_ratio", name, report.error_ratio))
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import NamedTuple
 
@@ -20,10 +22,13 @@ from keelmark.app.front import Front
 from keelmark.app.greeting import greeting
 from keelmark.app.home import Home
 from keelmark.app.listening import listen
+from keelmark.app.quota import StoreMeter, look_after, meter_for
 from keelmark.app.reload import Watch, load_guard, record_policy
+from keelmark.app.routes import check_routes
 from keelmark.app.workers.crew import Crew, Job
 from keelmark.app.workers.office import Shared
 from keelmark.core import events
+from keelmark.core.errors import UnavailableError
 from keelmark.core.keys import ApiKey, Scope
 from keelmark.guard import Guard
 from keelmark.observe.metrics import Metrics
@@ -85,20 +90,25 @@ async def _run(
     alone = settings.workers == 1
     # beside the start of the engines
     warming = asyncio.create_task(_warm(guard, person.say)) if alone else None
-    transport = new_transport(settings.transport)
+    transport, kept = new_transport(settings.transport), StoreMeter(home.store)
     try:
         way = way_to(settings.upstreams, transport)
         async with open_engines(home, settings, metrics, way, person) as fleet:
+            check = partial(check_routes, engines=fleet.engines, path=settings.policy)
+            check(guard)
             conductor = Conductor(home.store, fleet, Steering(), person.say)
-            front = _front(home, guard, settings, conductor, metrics, person.say)
+            front = _front(home, guard, settings, conductor, metrics, person.say, kept)
             if warming is not None:
                 await warming
             settle_memory()
-            watch = Watch(home, settings, front, guard, metrics=metrics, say=person.say)
-            running = _Running(fleet.engines, metrics, person, secret, watch, conductor)
+            watch = Watch(
+                home, settings, front, guard, metrics=metrics, say=person.say, check=check
+            )
+            running = _Running(fleet.engines, metrics, person, secret, watch, conductor, kept)
             await _answer(front, home, settings, listener, running)
     finally:
         await transport.close()
+        kept.close()
 
 
 def _front(
@@ -108,6 +118,7 @@ def _front(
     conductor: Conductor,
     metrics: Metrics,
     say: Say,
+    kept: StoreMeter,
 ) -> Front:
     """Join the parts: into a gateway, or into what workers share and are told."""
     fleet = conductor.fleet
@@ -121,6 +132,7 @@ def _front(
         on_trace=(metrics.observe,),
         steering=conductor.steering,
         controls=conductor,
+        meter=meter_for(home.store, guard.policy, kept),
     )
     gateway = build_app(compose(parts))
     if settings.workers == 1:
@@ -129,7 +141,7 @@ def _front(
     def stopped(worker: int, reason: str) -> None:
         home.store.append(events.WORKER_STOPPED, {"worker": worker, "reason": reason})
 
-    shared = Shared(home.store, metrics, LocalLeases(fleet.loader))
+    shared = Shared(home.store, metrics, LocalLeases(fleet.loader), kept, kept)
     job = Job(str(home.data), guard, fleet.engines, shared, say, stopped)
     return Crew(gateway, settings, job)
 
@@ -148,6 +160,7 @@ class _Running(NamedTuple):
     secret: str | None
     watch: Watch
     conductor: Conductor
+    kept: StoreMeter
 
 
 async def _answer(
@@ -170,7 +183,8 @@ def _admin_key(home: Home) -> str | None:
     """Make sure that there is an admin key; return it when it was made just now."""
     if given := os.environ.get("KEELMARK_ADMIN_KEY"):
         if home.store.key_by_hash(hash_key(given)) is None:
-            home.store.add_key(new_key("KEELMARK_ADMIN_KEY", ("admin", "models"), secret=given)[1])
+            _, key = new_key("KEELMARK_ADMIN_KEY", ("admin", "models"), secret=given)
+            home.store.add_key(key, known_too=True)  # another machine may be faster
         return None
     if any("admin" in key.scopes and not key.revoked for key in home.store.keys()):
         return None
@@ -187,10 +201,13 @@ async def _chores(home: Home, front: Front, running: _Running) -> None:
             metrics.set_gauge("keelmark_engine_up", float(engine.ready), engine=engine.id)
         for name, engine_id, value in front.gauges():
             metrics.set_gauge(name, value, engine=engine_id)
-        metrics.set_gauge("keelmark_ledger_records", home.store.size())
-        if loop.time() >= next_expiry:
-            await asyncio.to_thread(home.store.expire, front.policy.retention.days)
-            next_expiry = loop.time() + _EXPIRY_SECONDS
+        with contextlib.suppress(UnavailableError):  # a database may be away for a while
+            size = await asyncio.to_thread(home.store.size)
+            metrics.set_gauge("keelmark_ledger_records", size)
+            await look_after(home.store, running.kept, metrics, front.policy.quota)
+            if loop.time() >= next_expiry:
+                await asyncio.to_thread(home.store.expire, front.policy.retention.days)
+                next_expiry = loop.time() + _EXPIRY_SECONDS
         await asyncio.sleep(_GAUGE_SECONDS)
 
 

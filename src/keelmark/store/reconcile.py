@@ -9,7 +9,7 @@ from keelmark.core.errors import UsageError
 from keelmark.store.api import Store
 from keelmark.store.ledger import Transaction
 from keelmark.store.meter import SharedMeter
-from keelmark.store.shelves import FileShelf
+from keelmark.store.shelves import FILE, FileShelf
 from keelmark.store.usage import write_lost
 
 
@@ -27,6 +27,11 @@ def open_meter(store: Store) -> SharedMeter:
     if not isinstance(store.backend, Postgres):
         raise UsageError("Holds cannot be kept in this database; use PostgreSQL.")
     return SharedMeter(partial(PostgresShelf, store.backend))
+
+
+def has_meter(store: Store) -> bool:
+    """Return whether holds may have been left behind."""
+    return store.backend.remote or (store.folder / FILE).exists()
 
 
 async def reconcile(store: Store, meter: SharedMeter) -> int:

@@ -18,7 +18,7 @@ from keelmark.store.port import BUSY_SECONDS
 from keelmark.store.sqlite import connect
 from keelmark.store.usage import read_spent
 
-_FILE = "meter.db"
+FILE = "meter.db"
 _LOCKS = "owners"
 
 
@@ -31,7 +31,7 @@ class FileShelf:
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        self._path = folder / _FILE
+        self._path = folder / FILE
         self._locks = folder / _LOCKS
         self._files: dict[str, int] = {}
         self._clock = clock
