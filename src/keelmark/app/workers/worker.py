@@ -119,7 +119,7 @@ class Worker:
         transport = new_transport(body.transport)
         try:
             way = HostedTransport(way_to(body.upstreams, transport), RemoteLeases(self._channel))
-            with Store.open(Path(body.data), read_only=True) as store:
+            with _open_store(Path(body.data)) as store:
                 stand_ins(self._engines, body.standing.engines)  # routes name them
                 gateway = self._gateway = build_app(
                     compose(
@@ -159,6 +159,11 @@ class Worker:
         stand_ins(self._engines, standing.engines)
         if self._gateway is not None:
             self._gateway.note = standing.note
+
+
+def _open_store(folder: Path) -> Store:
+    database = os.environ.get("KEELMARK_DATABASE", "")
+    return Store.open(folder, database=database, read_only=True)
 
 
 def _warm_guard(policy: Policy, shadow: Policy | None, key: bytes) -> Guard:
