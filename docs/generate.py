@@ -233,6 +233,9 @@ CODES = {
     "engine_gone": "The engine stopped while it answered.",
     "engine_protocol": "The engine answered something that is not its protocol.",
     "engine_refused": "The engine refused. Status and sentence are the engine's.",
+    "engine_slow": "The engine did not begin to answer within `first_byte_ms` of its route, and no "
+    "other one is in it.",
+    "no_route": "The policy's route for this model has no branch for this request.",
     "engine_unavailable": "The engine is not ready. `retry-after` says when to try again.",
     "headers_too_large": "The headers are longer than `limits.header_bytes`.",
     "internal_error": "A defect of Keelmark. The log has the details.",

@@ -106,7 +106,7 @@ class Node(Strict, frozen=True):
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     first_byte_ms: Annotated[int, msgspec.Meta(ge=1)] | None = None
     fallback: tuple[Node | str, ...] = ()
-    weights: tuple[Share, ...] = ()
+    weights: tuple[Weighted, ...] = ()
     sticky: Literal["subject", "key", "nobody"] = "subject"
     when: tuple[Branch, ...] = ()
     otherwise: Node | str = ""
@@ -121,7 +121,7 @@ class Node(Strict, frozen=True):
         return given[0] if len(given) == 1 else ""
 
 
-class Share(Strict, frozen=True):
+class Weighted(Strict, frozen=True):
     """A part and its share of the requests.
 
     Attributes:
