@@ -51,7 +51,7 @@ def _fill(folder: Path, database: str = "") -> None:
         with Store.open(folder, KEY, database=database) as store:
             for number in range(RECORDS):
                 trace = Trace(trace_id=f"{number:032x}", started=float(number), key_id="key_1")
-                vault = store._need_vault()
+                vault = store.vault()
                 store.submit(lambda tx, t=trace, v=vault: write_request(tx, v, t, None))
             store.export(folder / "bundle.zip")
             assert store.verify().ok

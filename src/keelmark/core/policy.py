@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from keelmark.core.caching import Caching
 from keelmark.core.canonical import digest
 from keelmark.core.errors import UsageError
 from keelmark.core.findings import Severity
@@ -193,6 +194,7 @@ class Policy(Strict, frozen=True):
         retention: What is kept of what was said.
         quota: What clients may use, and what it costs.
         overload: What happens when more is asked than an engine can do.
+        cache: Answers that are given again to the same request.
         routes: Who answers which call.
     """
 
@@ -205,6 +207,7 @@ class Policy(Strict, frozen=True):
     retention: Retention = Retention()
     quota: Quota = Quota()
     overload: Overload = Overload()
+    cache: Caching = Caching()
     routes: Routes = Routes()
 
     @property

@@ -10,6 +10,7 @@ from typing import ClassVar, Self
 
 import msgspec
 
+from keelmark.core.caching import KeptAnswer
 from keelmark.core.canary import without_canary
 from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.ports import UpstreamResponse
@@ -18,6 +19,7 @@ from keelmark.core.trace import Content
 from keelmark.serve.admitting import Admitted, sent, slot_for
 from keelmark.serve.answers import Answer
 from keelmark.serve.attempts import Attempts
+from keelmark.serve.caching import keep_all, memo_of
 from keelmark.serve.calls import EACH, EMBEDDINGS, ONCE, Call, Desk, Kind, Stage
 from keelmark.serve.dialect import Dialect, Spoken
 from keelmark.serve.echo import cut, glue
@@ -64,6 +66,7 @@ class Serving:
         self.call = Call(request=request, kind=kind, trace=self.trace, voice=voice, leash=leash)
         self.wire = Wire(request, self.trace) if voice is None else Spoken(self.call.request, voice)
         self.answer: Answer | None = None
+        self.kept: list[KeptAnswer] = []
         self.began = perf_counter()
 
     async def run(self) -> None:
@@ -85,6 +88,8 @@ class Serving:
                 500, "internal_error", "Keelmark failed on this request: see its log and trace."
             )
         self._close(error)
+        if self.kept and error is None:
+            await keep_all(self.desk, self.kept)
         error = await self._record() or error
         if error is None:
             await self.wire.end(last)
@@ -150,14 +155,15 @@ class Serving:
 
     async def _asked(self) -> bytes:
         call = self.call
-        response = await self.send()
+        memo = memo_of(self.desk, call)
+        response = await self.send() if memo is None else await memo.answer(self.send)
         since = response.since
         try:
             if response.status != 200:
                 said = await read_answer(response)
                 raise refused_by_engine(response.status, response.headers, said, call.body)
             if call.charge is not None:
-                call.charge.answered = True
+                call.charge.answered = call.charge.sent
             if call.kind is EMBEDDINGS:
                 last = await self._vectors(response)
             elif self.trace.stream:
@@ -165,6 +171,8 @@ class Serving:
             else:
                 last = await self._whole(response)
             response.complete(self.trace, self.answer.usage if self.answer else {})
+            if memo is not None and (kept := memo.kept(self.answer)):
+                self.kept.append(kept)
         finally:
             stamp(self.trace, "engine", since)
             await response.close(over=self.answer is not None and self.answer.done)

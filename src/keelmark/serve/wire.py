@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import Self
 
+from keelmark.core.semconv import CACHE, CACHE_AGE
 from keelmark.core.trace import Trace
 from keelmark.serve.errors import ApiError
 from keelmark.serve.http import EVENTS, JSON, Headers, Request, send_whole
@@ -21,12 +22,17 @@ def keelmark_headers(trace: Trace) -> Headers:
     `x-keelmark-verdict` is the gravest outcome so far: for a stream that is the prompt's, because
     the answer has not been judged when the headers leave; the trace has both.
     """
-    return [
+    headers = [
         (b"x-keelmark-trace-id", trace.trace_id.encode()),
         (b"x-keelmark-model-digest", trace.model_digest.encode() or UNATTESTED),
         (b"x-keelmark-policy-digest", trace.policy_digest.encode()),
         (b"x-keelmark-verdict", verdict_of(trace).value.encode()),
     ]
+    if state := trace.attributes.get(CACHE):
+        headers.append((b"x-keelmark-cache", state.encode()))
+        if state == "hit":
+            headers.append((b"age", b"%d" % trace.attributes[CACHE_AGE]))
+    return headers
 
 
 class Wire:

@@ -80,14 +80,13 @@ class Store:
             return cls(data_dir, find_backend(data_dir, database), None, who)
         if who is None:
             raise UsageError("The store needs the ledger's signing key, or must be read-only.")
-        backend = make_backend(data_dir, database)
-        writer = Writer(backend, who, clock)
-        try:
+        with contextlib.ExitStack() as undo:
+            backend = make_backend(data_dir, database)
+            writer = undo.enter_context(contextlib.closing(Writer(backend, who, clock)))
             store = cls(data_dir, backend, writer, who)
+            undo.enter_context(store)
             store._begin(who)
-        except BaseException:  # boundary: close it whatever happened, and pass it on
-            writer.close()
-            raise
+            undo.pop_all()
         return store
 
     def _begin(self, signer: Signer) -> None:
@@ -155,12 +154,12 @@ class Store:
             content: What was said, or None to keep nothing (retention `none`).
             usage: What it has used, where that is metered.
         """
-        vault = self._need_vault()
+        vault = self.vault()
         await self.run(lambda transaction: write_request(transaction, vault, trace, content, usage))
 
     def pseudonym(self, subject: str) -> str:
         """Return the name under which a subject is stored."""
-        return self._need_vault().pseudonym(subject)
+        return self.vault().pseudonym(subject)
 
     def erase(self, subject: str) -> int:
         """Destroy the key of a subject, so that what it said can never be read again.
@@ -173,7 +172,7 @@ class Store:
             UnavailableError: The key is destroyed, but its bytes could not be cleared from the
                 write-ahead log yet because of a reader.
         """
-        pseudonym = self._need_vault().pseudonym(subject)
+        pseudonym = self.vault().pseudonym(subject)
 
         def job(transaction: Transaction) -> int:
             query = "SELECT count(*) FROM traces WHERE subject = ?"
@@ -235,7 +234,7 @@ class Store:
             model: Only of this model name.
             team: Only of keys of this team.
         """
-        hidden = None if subject is None else self._need_vault().pseudonym(subject)
+        hidden = None if subject is None else self.vault().pseudonym(subject)
         filters = {"subject": hidden, "key_id": key_id, "model": model, "team": team}
         with self._readers.read() as db:
             return list(list_traces(db, limit, before, filters))
@@ -256,7 +255,7 @@ class Store:
             UsageError: There is no such trace.
             IntegrityError: It was tampered with.
         """
-        vault = self._need_vault()
+        vault = self.vault()
         with self._readers.read() as db:
             seq, trace = find_trace(db, trace_id)
             return load_content(db, vault, (seq, trace.trace_id), trace.subject)
@@ -296,7 +295,8 @@ class Store:
         with self._readers.read() as db:
             return export_bundle(db, out, key)
 
-    def _need_vault(self) -> Vault:
+    def vault(self) -> Vault:
+        """Return the keys derived from the master key."""
         if self._vault is None:
             with self._readers.read() as db:
                 self._vault = load_vault(self.folder, db, make=False)

@@ -39,11 +39,16 @@ class Vault:
     def __init__(self, master: bytes) -> None:
         self._wrap = AESGCM(_derive(master, b"wrap"))
         self._pseudonyms = _derive(master, b"pseudonym")
+        self._kept = _derive(master, b"kept")
         self.check = _derive(master, b"check")
 
     def pseudonym(self, subject: str) -> str:
         """Return the name under which a subject is stored: 32 hex digits of an HMAC-SHA256."""
         return hmac.digest(self._pseudonyms, subject.encode(), "sha256").hex()[:32]
+
+    def kept_name(self, name: str) -> str:
+        """Return the name under which an answer is kept: an HMAC-SHA256, hex."""
+        return hmac.digest(self._kept, name.encode(), "sha256").hex()
 
     def data_key(self, db: Db, subject: str) -> bytes | None:
         """Return the data key of a pseudonym, or None when it has none (any more).
@@ -54,7 +59,8 @@ class Vault:
         row = db.execute("SELECT wrapped FROM subjects WHERE subject = ?", (subject,)).fetchone()
         if row is None or not any(row[0]):
             return None
-        return _open(self._wrap, row[0], subject.encode(), f"The data key of subject {subject}")
+        what = f"The data key of subject {subject}"
+        return open_sealed(self._wrap, row[0], subject.encode(), what)
 
     def make_data_key(self, db: Db, subject: str) -> bytes:
         """Return the data key of a pseudonym, made if there is none; `db` is being written."""
@@ -64,7 +70,7 @@ class Vault:
             db.execute(
                 "INSERT INTO subjects (subject, wrapped) VALUES (?, ?)"
                 " ON CONFLICT (subject) DO UPDATE SET wrapped = excluded.wrapped",
-                (subject, _seal(self._wrap, key, subject.encode())),
+                (subject, seal(self._wrap, key, subject.encode())),
             )
         return key
 
@@ -73,12 +79,18 @@ def _derive(master: bytes, purpose: bytes) -> bytes:
     return hmac.digest(master, b"keelmark store " + purpose, "sha256")
 
 
-def _seal(cipher: AESGCM, data: bytes, bound_to: bytes) -> bytes:
+def seal(cipher: AESGCM, data: bytes, bound_to: bytes) -> bytes:
+    """Encrypt what can only be opened again for the same purpose."""
     nonce = os.urandom(_NONCE)
     return nonce + cipher.encrypt(nonce, data, bound_to)
 
 
-def _open(cipher: AESGCM, sealed: bytes, bound_to: bytes, what: str) -> bytes:
+def open_sealed(cipher: AESGCM, sealed: bytes, bound_to: bytes, what: str) -> bytes:
+    """Decrypt what `seal` made.
+
+    Raises:
+        IntegrityError: It was changed, or sealed for something else.
+    """
     try:
         return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound_to)
     except (InvalidTag, ValueError):
@@ -148,7 +160,7 @@ def seal_content(
     """
     seq, trace_id, now = place
     plain = msgspec.msgpack.encode(content)
-    sealed = _seal(AESGCM(key[:32]), plain, _bound(seq, trace_id))
+    sealed = seal(AESGCM(key[:32]), plain, _bound(seq, trace_id))
     return (seq, now, sealed), f"hmac-sha256:{hmac.digest(key[32:], plain, 'sha256').hex()}"
 
 
@@ -163,7 +175,7 @@ def load_content(db: Db, vault: Vault, place: tuple[int, str], subject: str) -> 
     if row is None or key is None:
         return None
     what = f"The content of trace {place[1]}"
-    return _CONTENT.decode(_open(AESGCM(key[:32]), row[0], _bound(*place), what))
+    return _CONTENT.decode(open_sealed(AESGCM(key[:32]), row[0], _bound(*place), what))
 
 
 def destroy_key(db: Db, subject: str) -> None:
@@ -172,6 +184,7 @@ def destroy_key(db: Db, subject: str) -> None:
     db.execute(
         "DELETE FROM content WHERE seq IN (SELECT seq FROM traces WHERE subject = ?)", (subject,)
     )
+    db.execute("DELETE FROM kept WHERE subject = ?", (subject,))
 
 
 def _bound(seq: int, trace_id: str) -> bytes:

@@ -95,6 +95,15 @@ def _007_board(db: Db) -> None:
     )
 
 
+def _008_kept(db: Db) -> None:
+    db.execute(
+        "CREATE TABLE kept (name TEXT PRIMARY KEY, subject TEXT NOT NULL, used REAL NOT NULL,"
+        " expires REAL NOT NULL, size INTEGER NOT NULL, sealed BLOB NOT NULL) STRICT"
+    )
+    db.execute("CREATE INDEX kept_subject ON kept (subject)")
+    db.execute("CREATE INDEX kept_expires ON kept (expires)")
+
+
 MIGRATIONS: tuple[Callable[[Db], None], ...] = (
     _001_ledger,
     _002_traces,
@@ -103,6 +112,7 @@ MIGRATIONS: tuple[Callable[[Db], None], ...] = (
     _005_usage,
     _006_signers_in_order,
     _007_board,
+    _008_kept,
 )
 
 

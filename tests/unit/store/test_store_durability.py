@@ -182,7 +182,7 @@ def test_jobs_that_share_a_transaction_leave_what_they_would_leave_alone(kinds: 
 
 def test_a_key_that_was_taken_back_encrypts_nothing(store: Store) -> None:
     """A job makes a subject's key and fails; the next job of the subject must not use that key."""
-    vault = store._need_vault()
+    vault = store.vault()
 
     def fails(transaction: Transaction) -> None:
         trace = Trace(trace_id="b" * 32, started=1.0, subject="ada", key_id="k")
