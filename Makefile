@@ -6,7 +6,7 @@ PORT ?= 8080
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fix bench fuzz real-models javascript docs lock clean
+.PHONY: help up test lint fix bench fuzz real-models javascript audit docs lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ tests/javascript/node_modules/.made: tests/javascript/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed: install Node 20 or newer."; exit 2; }
 	cd tests/javascript && npm ci --silent --omit=dev --ignore-scripts --no-audit --no-fund
 	@touch $@
+
+audit: $(VENV)/.run  ## Ask for known vulnerabilities of what is locked (OSV=folder of a dump; offline).
+	$(BIN)/keelmark vet LICENSE --stack requirements.lock $(if $(OSV),--advisories $(OSV))
 
 docs: $(VENV)/.dev  ## Generate docs/reference from the code.
 	$(BIN)/python docs/generate.py
