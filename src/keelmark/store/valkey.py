@@ -141,7 +141,7 @@ class ValkeyRates:
         self._inside: dict[str, list[str]] = {}
         self._owed: list[_Left] = []
         self._room = asyncio.Semaphore(_CONNECTIONS)
-        self._work = asyncio.Event()
+        self._work, self._paying = asyncio.Event(), asyncio.Lock()
         self._away = False
         self._tending: asyncio.Task[None] | None = None
 
@@ -238,11 +238,12 @@ class ValkeyRates:
 
     async def _pay(self) -> None:
         """Do what is owed; what fails stays owed."""
-        self._work.clear()
-        while self._owed:
-            call, keys, changes = self._owed[0]
-            await self._leave(keys=keys, args=[call, *changes])
-            del self._owed[0]
+        async with self._paying:
+            self._work.clear()
+            while self._owed:
+                call, keys, changes = self._owed[0]
+                await self._leave(keys=keys, args=[call, *changes])
+                del self._owed[0]
 
     async def _renew_leases(self) -> None:
         held = [(key, call) for call, keys in self._inside.items() for key in keys]
