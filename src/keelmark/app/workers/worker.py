@@ -18,6 +18,7 @@ from pathlib import Path
 import uvloop
 
 from keelmark.app.composing import Parts, StoredKeys, compose, gauges, settle_memory
+from keelmark.app.conduct import follow
 from keelmark.app.home import value_key
 from keelmark.app.listening import SharingServer
 from keelmark.app.workers.channel import Channel
@@ -140,9 +141,13 @@ class Worker:
                 limits = guard.policy.limits
                 config = server_config(gateway, host=body.host, port=body.port, limits=limits)
                 self._server = SharingServer(config, started.set)
-                measuring = asyncio.create_task(self._measure(gateway))
+                beside = [
+                    asyncio.create_task(self._measure(gateway)),
+                    asyncio.create_task(follow(store, gateway.config.steering)),
+                ]
                 await self._server.serve(sockets=[self._listener])
-                measuring.cancel()
+                for task in beside:
+                    task.cancel()
         finally:
             await transport.close()
             self._over.set()
