@@ -12,7 +12,7 @@ from keelmark.core.events import REQUEST
 from keelmark.store.checkpoint import verify_signature
 from keelmark.store.ledger import split
 from keelmark.store.port import Db, stream
-from keelmark.store.traces import trace_digest
+from keelmark.store.traces import as_filed, trace_digest
 from keelmark.store.verify_bundle import (
     Checkpoint,
     Findings,
@@ -250,7 +250,8 @@ def _trace_fits(record: bytes, trace: bytes, columns: list[object]) -> bool:
         stored = msgspec.json.decode(trace, type=_Stored)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
-    return noted == trace_digest(trace) and list(msgspec.structs.astuple(stored)) == columns
+    filed = [*msgspec.structs.astuple(stored)[:-1], as_filed(stored.model)]
+    return noted == trace_digest(trace) and filed == columns
 
 
 def _unrecorded(db: Db, found: Findings) -> None:

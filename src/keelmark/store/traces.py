@@ -39,7 +39,8 @@ def write_request(
         place = seq, trace.trace_id, transaction.now
         kept, digest = seal_content(_data_key(transaction, vault, subject), place, content)
         transaction.add("content", kept)
-    row = (seq, trace.trace_id, trace.started, trace.key_id, subject, trace.model, body)
+    model = as_filed(trace.model)
+    row = (seq, trace.trace_id, trace.started, trace.key_id, subject, model, body)
     transaction.add("traces", row)
     record = _request(trace, subject, trace_digest(body), digest)
     if used := write_usage(transaction, seq, subject, usage):
@@ -53,6 +54,11 @@ def _data_key(transaction: Transaction, vault: Vault, subject: str) -> bytes:
         key = vault.make_data_key(transaction.db, subject)
     transaction.keys[subject] = key
     return key
+
+
+def as_filed(name: str) -> str:
+    """Return a name that a client gave as it stands in a column: PostgreSQL takes no zero bytes."""
+    return name.replace("\0", "\ufffd")
 
 
 def trace_digest(stored: bytes) -> str:

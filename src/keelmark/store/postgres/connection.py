@@ -30,6 +30,10 @@ class StandbyError(psycopg.OperationalError):
     """The server is one that only follows another."""
 
 
+class NotKeptError(psycopg.OperationalError):
+    """The connection was lost at the end, and the transaction is known not to be committed."""
+
+
 class _BoolDumper(Dumper):
     """Truth as 0 and 1, which is what SQLite knows."""
 
@@ -114,5 +118,5 @@ def tables(db: Connection) -> set[str]:
 def is_lost(error: Exception, db: Connection | None) -> bool:
     """Return whether an error means that a connection cannot be used any more."""
     return isinstance(error, psycopg.Error) and (
-        db is None or db.lost or isinstance(error, (*_LOST, StandbyError))
+        db is None or db.lost or isinstance(error, (*_LOST, StandbyError, NotKeptError))
     )

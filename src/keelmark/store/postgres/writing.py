@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 from keelmark.core.errors import KeelmarkError
 from keelmark.store import port, schema
 from keelmark.store.port import UnsureError
-from keelmark.store.postgres.connection import Connection, Migrating, is_lost, tables
+from keelmark.store.postgres.connection import Connection, Migrating, NotKeptError, is_lost, tables
 
 T = TypeVar("T")
 
@@ -35,8 +35,11 @@ _NOTE = (
     "INSERT INTO writers VALUES ('{writer}', {batch}) ON CONFLICT (writer) DO UPDATE"
     " SET batch = excluded.batch, seen = excluded.seen; COMMIT"
 )
-# Columns that the planner must keep no samples of: those would outlive an erasure.
-_SEALED = (("subjects", "wrapped"), ("content", "sealed"), ("secrets", "value"))
+# The planner must keep no samples of what is sealed: they would outlive an erasure.
+_SEALED = (
+    "SELECT table_name, column_name FROM information_schema.columns"
+    " WHERE table_schema = current_schema() AND data_type = 'bytea'"
+)
 
 
 class Writing:
@@ -68,7 +71,7 @@ class Writing:
         db.execute(_BEGIN)
         schema.migrate(Migrating(db), tables(db), place)
         db.execute(_WRITERS)
-        for table, column in _SEALED:
+        for table, column in db.execute(_SEALED).fetchall():
             db.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0")
         db.execute("COMMIT")
 
@@ -119,7 +122,7 @@ class Writing:
                 raise
             self._drop()
             if not self._landed():
-                raise
+                raise NotKeptError("the connection was lost") from error
         self._losses = 0
 
     def _landed(self) -> bool:
