@@ -16,7 +16,7 @@ from keelmark.app.composing import Gauge
 from keelmark.app.engines import Say, Settings
 from keelmark.app.front import Front
 from keelmark.app.workers.channel import Channel
-from keelmark.app.workers.messages import Begin, Freed, Standing, Use
+from keelmark.app.workers.messages import Begin, Standing, Use
 from keelmark.app.workers.office import Office, Shared
 from keelmark.app.workers.remote import describe
 from keelmark.app.workers.tally import SharedTally
@@ -145,8 +145,6 @@ class Crew(Front):
 
     async def _watch_over(self) -> None:
         """Tell the workers how the service stands, until it is to stop."""
-        if self._job.shared.holds is not None:
-            self._spawn(self._pass_on_freed())
         while not self._stop.is_set():
             await self._look()
             with contextlib.suppress(TimeoutError):
@@ -287,13 +285,6 @@ class Crew(Front):
         missing = self._size - len(self._serving)
         crew = f"{missing} of {self._size} workers are not running now." if missing else ""
         return " ".join(filter(None, (self.note, crew)))
-
-    async def _pass_on_freed(self) -> None:
-        holds = self._job.shared.holds
-        while holds is not None:
-            await holds.freed(_STABLE_SECONDS)
-            for hand in self._hands.values():
-                hand.channel.tell(Freed())
 
     def _told_to_stop(self, number: int) -> None:
         if self._stop.is_set() and number == signal.SIGINT:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from keelmark.core.metering import Amounts, Hold, Rate, Usage
 from keelmark.core.policy import Policy
+from keelmark.core.rollouts import Plan
 from keelmark.core.trace import Content, Trace
 from keelmark.serve.engine import Endpoint, Quirks
 
@@ -77,6 +78,14 @@ class GiveBack(Tell, frozen=True, array_like=True, tag=True):
     base: str
 
 
+class Control(Ask, frozen=True, array_like=True, tag=True):
+    """What `/api/v1` asks of the service: the name of a method of `Controls`, its arguments."""
+
+    deed: Literal["models", "act", "rollouts", "roll_out", "abort"]
+    words: tuple[str, ...] = ()
+    plan: Plan | None = None
+
+
 class Enter(Ask, frozen=True, array_like=True, tag=True):
     """A call wants to pass limits."""
 
@@ -96,6 +105,12 @@ class Reserve(Ask, frozen=True, array_like=True, tag=True):
     """Hold amounts for a call."""
 
     hold: Hold
+
+
+class Wait(Ask, frozen=True, array_like=True, tag=True):
+    """Answer when a hold of anybody may have ended, or after so many seconds."""
+
+    seconds: float
 
 
 class EndHold(Tell, frozen=True, array_like=True, tag=True):
@@ -171,10 +186,6 @@ class Use(Ask, frozen=True, array_like=True, tag=True):
     shadow: Policy | None
 
 
-class Freed(Tell, frozen=True, array_like=True, tag=True):
-    """A hold of somebody has ended."""
-
-
 Body = (
     Answer
     | Failed
@@ -187,10 +198,11 @@ Body = (
     | Enter
     | Leave
     | Reserve
+    | Wait
+    | Control
     | EndHold
     | Abandon
     | Standing
     | Begin
     | Use
-    | Freed
 )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from keelmark.app.workers.messages import (
     Abandon,
     Ask,
+    Control,
     EndHold,
     Enter,
     Exposition,
@@ -19,13 +20,16 @@ from keelmark.app.workers.messages import (
     Seen,
     Take,
     Tell,
+    Wait,
     Write,
 )
 from keelmark.core.errors import UsageError
 from keelmark.core.metering import Hold, Rate
 from keelmark.core.ports import Holds, Rates, Recorder
+from keelmark.core.rollouts import Plan
 from keelmark.observe.metrics import Metrics
 from keelmark.serve.hosted import Leases
+from keelmark.serve.steering import Controls
 
 
 class Shared(NamedTuple):
@@ -37,6 +41,7 @@ class Shared(NamedTuple):
         leases: Lends places at local models.
         rates: Limits, or None where nobody meters.
         holds: What is held of budgets, likewise.
+        controls: What `/api/v1` can tell the service to do.
     """
 
     recorder: Recorder
@@ -44,6 +49,7 @@ class Shared(NamedTuple):
     leases: Leases
     rates: Rates | None = None
     holds: Holds | None = None
+    controls: Controls | None = None
 
 
 class Office:
@@ -69,6 +75,8 @@ class Office:
             Take: self._take,
             Enter: self._enter,
             Reserve: self._reserve,
+            Wait: self._wait,
+            Control: self._control,
         }
         self._deeds: dict[type[Tell], Callable[[Any], None]] = {
             Seen: self._seen,
@@ -135,6 +143,29 @@ class Office:
             if self._closed:
                 self._end(EndHold(body.hold, None))
         return short
+
+    async def _wait(self, body: Wait) -> None:
+        if self._shared.holds is not None:
+            await self._shared.holds.freed(body.seconds)
+
+    async def _control(self, body: Control) -> object:
+        controls = self._shared.controls
+        if controls is None:
+            raise UsageError("This service cannot be told anything.")
+        match body.deed, body.words, body.plan:
+            case "models", (), None:
+                return await controls.models()
+            case "act", (verb, name, reason, who), None:
+                return await controls.act(verb, name, reason, who)
+            case "rollouts", (), None:
+                return await controls.rollouts()
+            case "roll_out", (name, to, reason, who), Plan() as plan:
+                await controls.roll_out(name, to, plan, reason, who)
+            case "abort", (name, reason, who), None:
+                await controls.abort(name, reason, who)
+            case _:
+                raise UsageError("This cannot be asked of the service: please report it.")
+        return None
 
     # --- what wants no answer ---
 

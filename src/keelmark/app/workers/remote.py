@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from keelmark.app.workers.channel import Channel
 from keelmark.app.workers.messages import (
     Abandon,
     Ask,
+    Control,
     EndHold,
     EngineState,
     Enter,
@@ -21,10 +21,12 @@ from keelmark.app.workers.messages import (
     Seen,
     Take,
     Tell,
+    Wait,
     Write,
 )
 from keelmark.core.errors import UnavailableError
 from keelmark.core.metering import Amounts, Hold, Level, Rate, Short, Usage
+from keelmark.core.rollouts import Plan
 from keelmark.core.trace import Content, Trace
 from keelmark.serve.engine import Endpoint, Engine, Scoring
 
@@ -82,7 +84,6 @@ class RemoteHolds:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._free = asyncio.Event()
 
     async def reserve(self, hold: Hold) -> Short | None:
         """See the port."""
@@ -102,14 +103,34 @@ class RemoteHolds:
 
     async def freed(self, seconds: float) -> None:
         """See the port."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._free.wait()
+        await self._channel.ask(Wait(seconds))
 
-    def wake(self) -> None:
-        """A hold of somebody has ended."""
-        free, self._free = self._free, asyncio.Event()
-        free.set()
+
+class RemoteControls:
+    """What only the first process can do. Implements `keelmark.serve.admin.Controls`."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    async def models(self) -> dict[str, Any]:
+        """See the protocol."""
+        return await self._channel.ask(Control("models"), dict[str, Any])
+
+    async def act(self, verb: str, name: str, reason: str, who: str) -> str:
+        """See the protocol."""
+        return await self._channel.ask(Control("act", (verb, name, reason, who)), str)
+
+    async def rollouts(self) -> list[dict[str, Any]]:
+        """See the protocol."""
+        return await self._channel.ask(Control("rollouts"), list[dict[str, Any]])
+
+    async def roll_out(self, name: str, to: str, plan: Plan, reason: str, who: str) -> None:
+        """See the protocol."""
+        await self._channel.ask(Control("roll_out", (name, to, reason, who), plan))
+
+    async def abort(self, name: str, reason: str, who: str) -> None:
+        """See the protocol."""
+        await self._channel.ask(Control("abort", (name, reason, who)))
 
 
 class RemoteLeases:

@@ -22,10 +22,12 @@ from keelmark.app.conduct import follow
 from keelmark.app.home import value_key
 from keelmark.app.listening import SharingServer
 from keelmark.app.workers.channel import Channel
-from keelmark.app.workers.messages import Ask, Begin, Freed, Gauges, Standing, Tell, Use
+from keelmark.app.workers.messages import Ask, Begin, Gauges, Standing, Tell, Use
 from keelmark.app.workers.remote import (
+    RemoteControls,
     RemoteHolds,
     RemoteLeases,
+    RemoteRates,
     RemoteRecorder,
     exposition,
     stand_ins,
@@ -37,7 +39,9 @@ from keelmark.guard import Guard
 from keelmark.serve.engine import Engine
 from keelmark.serve.gateway import Gateway, build_app
 from keelmark.serve.hosted import HostedTransport
+from keelmark.serve.metering import Meter
 from keelmark.serve.server import server_config
+from keelmark.serve.steering import Steering
 from keelmark.serve.transport import new_transport
 from keelmark.serve.upstream import way_to
 from keelmark.store import Store
@@ -62,7 +66,6 @@ class Worker:
         self._tally, self._size = tally, size
         self._channel = Channel(self._answer, self._hear, self._lost)
         self._recorder = RemoteRecorder(self._channel)
-        self._holds = RemoteHolds(self._channel)
         self._engines: list[Engine] = []
         self._guard_key = b""
         self._gateway: Gateway | None = None
@@ -93,9 +96,7 @@ class Worker:
         raise UnavailableError("This worker does not serve yet.")
 
     def _hear(self, body: Tell) -> None:
-        if isinstance(body, Freed):
-            self._holds.wake()
-        elif isinstance(body, Standing):
+        if isinstance(body, Standing):
             self._stand(body)
 
     def _lost(self) -> None:
@@ -121,6 +122,7 @@ class Worker:
         try:
             way = HostedTransport(way_to(body.upstreams, transport), RemoteLeases(self._channel))
             with _open_store(Path(body.data)) as store:
+                steering = Steering()
                 stand_ins(self._engines, body.standing.engines)  # routes name them
                 gateway = self._gateway = build_app(
                     compose(
@@ -133,6 +135,9 @@ class Worker:
                             metrics=lambda: exposition(self._channel),
                             on_trace=(self._recorder.seen,),
                             tally=SharedTally(self._tally, self._size, body.slot),
+                            steering=steering,
+                            controls=RemoteControls(self._channel),
+                            meter=self._meter(guard.policy, store),
                         )
                     )
                 )
@@ -151,6 +156,10 @@ class Worker:
         finally:
             await transport.close()
             self._over.set()
+
+    def _meter(self, policy: Policy, store: Store) -> Meter:
+        rates, holds = RemoteRates(self._channel), RemoteHolds(self._channel)
+        return Meter(policy, rates, holds, store.pseudonym)
 
     async def _measure(self, gateway: Gateway) -> None:
         while True:
