@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
+    valkey: str = ""
     context: int = 0
     slots: int = 4
     no_admit: bool = False

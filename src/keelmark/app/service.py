@@ -39,6 +39,7 @@ from keelmark.serve.keys import hash_key, new_key
 from keelmark.serve.steering import Steering
 from keelmark.serve.transport import new_transport
 from keelmark.serve.upstream import way_to
+from keelmark.store.valkey import ValkeyRates
 
 _GAUGE_SECONDS = 5.0
 _EXPIRY_SECONDS = 3600.0
@@ -90,7 +91,8 @@ async def _run(
     alone = settings.workers == 1
     # beside the start of the engines
     warming = asyncio.create_task(_warm(guard, person.say)) if alone else None
-    transport, kept = new_transport(settings.transport), StoreMeter(home.store)
+    rates = await _valkey(home, settings.valkey)
+    transport, kept = new_transport(settings.transport), StoreMeter(home.store, rates)
     try:
         way = way_to(settings.upstreams, transport)
         async with open_engines(home, settings, metrics, way, person) as fleet:
@@ -109,6 +111,17 @@ async def _run(
     finally:
         await transport.close()
         kept.close()
+        if rates is not None:
+            await rates.close()
+
+
+async def _valkey(home: Home, address: str) -> ValkeyRates | None:
+    """Return limits that several machines share, when they are asked for."""
+    if not address:
+        return None
+    rates = ValkeyRates(address, home.store.pseudonym("limits"))
+    await rates.open()
+    return rates
 
 
 def _front(

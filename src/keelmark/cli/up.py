@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from keelmark import app
-from keelmark.cli._common import Memory, data_option, policy_option, progress, say
+from keelmark.cli._common import Memory, policy_option, progress, say, store_option
 
 
 @click.command()
@@ -71,7 +71,15 @@ from keelmark.cli._common import Memory, data_option, policy_option, progress, s
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder in which the engine logs every prompt it gets (for audits; off by default).",
 )
-@data_option
+@store_option
+@click.option(
+    "--valkey",
+    envvar="KEELMARK_VALKEY",
+    metavar="URL",
+    default="",
+    help="Valkey or Redis (redis://...) for limits that several machines share "
+    "[default: $KEELMARK_VALKEY].",
+)
 @policy_option
 @click.option(
     "--shadow-policy",

@@ -110,6 +110,9 @@ class Quota(Strict, frozen=True):
             knows: `refuse` it, or `allow` it and say `unknown`.
         output_tokens: Most tokens of one answer of which the client says no number, where a budget
             is for it: the engine is told so.
+        on_failure: What becomes of requests while nobody can tell how full the limits are, because
+            Valkey or the database does not answer: `closed` refuses them, `open` lets them pass
+            without limits and says so in their traces. Budgets are always closed.
         wait_seconds: Longest wait for requests at work, where only what is held for them is in
             the way.
     """
@@ -121,6 +124,7 @@ class Quota(Strict, frozen=True):
     shipped_prices: bool = True
     unpriced: Literal["refuse", "allow"] = "refuse"
     output_tokens: _Positive = 4096
+    on_failure: Literal["closed", "open"] = "closed"
     wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 2.0
 
     @property

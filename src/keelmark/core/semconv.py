@@ -62,6 +62,7 @@ COST = "keelmark.usage.cost"  # billionths of the currency
 CURRENCY = "keelmark.usage.currency"
 BILLED_BY = "keelmark.usage.how"
 QUOTA = "keelmark.quota.refused_by"
+UNLIMITED = "keelmark.quota.unlimited"  # limits could not be looked at, and the policy lets pass
 
 METRIC_REQUEST_DURATION = "gen_ai.server.request.duration"
 METRIC_FIRST_TOKEN = "gen_ai.server.time_to_first_token"

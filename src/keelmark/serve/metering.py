@@ -16,7 +16,8 @@ import msgspec
 
 from keelmark.core import semconv
 from keelmark.core.accounts import Covers, Drawn
-from keelmark.core.metering import NOTHING, Rate, Usage
+from keelmark.core.errors import UnavailableError
+from keelmark.core.metering import NOTHING, Level, Rate, Usage
 from keelmark.core.policy import Policy
 from keelmark.core.ports import Holds, Rates
 from keelmark.core.trace import Trace
@@ -74,7 +75,7 @@ class Meter:
         """Let a call pass its limits.
 
         Raises:
-            ApiError: 429, one of them is used up.
+            ApiError: 429, one of them is used up; 503, nobody can tell.
         """
         trace = call.trace
         body = call.body
@@ -82,12 +83,28 @@ class Meter:
         size = int(length) if length.isdigit() and len(length) < 12 else 0
         tokens = max(ceil(size / 4) + (asked_output(body) or 0), 1)
         rates = self.covers.rates(call.origin, trace.subject, tokens)
+        levels = await self._enter(trace, rates) if rates else None
+        if levels is None:
+            return Tab(self, trace.trace_id, (), self.now())
         tab = Tab(self, trace.trace_id, rates, self.now())
-        if rates:
-            levels = await self.rates.enter(trace.trace_id, rates)
-            tab.headers = rate_headers(rates, levels)
-            let_pass(trace, rates, levels, tab.headers)
+        tab.headers = rate_headers(rates, levels)
+        let_pass(trace, rates, levels, tab.headers)
         return tab
+
+    async def _enter(self, trace: Trace, rates: Sequence[Rate]) -> Sequence[Level] | None:
+        """Return how full the limits are; None when nobody can tell and the policy lets pass."""
+        try:
+            return await self.rates.enter(trace.trace_id, rates)
+        except UnavailableError:
+            if self.quota.on_failure == "closed":
+                raise ApiError(
+                    503,
+                    "limits_unavailable",
+                    "Nobody can tell now how full the limits are: try again in a moment.",
+                    retry_after=1,
+                ) from None
+            trace.attributes[semconv.UNLIMITED] = True
+            return None
 
 
 class Tab:
