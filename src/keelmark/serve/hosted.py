@@ -179,6 +179,9 @@ class LocalLeases:
         except WaitedError as error:
             raise ApiError(503, "model_loading", error.message, retry_after=error.seconds) from None
         except KeelmarkError as error:
+            berth = self._loader.berths.get(name)
+            if berth is None or berth.removed:
+                raise
             raise ApiError(503, "engine_unavailable", _cannot(name), retry_after=30) from error
         try:
             return await engine.place(scores=scores)
