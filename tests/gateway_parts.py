@@ -136,7 +136,7 @@ class MemoryRecorder:
         self.records = []
         self.broken = False
 
-    async def record(self, trace, content):
+    async def record(self, trace, content, usage=()):
         if self.broken:
             raise OSError("no space left on device")
         self.records.append((msgspec.structs.replace(trace), content))
@@ -246,7 +246,14 @@ class Stack:
 
 @asynccontextmanager
 async def stack(
-    script=None, *, guard=None, policy=None, transport="direct", recorder=None, **engine
+    script=None,
+    *,
+    guard=None,
+    policy=None,
+    transport="direct",
+    recorder=None,
+    meter=None,
+    **engine,
 ):
     """Everything, running on loopback."""
     fake = FakeEngine(script)
@@ -270,6 +277,7 @@ async def stack(
                 metrics=lambda: "keelmark_up 1\n",
                 on_trace=[traces.append],
                 version="test",
+                meter=meter,
             )
         )
         url = await rooms.enter_async_context(listening(app, policy.limits))

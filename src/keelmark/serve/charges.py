@@ -86,6 +86,8 @@ class Charge:
             self._count()
         elif self.sent and isinstance(error, CancelledError):
             self._how, self.amounts = "lost", self._most
+        elif not self.sent and error is None:
+            self._ends_free("cache")
         else:
             self.let_go(recorded=True)
 
@@ -209,10 +211,6 @@ class Charge:
             self.let_go(recorded=True)
         elif not self._broke:
             self._ends_free("hedge")
-
-    def from_cache(self) -> None:
-        """The answer was kept from an earlier request: no engine is asked, nothing is billed."""
-        self._ends_free("cache")
 
     def _ends_free(self, how: How) -> None:
         self._how, self._cached, self.amounts = how, 0, NOTHING
