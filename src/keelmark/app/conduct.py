@@ -111,9 +111,10 @@ class Conductor:
             wish = decode(one, Wish)
             await self._store.run(partial(unpin, topic=WISH, name=one.name))
             self._begin(self._grant(one.name, wish))
-        for rollout in list(self.steering.rollouts.values()):
-            if rollout.state == "running":
-                await asyncio.to_thread(self._tick, rollout)
+        running = [one for one in self.steering.rollouts.values() if one.state == "running"]
+        moved = [await asyncio.to_thread(self._tick, rollout) for rollout in running]
+        if any(moved):
+            await asyncio.to_thread(decisions.take_up, self._store, self.steering)
         await self._report()
 
     def obey(self, before: set[str]) -> None:
@@ -207,11 +208,11 @@ class Conductor:
 
     # --- rollouts ---
 
-    def _tick(self, rollout: Rollout) -> None:
-        """Read what is new of a rollout, and go back or further."""
+    def _tick(self, rollout: Rollout) -> bool:
+        """Read what is new of a rollout, and go back or further; say whether it went anywhere."""
         if why := self._impossible(rollout):
             self._over(rollout, "aborted", why, {})
-            return
+            return True
         evidence = self._evidence.get(rollout.name)
         if evidence is None or not evidence.is_of(rollout):
             evidence = self._evidence[rollout.name] = Evidence(rollout)
@@ -223,16 +224,18 @@ class Conductor:
                 evidence.read = seq
             if alarm := evidence.alarm:
                 self._over(rollout, "rolled_back", alarm, evidence.summary())
-                return
+                return True
             if len(rows) < _AT_ONCE:
                 break
         plan, counted = rollout.plan, evidence.counted
         late = self._clock() >= rollout.since + plan.seconds
-        if late and counted["new"] >= plan.least and counted["old"]:
-            share = plan.steps[rollout.step + 1]
-            reason = f"{counted['new']} observations of {rollout.to}, and none says it does worse."
-            if decisions.next_step(self._store, rollout, evidence.summary(), reason):
-                self._say(f"Rollout of {rollout.name} to {rollout.to}: {share} % from now on.")
+        if not late or counted["new"] < plan.least or not counted["old"]:
+            return False
+        share = plan.steps[rollout.step + 1]
+        reason = f"{counted['new']} observations of {rollout.to}, and no alarm."
+        if decisions.next_step(self._store, rollout, evidence.summary(), reason):
+            self._say(f"Rollout of {rollout.name} to {rollout.to}: {share} % from now on.")
+        return True
 
     def _over(self, rollout: Rollout, state: State, why: str, seen: dict[str, Any]) -> None:
         if decisions.end(self._store, rollout, state, why, "keelmark", seen):
