@@ -64,6 +64,18 @@ class Postgres:
         self.folder = folder
         self.data = folder / "data"
 
+    @contextlib.contextmanager
+    def another(self) -> Iterator[Postgres]:
+        """Lend a new empty server of its own."""
+        folder = _server_folder("postgres")
+        server = Postgres(folder)
+        try:
+            _as_postgres(["cp", "-a", str(self.folder / "fresh"), "data"], folder)
+            yield server.start()
+        finally:
+            server.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+
     def start(self) -> Postgres:
         """Start it, and wait until it takes connections."""
         words = [f"-c {name}='{value}'" for name, value in OPTIONS.items()]
@@ -261,14 +273,8 @@ def postgres_url(postgres: Postgres, worker_id: str) -> Iterator[str]:
 @pytest.fixture
 def own_postgres(postgres: Postgres) -> Iterator[Postgres]:
     """A PostgreSQL of the test's own, to be stopped and killed; about a second."""
-    folder = _server_folder("postgres")
-    server = Postgres(folder)
-    try:
-        _as_postgres(["cp", "-a", str(postgres.folder / "fresh"), "data"], folder)
-        yield server.start()
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with postgres.another() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
