@@ -23,9 +23,11 @@ from keelmark.app.judgement import explain
 from keelmark.app.proof import newest_checkpoint, newest_records, report, verify_ledger
 from keelmark.app.registry import vet_each
 from keelmark.app.replay import replay, replay_text
+from keelmark.app.routes import drawn, health_at
 from keelmark.app.service import create_key, serve
 from keelmark.app.vetting import asked, compare
 from keelmark.app.wording import policy_in_words
+from keelmark.store import probe as probe_database
 
 __all__ = [
     "EXPORT_FORMS",
@@ -39,10 +41,12 @@ __all__ = [
     "compare",
     "create_key",
     "data_folder",
+    "drawn",
     "explain",
     "export_passport",
     "fetch_model",
     "find_passport",
+    "health_at",
     "list_models",
     "load_policy",
     "make_guard",
@@ -51,6 +55,7 @@ __all__ = [
     "policy_in_words",
     "policy_notes",
     "policy_text",
+    "probe_database",
     "replay",
     "replay_text",
     "report",

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from keelmark.core.errors import UsageError
 from keelmark.core.policy import Policy
+from keelmark.core.routing import finds_of
 from keelmark.core.yamlfile import read_document
 from keelmark.guard import Guard, shipped_policies
 from keelmark.guard.engine import RuleError
@@ -169,6 +170,12 @@ def policy_notes(policy: Policy, data: Path | None = None) -> list[str]:
         for one in guard.exceptions
         if one.until <= time.time()
     )
+    looking = [name for name, part in policy.routes.models.items() if finds_of(part)]
+    if looking and "*" not in policy.routes.models:
+        notes.append(
+            f"what is found decides in the routes {', '.join(looking)} only: who asks for a model "
+            "by another name takes none of them; a route called '*' is for all other names."
+        )
     if any(one.value for one in guard.exceptions) and not value_key(data):
         notes.append(
             "exceptions name values by a keyed hash, and this data folder has no such key: they "

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from keelmark.core.errors import UsageError
+from keelmark.core.errors import UsageError, sentence
 from keelmark.core.yamlfile import Strict, meant
 
 Failure = Literal[
@@ -288,7 +288,7 @@ def check_routes(routes: Routes, at: Callable[..., str]) -> None:
         UsageError: Saying where and what.
     """
     for path, message in _mistakes(routes):
-        raise UsageError(f"{at('routes', *path)}: {message}.")
+        raise UsageError(f"{at('routes', *path)}: {sentence(message)}")
 
 
 def _mistakes(routes: Routes) -> Iterator[Mistake]:
@@ -332,7 +332,7 @@ def unknown_engines(routes: Routes, known: tuple[str, ...]) -> Iterator[Mistake]
     """Yield the parts that name an engine that is not there."""
     for path, node in parts_of(routes):
         if node.engine and node.engine not in known:
-            said = f"there is no engine {node.engine!r}; {meant(node.engine, known).rstrip('.')}"
+            said = f"there is no engine {node.engine!r}; {meant(node.engine, known)}"
             yield Mistake((*path, "engine"), said)
 
 

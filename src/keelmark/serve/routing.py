@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 
-from keelmark.core.errors import UsageError
+from keelmark.core.errors import UsageError, sentence
 from keelmark.core.looking import Looking, Looks
 from keelmark.core.policy import Policy
 from keelmark.core.ports import GuardPort
@@ -67,7 +67,7 @@ class Router:
         self._prices, self._clock = Prices(policy.quota), clock
         self._looking: dict[str, Looking] = {}
         for mistake in unknown_engines(policy.routes, tuple(one.id for one in engines)):
-            raise RouteError(("routes", *mistake.path), f"{mistake.message}.")
+            raise RouteError(("routes", *mistake.path), sentence(mistake.message))
         for path, node in parts_of(policy.routes):
             for number, branch in enumerate(node.when):
                 route, where = str(path[1]), ("routes", *path, "when", number, "finds")
@@ -197,12 +197,11 @@ def share_of(number: int, weights: Sequence[int]) -> int:
 
 def _looker(guard: GuardPort, names: Sequence[str], where: tuple[str | int, ...]) -> Looking:
     if not isinstance(guard, Looks):
-        raise RouteError(where, "This guard cannot look for anything before it judges.")
+        raise RouteError(where, "this guard cannot look for anything before it judges.")
     try:
         return guard.looking(names)
     except UsageError as error:
-        said = error.message
-        raise RouteError(where, said[:1].upper() + said[1:]) from None
+        raise RouteError(where, error.message) from None
 
 
 def _pattern(name: str) -> bool:

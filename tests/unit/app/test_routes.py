@@ -1,0 +1,111 @@
+"""Routes against the engines of a service, and as people read them."""
+
+import pytest
+from click.testing import CliRunner
+
+from gateway_parts import PlainEngine
+from keelmark import app
+from keelmark.app.routes import check_routes
+from keelmark.cli.main import root
+from keelmark.core.errors import UsageError
+from keelmark.guard import Guard
+
+POLICY = """extends: default
+routes:
+  models:
+    gpt-4.1:
+      when:
+        - finds: [EMAIL, secrets]
+          to: local
+        - tags: [falcon]
+          hours: 08:00-18:00
+          to: {engine: local, model: big, first_byte_ms: 500}
+      otherwise:
+        fallback:
+          - hosted
+          - weights:
+              - {to: local, weight: 3}
+              - {to: hosted, weight: 1}
+"""
+
+
+def _engine(name):
+    engine = PlainEngine("http://127.0.0.1:9")
+    engine.id = name
+    return engine
+
+
+def _check(tmp_path, text):
+    path = tmp_path / "own.yaml"
+    path.write_text(text)
+    guard = Guard(app.load_policy(path))
+    check_routes(guard, [_engine("local"), _engine("hosted")], path)
+
+
+def test_routes_that_fit_pass(tmp_path):
+    _check(tmp_path, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "line", "meant"),
+    [
+        ("          to: local\n", "          to: lokal\n", 7, "did you mean 'local'?"),
+        ("          - hosted\n", "          - hostd\n", 13, "did you mean 'hosted'?"),
+        ("EMAIL", "EMALE", 6, "did you mean 'EMAIL'?"),
+    ],
+)
+def test_a_wrong_name_is_told_with_its_line_and_what_was_meant(
+    tmp_path, written, instead, line, meant
+):
+    with pytest.raises(UsageError) as caught:
+        _check(tmp_path, POLICY.replace(written, instead, 1))
+    assert caught.value.message.startswith(f"{tmp_path}/own.yaml, line {line}: ")
+    assert caught.value.message.endswith(meant)
+
+
+@pytest.mark.parametrize(
+    ("routes", "line", "said"),
+    [
+        ("models: {a: {fallback: [x], engine: y}}", 2, "not engine and fallback together"),
+        ("models: {a: {}}", 2, "none is given"),
+        ("models: {a: {when: [{to: x}]}}", 2, "a branch needs a condition"),
+        ("models: {a: {weights: [{to: x, weight: 0}]}}", 2, "no share is above 0"),
+        ("models: {a: {engine: x, parameters: {model: y}}}", 2, "`model` cannot be set"),
+        ("models: {a: {fallback: [x], model: y}}", 2, "beside `engine` only"),
+        ("models: {a: {when: [{hours: 8-9, to: x}]}}", 2, "no time of the day"),
+        ("models: {a: {when: [{days: [mon], zone: Mars/X, to: x}]}}", 2, "no time zone"),
+        ("hedge: {}", 2, "one of the two"),
+        ("models: {a: {fastes: [x]}}", 2, "no field `fastes`"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_when_the_policy_is_read(tmp_path, routes, line, said):
+    path = tmp_path / "own.yaml"
+    path.write_text(f"extends: default\nroutes: {{{routes}}}\n")
+    with pytest.raises(UsageError) as caught:
+        app.load_policy(path)
+    assert f"line {line}: " in caught.value.message
+    assert said in caught.value.message
+
+
+def test_routes_are_shown_as_trees(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(POLICY)
+    shown = CliRunner().invoke(root, ["routes", "--policy", str(path)]).output.splitlines()
+    assert shown[:6] == [
+        "gpt-4.1",
+        "  when finds EMAIL/secrets:",
+        "    local",
+        "  when tags falcon, hours 08:00-18:00:",
+        "    local as big, first byte within 500 ms",
+        "  otherwise:",
+    ]
+    assert "      share 3, stays with the subject:" in shown
+
+
+def test_who_can_go_round_a_private_route_is_said(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(POLICY)
+    notes = " ".join(app.policy_notes(app.load_policy(path), tmp_path))
+    assert "a route called '*'" in notes
+    path.write_text(POLICY.replace("gpt-4.1:", "'*':"))
+    assert "a route called" not in " ".join(app.policy_notes(app.load_policy(path), tmp_path))
