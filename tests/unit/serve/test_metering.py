@@ -225,7 +225,7 @@ async def test_an_answer_without_counts_is_counted_by_us(tmp_path):
     async with metered(tmp_path, quota(tokens(10_000)), Script(fault="no_usage")) as room:
         assert (await room.chat())[0] == 200
         (row,) = used(room)
-        assert (row.estimated, row.output) == (1, 3), "9 bytes, 3 for a token"
+        assert (row.estimated, row.output) == (1, 9), "27 bytes, 3 for a token"
 
 
 @scene
