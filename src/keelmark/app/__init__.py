@@ -27,7 +27,6 @@ from keelmark.app.routes import drawn, health_at
 from keelmark.app.service import create_key, serve
 from keelmark.app.vetting import asked, compare
 from keelmark.app.wording import policy_in_words
-from keelmark.store import probe as probe_database
 
 __all__ = [
     "EXPORT_FORMS",
@@ -55,7 +54,6 @@ __all__ = [
     "policy_in_words",
     "policy_notes",
     "policy_text",
-    "probe_database",
     "replay",
     "replay_text",
     "report",

@@ -14,8 +14,16 @@ import click
 import msgspec
 
 from keelmark import app
-from keelmark.cli._common import coloured, data_option, json_option, policy_option, print_json
+from keelmark.cli._common import (
+    DATABASE,
+    coloured,
+    json_option,
+    policy_option,
+    print_json,
+    store_option,
+)
 from keelmark.core.errors import KeelmarkError
+from keelmark.store import probe
 
 _MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "missing": ("MISSING", "red")}
 
@@ -29,7 +37,7 @@ class Item(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@data_option
+@store_option
 @policy_option
 @click.option("--port", default=8080, show_default=True, help="Port that `keelmark up` would use.")
 @json_option
@@ -50,6 +58,7 @@ def command(data: Path | None, policy: Path | None, port: int, *, as_json: bool)
             _engine,
             _memory,
             lambda: _folder(folder),
+            _database,
             lambda: _policy(policy, folder),
             lambda: _port(port),
             lambda: _model(folder),
@@ -109,6 +118,16 @@ def _folder(folder: Path) -> Iterator[Item]:
     free = shutil.disk_usage(parent).free
     status = "ok" if free > 500e6 else "missing"
     yield Item("data folder", status, f"{folder}, {free / 1e9:.1f} GB free (0.5 are needed)")
+
+
+def _database() -> Iterator[Item]:
+    address = os.environ.get(DATABASE)
+    if not address:
+        return
+    try:
+        yield Item("database", "ok", f"{probe(address)} answers")
+    except KeelmarkError as error:
+        yield Item("database", "missing", error.message)
 
 
 def _policy(path: Path | None, folder: Path) -> Iterator[Item]:

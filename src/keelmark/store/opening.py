@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keelmark.core.errors import UsageError
 from keelmark.store.port import Backend
 from keelmark.store.sqlite import FILE, Sqlite, make_folder, prepare
+
+if TYPE_CHECKING:
+    from keelmark.store.postgres import Postgres
 
 
 def find_backend(folder: Path, database: str) -> Backend:
@@ -34,10 +38,21 @@ def make_backend(folder: Path, database: str) -> Backend:
     return _postgres(database)
 
 
-def _postgres(database: str) -> Backend:
+def probe(database: str) -> str:
+    """Connect to a PostgreSQL database and change nothing; return how messages name it.
+
+    Raises:
+        KeelmarkError: It does not answer, or cannot be used.
+    """
+    backend = _postgres(database)
+    backend.probe()
+    return backend.place
+
+
+def _postgres(database: str) -> Postgres:
     try:
         from keelmark.store.postgres import Postgres  # noqa: PLC0415 (an extra)
-    except ModuleNotFoundError:
+    except ImportError:
         raise UsageError(
             'PostgreSQL needs a package: run `pip install "keelmark[postgres]"`.'
         ) from None

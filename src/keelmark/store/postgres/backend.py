@@ -82,6 +82,15 @@ class Postgres:
         if write and "on" in (told("in_hot_standby"), told("default_transaction_read_only")):
             raise StandbyError("it only follows another server, or is read-only")
 
+    def probe(self) -> None:
+        """Connect, and change nothing.
+
+        Raises:
+            KeelmarkError: It does not answer, or cannot be used.
+        """
+        with port.explained(self):
+            self.connect(write=True).raw.close()
+
     def reading(self) -> _Reading:
         """Open a connection that reads; see `Backend`."""
         with port.explained(self):
