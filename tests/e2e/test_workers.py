@@ -14,29 +14,51 @@ from pathlib import Path
 import pytest
 
 from keelmark.serve.fake import FakeEngine, Script
+from own_valkey import OwnValkey
 
 from .conftest import KEY, Service
 
-POLICY = "extends: default\nlimits: {concurrent: 12}\n"
+POLICY = """
+extends: default
+limits: {concurrent: 12}
+quota:
+  limits: [{id: few, scope: {teams: [few]}, requests: 5/day}]
+  budgets: [{id: small, scope: {teams: [small]}, window: total, tokens: 2000}]
+"""
 BLOCKING = POLICY + "guard: {rules: [{id: personal-data-in, action: block}]}\n"
 HANGING = Script(fault="hang", after=0)
 
 
 @pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnValkey]:
+    pytest.importorskip("redis")
+    own = OwnValkey(tmp_path_factory.mktemp("valkey"))
+    yield own
+    own.kill()
+
+
+@pytest.fixture(scope="module")
 def crew(
-    tmp_path_factory: pytest.TempPathFactory, fake_engine: tuple[FakeEngine, str]
+    tmp_path_factory: pytest.TempPathFactory,
+    fake_engine: tuple[FakeEngine, str],
+    valkey: OwnValkey,
 ) -> Iterator[Service]:
     data = tmp_path_factory.mktemp("crew")
     (data / "own.yaml").write_text(POLICY)
-    running = start(data, fake_engine[1])
+    running = start(data, fake_engine[1], "--valkey", valkey.url)
     try:
         yield running.wait()
     finally:
         running.stop()
 
 
-def start(data: Path, upstream: str) -> Service:
-    return Service(data, "--workers", 2, "--upstream", upstream, "--policy", data / "own.yaml")
+def start(data: Path, upstream: str, *words: object) -> Service:
+    policy = data / "own.yaml"
+    return Service(data, "--workers", 2, "--upstream", upstream, "--policy", policy, *words)
+
+
+def key_of(crew: Service, team: str) -> str:
+    return json.loads(crew.run("keys", "create", team, "--team", team, "--json").stdout)["key"]
 
 
 def children(pid: int) -> list[int]:
@@ -59,13 +81,13 @@ def until(true, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-def ask(crew: Service, text: str = "hello", **more: object) -> tuple[int, str]:
+def ask(crew: Service, text: str = "hello", key: str = KEY, **more: object) -> tuple[int, str]:
     """Ask on a connection of its own; return status and trace id, or 0 when it was cut off."""
     body = {"model": "fake", "messages": [{"role": "user", "content": text}], **more}
     request = urllib.request.Request(
         f"{crew.url}/v1/chat/completions",
         json.dumps(body).encode(),
-        {"authorization": f"Bearer {KEY}", "content-type": "application/json"},
+        {"authorization": f"Bearer {key}", "content-type": "application/json"},
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -78,7 +100,7 @@ def ask(crew: Service, text: str = "hello", **more: object) -> tuple[int, str]:
         return 0, ""
 
 
-def many(crew: Service, count: int, width: int = 8, **more: object) -> list[tuple[int, str]]:
+def many(crew: Service, count: int, width: int = 8, **more: str) -> list[tuple[int, str]]:
     with ThreadPoolExecutor(width) as pool:
         return list(pool.map(lambda _: ask(crew, **more), range(count)))
 
@@ -96,9 +118,13 @@ def counted(crew: Service) -> int:
     return sum(int(line.rpartition(" ")[2]) for line in found)
 
 
-def recorded(crew: Service) -> list[dict]:
-    shown = crew.run("ledger", "show", "--kind", "request", "--json", "--limit", "100000")
+def of_kind(crew: Service, kind: str) -> list[dict]:
+    shown = crew.run("ledger", "show", "--kind", kind, "--json", "--limit", "100000")
     return [record["body"] for record in json.loads(shown.stdout)]
+
+
+def recorded(crew: Service) -> list[dict]:
+    return of_kind(crew, "request")
 
 
 def check_sums(crew: Service) -> None:
@@ -163,8 +189,52 @@ def test_a_worker_is_killed_under_load(crew: Service) -> None:
     assert len(set(children(crew.process.pid)) - set(before)) == 1
     check_sums(crew)
     assert "was killed by SIGKILL. Another one starts" in crew.said()
-    stopped = json.loads(crew.run("ledger", "show", "--kind", "worker.stopped", "--json").stdout)
-    assert stopped[-1]["body"]["reason"] == "was killed by SIGKILL."
+    assert of_kind(crew, "worker.stopped")[-1]["reason"] == "was killed by SIGKILL."
+
+
+def test_limits_are_of_the_whole_service(crew: Service, valkey: OwnValkey) -> None:
+    few = key_of(crew, "few")
+    answers = Counter(status for status, _ in many(crew, 30, key=few))
+    assert answers == {200: 5, 429: 25}
+    valkey.kill()
+    assert ask(crew, key=few)[0] == 503  # nobody knows, so nobody passes
+    assert ask(crew)[0] == 200  # whom no limit is for
+    opened = POLICY.replace("quota:", "quota:\n  on_failure: open")
+    (crew.data / "own.yaml").write_text(opened)
+    until(lambda: {status for status, _ in many(crew, 24, key=few)} == {200})
+    (trace,) = json.loads(crew.run("traces", "--team", "few", "--limit", "1", "--json").stdout)
+    assert trace["attributes"]["keelmark.quota.unlimited"] is True
+    valkey.start()
+    until(lambda: ask(crew, key=few)[0] == 429)  # it counts from 0 again
+
+
+def test_a_budget_is_of_the_whole_service(
+    crew: Service, fake_engine: tuple[FakeEngine, str]
+) -> None:
+    fake, _ = fake_engine
+    small = key_of(crew, "small")
+    kept, fake.script = fake.script, HANGING
+    before = fake.running
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            hangs = pool.submit(ask, crew, key=small, max_tokens=5, stream=True)
+            until(lambda: fake.running > before)
+            for pid in children(crew.process.pid):
+                os.kill(pid, signal.SIGKILL)
+            assert hangs.result() == (0, "")
+    finally:
+        fake.script = kept
+    until(lambda: of_kind(crew, "usage.lost"))  # what it held is charged: nobody knows better
+    until(lambda: "note" not in json.loads(get(crew, "/readyz")))
+    ((lost, *more)) = of_kind(crew, "usage.lost")
+    assert not more
+    answers = Counter(status for status, _ in many(crew, 120, key=small, max_tokens=5))
+    assert set(answers) == {200, 429}
+    (balance,) = json.loads(crew.run("budgets", "--policy", crew.data / "own.yaml", "--json").stdout)
+    charged = lost["usage"]["input"] + lost["usage"]["output"]
+    tokens = balance["amounts"]["tokens"]
+    assert tokens["used"] == charged + 12 * answers[200] <= tokens["limit"]
+    assert tokens["held"] == 0
 
 
 def test_a_policy_reaches_every_worker(crew: Service) -> None:

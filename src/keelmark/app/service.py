@@ -135,6 +135,7 @@ def _front(
 ) -> Front:
     """Join the parts: into a gateway, or into what workers share and are told."""
     fleet = conductor.fleet
+    answers = StoredAnswers(home.store)
     parts = Parts(
         engines=fleet.engines,
         guard=guard,
@@ -146,15 +147,22 @@ def _front(
         steering=conductor.steering,
         controls=conductor,
         meter=meter_for(home.store, guard.policy, kept),
+        answers=answers,
     )
     gateway = build_app(compose(parts))
     if settings.workers == 1:
         return Front(gateway, settings)
 
-    def stopped(worker: int, reason: str) -> None:
-        home.store.append(events.WORKER_STOPPED, {"worker": worker, "reason": reason})
+    async def stopped(worker: int, reason: str) -> None:
+        body = {"worker": worker, "reason": reason}
+        with contextlib.suppress(UnavailableError):  # then the ledger lacks it, and the log has it
+            await home.store.run(
+                lambda transaction: transaction.append(events.WORKER_STOPPED, body)
+            )
+            if lost := await kept.tidy():
+                metrics.count("keelmark_holds_lost_total", lost)
 
-    shared = Shared(home.store, metrics, LocalLeases(fleet.loader), kept, kept)
+    shared = Shared(home.store, metrics, LocalLeases(fleet.loader), kept, kept, answers=answers)
     job = Job(str(home.data), guard, fleet.engines, shared, say, stopped)
     return Crew(gateway, settings, job)
 

@@ -3,9 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import shutil
-import socket
-import subprocess
 
 import pytest
 
@@ -13,6 +10,7 @@ from keelmark.core.errors import UnavailableError, UsageError
 from keelmark.core.gcra import MemoryRates
 from keelmark.core.metering import Rate
 from keelmark.store.valkey import ValkeyRates, shown
+from own_valkey import OwnValkey
 
 pytest.importorskip("redis")
 HOURLY = Rate("requests", "requests", 1, 100, 3600.0, 100)
@@ -127,29 +125,12 @@ def test_leases_run_out_unless_they_are_renewed(redis_url):
 
 @pytest.fixture
 def server(tmp_path):
-    """A server that can be killed, and comes back without its data."""
-    program = shutil.which("redis-server") or shutil.which("valkey-server")
-    if program is None:
-        pytest.skip("no redis-server here")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    running = []
-
-    def start():
-        words = ["--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(tmp_path)]
-        running.append(subprocess.Popen([program, *words], stdout=subprocess.DEVNULL))
-
-    def kill():
-        running[-1].kill()
-        running[-1].wait()
-
-    start()
-    yield f"redis://127.0.0.1:{port}/0", kill, start
-    kill()
+    own = OwnValkey(tmp_path)
+    yield own
+    own.kill()
 
 
 def test_the_server_dies_and_comes_back_empty(server):
-    url, kill, start = server
     one_only = AT_ONCE._replace(most=1)
 
     async def answers(rates):
@@ -158,21 +139,21 @@ def test_the_server_dies_and_comes_back_empty(server):
             return (await passes(rates, HOURLY))[1]
 
     async def outage():
-        rates = ValkeyRates(url, "here")
+        rates = ValkeyRates(server.url, "here")
         await until(lambda: answers(rates))
         await rates.open()
         call, passed = await passes(rates, one_only)
         assert passed
-        kill()
+        server.kill()
         for _ in range(200):  # at once: nobody waits for a time-out but the first
             with pytest.raises(UnavailableError, match=r"127.0.0.1:\d+ does not answer"):
                 await passes(rates, HOURLY)
-        start()
+        server.start()
         await until(lambda: answers(rates))
         assert not (await passes(rates, one_only))[1]  # what was held is held again
-        kill()
+        server.kill()
         rates.leave(call, (one_only,), None)
-        start()
+        server.start()
         await until(lambda: answers(rates))
         assert (await passes(rates, one_only))[1]
         await rates.close()

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from keelmark.app.composing import Gauge
@@ -49,7 +49,7 @@ class Job(NamedTuple):
     engines: Sequence[Engine]
     shared: Shared
     say: Say
-    stopped: Callable[[int, str], None]
+    stopped: Callable[[int, str], Awaitable[None]]
 
 
 class _Hand(NamedTuple):
@@ -188,7 +188,7 @@ class Crew(Front):
             pause = 0.0 if failures == 1 else _pause(failures)
             when = f" in {pause:.1f} s" if pause else ""
             self._job.say(f"WARNING: Worker {slot + 1} {reason} Another one starts{when}.")
-            self._job.stopped(slot + 1, reason)
+            await self._job.stopped(slot + 1, reason)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stop.wait()

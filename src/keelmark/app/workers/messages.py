@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from keelmark.core.caching import KeptAnswer
 from keelmark.core.metering import Amounts, Hold, Rate, Usage
 from keelmark.core.policy import Policy
 from keelmark.core.rollouts import Plan
@@ -126,6 +127,19 @@ class Abandon(Tell, frozen=True, array_like=True, tag=True):
     hold: Hold
 
 
+class Keep(Ask, frozen=True, array_like=True, tag=True):
+    """Keep an answer for the same request again; `room` is for all of them, bytes."""
+
+    answer: KeptAnswer
+    room: int
+
+
+class Used(Tell, frozen=True, array_like=True, tag=True):
+    """The kept answer of this name was given again."""
+
+    name: str
+
+
 # --- to a worker ---
 
 
@@ -205,4 +219,6 @@ Body = (
     | Standing
     | Begin
     | Use
+    | Keep
+    | Used
 )

@@ -15,11 +15,13 @@ from keelmark.app.workers.messages import (
     Exposition,
     Gauges,
     GiveBack,
+    Keep,
     Leave,
     Reserve,
     Seen,
     Take,
     Tell,
+    Used,
     Wait,
     Write,
 )
@@ -29,6 +31,7 @@ from keelmark.core.ports import Holds, Rates, Recorder
 from keelmark.core.rollouts import Plan
 from keelmark.observe.metrics import Metrics
 from keelmark.serve.hosted import Leases
+from keelmark.store.kept import StoredAnswers
 from keelmark.serve.steering import Controls
 
 
@@ -42,6 +45,7 @@ class Shared(NamedTuple):
         rates: Limits, or None where nobody meters.
         holds: What is held of budgets, likewise.
         controls: What `/api/v1` can tell the service to do.
+        answers: Keeps answers for the same request again.
     """
 
     recorder: Recorder
@@ -50,6 +54,7 @@ class Shared(NamedTuple):
     rates: Rates | None = None
     holds: Holds | None = None
     controls: Controls | None = None
+    answers: StoredAnswers | None = None
 
 
 class Office:
@@ -77,6 +82,7 @@ class Office:
             Reserve: self._reserve,
             Wait: self._wait,
             Control: self._control,
+            Keep: self._keep,
         }
         self._deeds: dict[type[Tell], Callable[[Any], None]] = {
             Seen: self._seen,
@@ -85,6 +91,7 @@ class Office:
             Leave: self._leave,
             EndHold: self._end,
             Abandon: self._abandon,
+            Used: self._used,
         }
 
     async def answer(self, body: Ask) -> object:
@@ -167,7 +174,15 @@ class Office:
                 raise UsageError("This cannot be asked of the service: please report it.")
         return None
 
+    async def _keep(self, body: Keep) -> None:
+        if self._shared.answers is not None:
+            await self._shared.answers.keep(body.answer, body.room)
+
     # --- what wants no answer ---
+
+    def _used(self, body: Used) -> None:
+        if self._shared.answers is not None:
+            self._shared.answers.used(body.name)
 
     def _seen(self, body: Seen) -> None:
         self._shared.metrics.observe(body.trace)

@@ -16,19 +16,24 @@ from keelmark.app.workers.messages import (
     Enter,
     Exposition,
     GiveBack,
+    Keep,
     Leave,
     Reserve,
     Seen,
     Take,
     Tell,
+    Used,
     Wait,
     Write,
 )
+from keelmark.core.caching import KeptAnswer
 from keelmark.core.errors import UnavailableError
 from keelmark.core.metering import Amounts, Hold, Level, Rate, Short, Usage
 from keelmark.core.rollouts import Plan
 from keelmark.core.trace import Content, Trace
 from keelmark.serve.engine import Endpoint, Engine, Scoring
+from keelmark.store import Store
+from keelmark.store.kept import StoredAnswers
 
 T = TypeVar("T")
 
@@ -161,6 +166,27 @@ async def _or_undo(channel: Channel, body: Ask, kind: type[T], undo: Tell) -> T:
     except asyncio.CancelledError:
         asking.add_done_callback(late)
         raise
+
+
+class RemoteAnswers:
+    """Finds kept answers here, keeps them there. Implements `keelmark.core.ports.Answers`.
+
+    Args:
+        channel: The way to the process that writes.
+        store: Where they are found.
+    """
+
+    def __init__(self, channel: Channel, store: Store) -> None:
+        self._channel = channel
+        self._stored = StoredAnswers(store, lambda name: channel.tell(Used(name)))
+
+    async def find(self, name: str) -> KeptAnswer | None:
+        """See `keelmark.core.ports.Answers`."""
+        return await self._stored.find(name)
+
+    async def keep(self, answer: KeptAnswer, room: int) -> None:
+        """See `keelmark.core.ports.Answers`. Raises KeelmarkError when it was not written."""
+        await self._channel.ask(Keep(answer, room))
 
 
 async def exposition(channel: Channel) -> str:

@@ -24,6 +24,7 @@ from keelmark.app.listening import SharingServer
 from keelmark.app.workers.channel import Channel
 from keelmark.app.workers.messages import Ask, Begin, Gauges, Standing, Tell, Use
 from keelmark.app.workers.remote import (
+    RemoteAnswers,
     RemoteControls,
     RemoteHolds,
     RemoteLeases,
@@ -138,6 +139,7 @@ class Worker:
                             steering=steering,
                             controls=RemoteControls(self._channel),
                             meter=self._meter(guard.policy, store),
+                            answers=RemoteAnswers(self._channel, store),
                         )
                     )
                 )
