@@ -44,10 +44,9 @@ def window_at(window: Window, zone: str, moment: float) -> tuple[int, int]:
     else:
         day = day.replace(day=1)
         after = (day + timedelta(days=31)).replace(day=1)
-    begin, end = _midnight(day, there), _midnight(after, there)
-    # Where midnight comes twice (clocks put back over it) the day begins with the first one.
-    return begin, end
+    return _midnight(day, there), _midnight(after, there)
 
 
 def _midnight(day: datetime, zone: ZoneInfo) -> int:
+    """Where midnight comes twice, the first one; where it is left out, when the clocks change."""
     return int(day.replace(tzinfo=zone).timestamp())
