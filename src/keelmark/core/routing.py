@@ -148,7 +148,7 @@ class Retry(Strict, frozen=True):
 
     Attributes:
         attempts: How often at most.
-        on: After which failures.
+        after: After which failures.
         backoff_ms: Longest pause before the first time; it doubles, and a random part is waited.
         most_wait_ms: Longest pause; an engine that asks for more (`Retry-After`) is left.
         budget: Share of the requests that may be tried again, so that a failing engine is not
@@ -156,7 +156,7 @@ class Retry(Strict, frozen=True):
     """
 
     attempts: Annotated[int, msgspec.Meta(ge=0, le=5)] = 1
-    on: tuple[Failure, ...] = ("connect", "rate_limited", "server_error")
+    after: tuple[Failure, ...] = ("connect", "rate_limited", "server_error")
     backoff_ms: Milliseconds = 100
     most_wait_ms: Milliseconds = 2000
     budget: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.2

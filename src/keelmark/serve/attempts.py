@@ -238,7 +238,7 @@ class Attempts:
             try:
                 return await self._one_of(target)
             except _FailedError as failed:
-                if self._winner or again >= retry.attempts or failed.kind not in retry.on:
+                if self._winner or again >= retry.attempts or failed.kind not in retry.after:
                     raise
                 pause = self._pause(failed.error, again)
                 if pause is None or not self._plan.health.budget.spend():

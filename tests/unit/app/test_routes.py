@@ -1,5 +1,8 @@
 """Routes against the engines of a service, and as people read them."""
 
+import re
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -27,6 +30,9 @@ routes:
               - {to: local, weight: 3}
               - {to: hosted, weight: 1}
 """
+
+
+HOW_TO = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "route-between-models.md"
 
 
 def _engine(name):
@@ -109,3 +115,11 @@ def test_who_can_go_round_a_private_route_is_said(tmp_path):
     assert "a route called '*'" in notes
     path.write_text(POLICY.replace("gpt-4.1:", "'*':"))
     assert "a route called" not in " ".join(app.policy_notes(app.load_policy(path), tmp_path))
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", HOW_TO.read_text(), re.DOTALL))
+def test_what_the_how_to_shows_can_be_used(tmp_path, block):
+    path = tmp_path / "own.yaml"
+    path.write_text(block if "extends" in block else "extends: default\n" + block)
+    guard = Guard(app.load_policy(path))
+    check_routes(guard, [_engine(name) for name in ("llama", "hosted", "gpu", "gpu2")], path)
