@@ -10,7 +10,7 @@ import msgspec
 
 from keelmark import __version__
 from keelmark.core.keys import ApiKey
-from keelmark.core.ports import Recorder, Transport
+from keelmark.core.ports import Answers, Recorder, Transport
 from keelmark.core.trace import Trace
 from keelmark.guard import Guard
 from keelmark.serve.config import GatewayConfig
@@ -54,6 +54,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         tally: Counts calls at work.
         steering: Models that are stopped, and rollouts.
         meter: Counts what clients use.
+        answers: Keeps answers for the same request again.
         controls: What `/api/v1` can tell the service to do; None where it cannot.
     """
 
@@ -68,6 +69,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     steering: Steering = msgspec.field(default_factory=Steering)
     controls: Controls | None = None
     meter: Meter | None = None
+    answers: Answers | None = None
 
 
 def compose(parts: Parts) -> GatewayConfig:
@@ -86,6 +88,7 @@ def compose(parts: Parts) -> GatewayConfig:
         steering=parts.steering,
         controls=parts.controls,
         meter=parts.meter,
+        answers=parts.answers,
     )
 
 

@@ -39,6 +39,7 @@ from keelmark.serve.keys import hash_key, new_key
 from keelmark.serve.steering import Steering
 from keelmark.serve.transport import new_transport
 from keelmark.serve.upstream import way_to
+from keelmark.store.kept import StoredAnswers
 from keelmark.store.valkey import ValkeyRates
 
 _GAUGE_SECONDS = 5.0

@@ -192,6 +192,7 @@ class Store:
 
         def job(transaction: Transaction) -> int:
             limit = transaction.now - days * 86400
+            transaction.db.execute("DELETE FROM kept WHERE expires <= ?", (transaction.now,))
             return transaction.db.execute(
                 "DELETE FROM content WHERE created < ?", (limit,)
             ).rowcount

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,10 +32,13 @@ class StoredAnswers:
 
     Args:
         store: The store; where it is read-only, answers are found and not kept.
+        on_use: Gets the name of an answer that was given again after some time; without it that
+            is noted in the store.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, on_use: Callable[[str], None] | None = None) -> None:
         self._store = store
+        self._on_use = on_use or self.used
         self._added: int | None = None  # bytes since it was looked whether there is room
         self._noting: set[asyncio.Task[None]] = set()
 
@@ -44,7 +48,7 @@ class StoredAnswers:
         if found is None:
             return None
         if found[1]:
-            self._note(name)
+            self._on_use(name)
         return found[0]
 
     @property
@@ -57,7 +61,7 @@ class StoredAnswers:
             return self._store.read(lambda db: find_kept(db, vault, name, now))
         return None
 
-    def _note(self, name: str) -> None:
+    def used(self, name: str) -> None:
         """Note a use in the background; one that cannot be noted is not worth an error."""
 
         async def note() -> None:

@@ -48,6 +48,8 @@ def test_given_again_as_it_was_kept(store):
 def test_gone_when_its_time_is_over(store):
     keep(store, answer(seconds=-1))
     assert find(store, "a") is None
+    store.expire(1)
+    assert store.read(lambda db: db.execute("SELECT count(*) FROM kept").fetchone()[0]) == 0
 
 
 def test_gone_with_its_subject_and_only_then(store):

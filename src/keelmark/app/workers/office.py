@@ -31,8 +31,8 @@ from keelmark.core.ports import Holds, Rates, Recorder
 from keelmark.core.rollouts import Plan
 from keelmark.observe.metrics import Metrics
 from keelmark.serve.hosted import Leases
-from keelmark.store.kept import StoredAnswers
 from keelmark.serve.steering import Controls
+from keelmark.store.kept import StoredAnswers
 
 
 class Shared(NamedTuple):
