@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from keelmark.app.admission import Progress, load, passport_at, refuse
+from keelmark.app.decisions import switches
 from keelmark.app.home import Home
 from keelmark.app.needs import memory_of, room
 from keelmark.core import events
@@ -93,9 +94,11 @@ class Fleet:
         for one in found:
             self._take_up(one, self._examine(one), several=len(found) > 1)
         self._person.say("Starting the engine ...")
-        left = self.loader.budget
+        left, stopped = self.loader.budget, switches(self._home.store)
         for engine in list(self.engines):
-            if isinstance(engine, HostedEngine) and engine.need <= left:
+            if not isinstance(engine, HostedEngine) or engine.name in stopped:
+                continue
+            if engine.need <= left:
                 left -= engine.need
                 await engine.start()
         self._starting = False

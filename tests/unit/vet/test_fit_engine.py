@@ -5,7 +5,6 @@ whose memory is laid out as that of the large ones.
 """
 
 import re
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from keelmark.serve.models import LocalModel
 from keelmark.vet import look
 from keelmark.vet.fit.cache import Demand, cache
 from keelmark.vet.fit.parts import parts
+from tiny_gguf import FEED, WIDE, Tensors, attention, metadata, write
 
 pytestmark = pytest.mark.engine
 
@@ -30,9 +30,6 @@ params.hostnames, params.port = ["127.0.0.1"], 0
 xllamacpp.Server(params)
 """
 _LAST = "compute buffer size"  # comes after everything that is of interest here
-WIDE, INNER = 64, 128
-TEXTS = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *"abcd"]
-Tensors = list[tuple[str, list[int]]]
 
 
 def _log(model: Path, context: int, requests: int) -> str:
@@ -55,77 +52,6 @@ def _mib(said: str, what: str) -> float:
     return sum(float(size) for size in re.findall(rf"{what} buffer size = +([\d.]+) MiB", said))
 
 
-def _string(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack("<Q", len(data)) + data
-
-
-def _value(item: Any) -> bytes:
-    if isinstance(item, str):
-        return struct.pack("<I", 8) + _string(item)
-    if isinstance(item, float):
-        return struct.pack("<If", 6, item)
-    if isinstance(item, int):
-        return struct.pack("<II", 4, item)
-    if isinstance(item[0], str):
-        return struct.pack("<IIQ", 9, 8, len(item)) + b"".join(map(_string, item))
-    code, form = (6, "f") if isinstance(item[0], float) else (5, "i")
-    return struct.pack("<IIQ", 9, code, len(item)) + struct.pack(f"<{len(item)}{form}", *item)
-
-
-def _write(path: Path, metadata: dict[str, Any], tensors: Tensors) -> None:
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))
-    head += b"".join(_string(key) + _value(item) for key, item in metadata.items())
-    data = b""
-    for name, shape in tensors:
-        head += _string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, len(data))
-        count = 1
-        for size in shape:
-            count *= size
-        data += struct.pack("<f", 0.01) * count
-        data += bytes(-len(data) % 32)
-    path.write_bytes(head + bytes(-len(head) % 32) + data)
-
-
-def _metadata(name: str, layers: int, kept: Any = 2, **more: Any) -> dict[str, Any]:
-    own = {
-        "block_count": layers,
-        "context_length": 8192,
-        "embedding_length": WIDE,
-        "feed_forward_length": INNER,
-        "attention.head_count": 4,
-        "attention.head_count_kv": kept,
-        "attention.layer_norm_rms_epsilon": 1e-6,
-        "rope.freq_base": 10000.0,
-        "vocab_size": len(TEXTS),
-        **{key.replace("__", "."): item for key, item in more.items()},
-    }
-    return {
-        "general.architecture": name,
-        **{f"{name}.{key}": item for key, item in own.items()},
-        "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.tokens": TEXTS,
-        "tokenizer.ggml.scores": [0.0] * len(TEXTS),
-        "tokenizer.ggml.token_type": [2, 3, 3, *[6] * 256, *[1] * 5],
-    }
-
-
-def _attention(query: int = 128, kept: int = 64) -> Tensors:
-    return [
-        ("attn_norm", [WIDE]),
-        ("attn_q", [WIDE, query]),
-        ("attn_k", [WIDE, kept]),
-        ("attn_v", [WIDE, kept]),
-        ("attn_output", [query, WIDE]),
-    ]
-
-
-_FEED: Tensors = [
-    ("ffn_norm", [WIDE]),
-    ("ffn_gate", [WIDE, INNER]),
-    ("ffn_up", [WIDE, INNER]),
-    ("ffn_down", [INNER, WIDE]),
-]
 _QK: Tensors = [("attn_q_norm", [32]), ("attn_k_norm", [32])]
 _POST: Tensors = [("post_attention_norm", [WIDE]), ("post_ffw_norm", [WIDE])]
 _HEADS = {"attention__key_length": 32, "attention__value_length": 32}
@@ -166,23 +92,23 @@ _MAMBA: Tensors = [
 
 
 def _qwen35(layer: int) -> Tensors:
-    full = [("attn_q", [WIDE, 256]), *_attention()[2:], *_QK]
+    full = [("attn_q", [WIDE, 256]), *attention()[2:], *_QK]
     mixing = full if layer % 4 == 3 else _DELTA
-    return [("attn_norm", [WIDE]), ("post_attention_norm", [WIDE]), *mixing, *_FEED[1:]]
+    return [("attn_norm", [WIDE]), ("post_attention_norm", [WIDE]), *mixing, *FEED[1:]]
 
 
 TINY: dict[str, tuple[dict[str, Any], list[Tensors]]] = {
-    "qwen3": (_metadata("qwen3", 4, **_HEADS), [[*_attention(), *_QK, *_FEED]] * 4),
+    "qwen3": (metadata("qwen3", 4, **_HEADS), [[*attention(), *_QK, *FEED]] * 4),
     "gemma2": (
-        _metadata("gemma2", 5, attention__sliding_window=256, **_HEADS),
-        [[*_attention(), *_POST, *_FEED]] * 5,
+        metadata("gemma2", 5, attention__sliding_window=256, **_HEADS),
+        [[*attention(), *_POST, *FEED]] * 5,
     ),
     "gemma3": (
-        _metadata("gemma3", 8, attention__sliding_window=256, **_HEADS),
-        [[*_attention(), *_QK, *_POST, *_FEED]] * 8,
+        metadata("gemma3", 8, attention__sliding_window=256, **_HEADS),
+        [[*attention(), *_QK, *_POST, *FEED]] * 8,
     ),
     "deepseek2": (
-        _metadata(
+        metadata(
             "deepseek2",
             3,
             1,
@@ -200,10 +126,10 @@ TINY: dict[str, tuple[dict[str, Any], list[Tensors]]] = {
             expert_feed_forward_length=32,
             expert_weights_scale=1.0,
         ),
-        [[*_LATENT, *_FEED]] * 3,
+        [[*_LATENT, *FEED]] * 3,
     ),
     "qwen35": (
-        _metadata(
+        metadata(
             "qwen35",
             4,
             full_attention_interval=4,
@@ -219,7 +145,7 @@ TINY: dict[str, tuple[dict[str, Any], list[Tensors]]] = {
         [_qwen35(layer) for layer in range(4)],
     ),
     "mamba": (
-        _metadata(
+        metadata(
             "mamba",
             2,
             0,
@@ -235,14 +161,9 @@ TINY: dict[str, tuple[dict[str, Any], list[Tensors]]] = {
 
 @pytest.mark.parametrize(("name", "requests"), [("gemma3", 1), *((name, 4) for name in TINY)])
 def test_buffers_of_other_architectures(name: str, requests: int, tmp_path: Path) -> None:
-    metadata, layers = TINY[name]
+    about, layers = TINY[name]
     model = tmp_path / "m.gguf"
-    tensors = [("token_embd.weight", [WIDE, len(TEXTS)]), ("output_norm.weight", [WIDE])]
-    for number, inside in enumerate(layers):
-        for part, shape in inside:
-            bare = part in {"ssm_a", "ssm_d"} or part.endswith(".bias")
-            tensors.append((f"blk.{number}.{part}" + ".weight" * (not bare), shape))
-    _write(model, metadata, tensors)
+    write(model, about, layers)
     [part_found] = parts(look(model).facts)
     assert part_found.shape is not None
     ours = cache(part_found.shape, Demand(context=4096, requests=requests))

@@ -117,8 +117,9 @@ class LlamaEngine:
         self._model, self._options, self.slots = model, options, options.slots
         self.context, self.chat_template = options.context, options.chat_template
         self.reranks = False  # until it is opened
+        title = f"The llama engine of {name}" if options.patient else "The llama engine"
         command = Command(
-            name="The llama engine",
+            name=title,
             # -I keeps the working folder and PYTHON* variables out of the import path.
             argv=(sys.executable, "-I", "-m", "keelmark.serve.llama_child"),
             settings=self._settings,
@@ -129,7 +130,7 @@ class LlamaEngine:
         )
         self.supervisor = Supervisor(command, on_event=on_event, patience=patience)
         scoring = command._replace(
-            name="The scorer of the llama engine",
+            name=title.replace("The", "The scorer of the", 1),
             argv=(*command.argv[:-1], "keelmark.serve.score_child"),
             log=data / "logs" / f"{options.log.replace('llama', 'scorer', 1)}.log",
             env={**command.env, **_PATIENT},
