@@ -86,7 +86,8 @@ class Answering:
     """A transport without a network: engines answer, or fail, as they are told.
 
     Args:
-        faults: Engine to what happens there, request for request; then it answers.
+        faults: Engine to what happens there, request for request; then it answers. `connect`, or
+            a status, with `Retry-After` as in `429 after 2`.
 
     Attributes:
         sent: Every body that left, with the name of its engine.
@@ -105,7 +106,10 @@ class Answering:
             raise UnavailableError("The engine cannot be reached.")
         asked = msgspec.json.decode(body)
         if fault:
-            return _Reply(int(fault), b'{"error": {"message": "no"}}')
+            status, _, wait = fault.partition(" after ")
+            reply = _Reply(int(status), b'{"error": {"message": "no"}}')
+            reply.headers |= {"retry-after": wait} if wait else {}
+            return reply
         path = url.rpartition("/v1")[2]
         if asked.get("stream"):
             return _Reply(200, _events(path), "text/event-stream")

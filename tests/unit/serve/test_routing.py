@@ -1,14 +1,23 @@
 """Routes through the whole gateway: which engine answers, why, and what becomes of the others."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
 from gateway_parts import events, run, text_of
 from keelmark.core import semconv
+from keelmark.core.policy import Limits, parse_policy
+from keelmark.core.routing import When
+from keelmark.core.trace import Trace
+from keelmark.guard import Guard
+from keelmark.serve.calls import CHAT as CHAT_KIND
+from keelmark.serve.calls import Call
+from keelmark.serve.facts import Facts, holds
 from keelmark.serve.fake import Script
-from routing_parts import routed, said
+from keelmark.serve.http import Request
+from routing_parts import Answering, Door, routed, said
 
 LOCAL = Script(pieces=("from ", "here"))
 HOSTED = Script(pieces=("from ", "there"))
@@ -266,5 +275,161 @@ def test_a_dialect_falls_back_too():
             status, raw, _ = await stack.post("/v1/messages", {**body, "stream": True})
             assert b"from " in raw
             assert raw.count(b"event: message_start") == 1
+
+    run(scene)
+
+
+AGAIN = """
+routes:
+  models: {assistant: {fallback: [hosted, local]}}
+  retry: {attempts: 1, backoff_ms: 0, most_wait_ms: 500}
+  breaker: {failures: 1000, least: 1000}
+"""
+CHAT = {"model": "assistant", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+@pytest.mark.parametrize(
+    ("faults", "asked"),
+    [
+        (["500"], ["hosted", "hosted"]),
+        (["connect"], ["hosted", "hosted"]),
+        (["429"], ["hosted", "hosted"]),
+        (["429 after 0"], ["hosted", "hosted"]),
+        (["429 after 5"], ["hosted", "local"]),  # longer than anybody waits here
+        (["401"], ["hosted", "local"]),  # it will not know the key the next time either
+        (["503", "503"], ["hosted", "hosted", "local"]),
+        (["400"], ["hosted"]),
+    ],
+)
+def test_what_is_asked_again(faults, asked):
+    async def scene():
+        transport = Answering({"hosted": faults})
+        door = Door(AGAIN, ("hosted", "local"), transport)
+        await door.post("/v1/chat/completions", CHAT)
+        assert [name for name, _ in transport.sent] == asked
+
+    run(scene)
+
+
+def test_a_failing_engine_is_not_asked_much_more_than_before():
+    async def scene():
+        transport = Answering({"hosted": ["500"] * 1000})
+        door = Door(AGAIN, ("hosted", "local"), transport)
+        for _ in range(50):
+            assert (await door.post("/v1/chat/completions", CHAT))[0] == 200
+        asked = [name for name, _ in transport.sent].count("hosted")
+        assert 50 < asked <= 50 + 10 + 0.2 * 50
+
+    run(scene)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"prompt": "Hi"}),
+        ("/v1/completions", {"prompt": "Hi", "stream": True}),
+        ("/v1/embeddings", {"input": "Hi"}),
+        ("/v1/rerank", {"query": "Hi", "documents": ["a", "b"]}),
+        ("/v1/responses", {"input": "Hi"}),
+        ("/v1/messages", {"max_tokens": 5, "messages": CHAT["messages"], "stream": True}),
+        ("/v1/messages/count_tokens", {"messages": CHAT["messages"]}),
+    ],
+)
+def test_every_kind_of_call_takes_its_route(path, body):
+    async def scene():
+        transport = Answering({"hosted": ["503", "503"]})
+        door = Door(AGAIN, ("hosted", "local"), transport)
+        status, raw = await door.post(path, {"model": "assistant", **body})
+        assert status == 200, raw
+        assert [name for name, _ in transport.sent] == ["hosted", "hosted", "local"]
+        trace = door.recorder.records[0][0]
+        assert (trace.engine, trace.model) == ("local", "assistant")
+
+    run(scene)
+
+
+def test_an_answer_that_must_have_a_form_falls_back_and_is_mended():
+    rules = """
+guard:
+  rules:
+    - {id: form, detector: structured_output, action: block, repair: {attempts: 1}}
+"""
+    schema = {"type": "object", "required": ["port"], "properties": {"port": {"type": "string"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+
+    def script(body):
+        again = len(body["messages"]) > 1
+        return Script(pieces=('{"port": "Bergen"}',) if again else ("Bergen",))
+
+    async def scene():
+        for stream in (False, True):
+            hosted = Script(fault="error", status=503)
+            async with routed(FALLBACK, {"hosted": hosted, "local": script}, rules=rules) as stack:
+                status, body, _ = await ask(stack, response_format=form, stream=stream)
+                text = text_of(events(body)) if stream else said(body)
+                assert (status, text) == (200, '{"port": "Bergen"}')
+                assert len(stack.fakes["hosted"].received) == 1
+                assert len(stack.fakes["local"].received) == 2
+                trace = stack.recorder.records[0][0]
+                assert trace.attributes[semconv.REPAIR_ATTEMPTS] == 1
+                assert trace.engine == "local"
+                assert any("asked again" in one.reason for one in trace.output.rules)
+
+    run(scene)
+
+
+def test_requests_at_work_keep_their_plan_when_the_routes_change():
+    async def scene():
+        go, came = asyncio.Event(), asyncio.Event()
+
+        class Slow(Answering):
+            async def send(self, method, url, **more):
+                if "hosted" in url:
+                    came.set()
+                    await go.wait()
+                return await super().send(method, url, **more)
+
+        transport = Slow()
+        door = Door(AGAIN, ("hosted", "local"), transport)
+        first = asyncio.create_task(door.post("/v1/chat/completions", CHAT))
+        await came.wait()
+        changed = parse_policy("guard: {rules: []}\nroutes: {models: {assistant: local}}")
+        door.app.use(Guard(changed), changed)
+        assert (await door.post("/v1/chat/completions", CHAT))[0] == 200
+        go.set()
+        assert (await first)[0] == 200
+        assert [record[0].engine for record in door.recorder.records] == ["local", "hosted"]
+
+    run(scene)
+
+
+def test_conditions():
+    moment = datetime(2026, 11, 23, 7, 30, tzinfo=UTC)  # a Monday, 08:30 in Berlin
+    body = {"tools": [{}], "messages": [{"role": "user", "content": "Where is the harbour?"}]}
+    trace = Trace(trace_id="t", started=0, operation="chat", key_id="k1", team="sea", stream=True)
+    request = Request("POST", "/", {b"x-keelmark-tags": b"falcon, red"}, 0, "", None, None)
+    call = Call(
+        request=request, kind=CHAT_KIND, trace=trace, key_name="ada", scopes=("models",), body=body
+    )
+    facts = Facts(call, None, Limits(), lambda: moment)
+    yes = [
+        {"keys": ["a*"]}, {"keys": ["k1"]}, {"teams": ["sea"]}, {"scopes": ["models", "admin"]},
+        {"operations": ["chat"]}, {"tags": ["fal*"]}, {"stream": True}, {"tools": True},
+        {"schema": False}, {"images": False}, {"longer_than": 20}, {"shorter_than": 200},
+        {"untrusted": False}, {"days": ["mon"]},
+        {"hours": "08:00-09:00", "zone": "Europe/Berlin"}, {"hours": "22:00-08:00"},
+    ]  # fmt: skip
+    no = [
+        {"keys": ["b*"]}, {"teams": ["land"]}, {"scopes": ["admin"]}, {"operations": ["embed*"]},
+        {"tags": ["blue"]}, {"stream": False}, {"tools": False}, {"schema": True},
+        {"images": True}, {"longer_than": 2000}, {"shorter_than": 2}, {"untrusted": True},
+        {"days": ["sun"]}, {"hours": "08:00-09:00"}, {"languages": ["en"]},
+        {"keys": ["ada"], "stream": False},
+    ]  # fmt: skip
+
+    async def scene():
+        for conditions, wanted in ((yes, True), (no, False)):
+            for one in conditions:
+                assert await holds(msgspec.convert(one, When), facts) is wanted, one
 
     run(scene)
