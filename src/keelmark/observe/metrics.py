@@ -79,6 +79,11 @@ _COUNTED = (
         ("engine", "reason"),
     ),
     (
+        "keelmark_cache_total",
+        "Requests that the cache knew (hit), did not know (miss), or was not asked for (bypass).",
+        ("result",),
+    ),
+    (
         "keelmark_guard_rule_outcomes_total",
         "What became of each guard rule, per stage.",
         ("rule", "stage", "outcome"),
@@ -135,7 +140,7 @@ class Metrics:
         self._duration, self._first, self._per_token, self._tokens, *rest = made.values()
         self._queue, self._guard = rest
         counted = (Family("counter", *row) for row in _COUNTED)
-        self._requests, self._refused, self._outcomes = counted
+        self._requests, self._refused, self._cache, self._outcomes = counted
         self._settable = {
             **{name: Family("gauge", name, *rest) for name, rest in _GAUGES.items()},
             **{name: Family("counter", name, *rest) for name, rest in _COUNTERS.items()},
@@ -183,6 +188,7 @@ class Metrics:
                     self._tokens,
                     self._queue,
                     self._refused,
+                    self._cache,
                     self._outcomes,
                     self._guard,
                     *self._settable.values(),
@@ -208,6 +214,8 @@ class Metrics:
         written = attributes.get(semconv.USAGE_OUTPUT)
         if written is not None:
             self._tokens.observe((*call, "output"), written)
+        if cached := attributes.get(semconv.CACHE):
+            self._cache.add((str(cached),))
         if "queue" in timings:
             name = self._engines.label(trace.engine)
             self._queue.observe((name,), timings["queue"] / 1000)

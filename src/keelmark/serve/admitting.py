@@ -112,7 +112,7 @@ async def slot_for(desk: Desk, call: Call, engine: Engine, began: float) -> Slot
         share,
         priority or share.priority,
         _tokens(call),
-        min(seconds, desk.config.policy.overload.wait_seconds),
+        min(seconds, desk.config.policy.overload.wait_seconds, _patience(call)),
     )
     trace.attributes[semconv.QUEUE_PRIORITY] = ticket.priority
     try:
@@ -144,6 +144,12 @@ async def sent(slot: Slot, patience: float, sending: Awaitable[UpstreamResponse]
 
 def _share(desk: Desk, call: Call) -> Share:
     return desk.config.policy.overload.share(call.origin)
+
+
+def _patience(call: Call) -> float:
+    """How long a route lets the call wait here; a queue is no slow engine, so it ends before."""
+    seconds = call.target.seconds if call.target is not None else None
+    return math.inf if seconds is None else _PATIENCE * seconds
 
 
 def _left(given: bytes, began: float) -> float:

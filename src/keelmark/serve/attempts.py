@@ -312,8 +312,9 @@ class Attempts:
         answered = False
         try:
             last = await attempt.answer()
-            answered = True
-            pulse.first_byte(attempt.first_byte, stream=self._origin.stream)
+            if attempt.serving.trace.attributes.get(semconv.CACHE) != "hit":  # nor was it asked
+                answered = True
+                pulse.first_byte(attempt.first_byte, stream=self._origin.stream)
             if self._winner not in (None, attempt):
                 raise _LateError
         except KeelmarkError as error:
