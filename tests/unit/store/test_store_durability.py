@@ -10,11 +10,10 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keelmark.core.errors import IntegrityError, KeelmarkError, UnavailableError, UsageError
@@ -131,26 +130,40 @@ def test_a_job_that_fails_leaves_nothing_and_the_others_stand(store: Store) -> N
     assert store.verify().ok
 
 
-KINDS_OF_JOBS = ("append", "record", "use", "fail", "fail in use", "unwritable", "erase")
+KINDS_OF_JOBS = (
+    *("append", "record", "use", "fail", "fail in use", "unwritable", "erase"),
+    *("fail by a statement", "fail by reading"),
+)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.sampled_from(KINDS_OF_JOBS), min_size=1, max_size=12))
-def test_jobs_that_share_a_transaction_leave_what_they_would_leave_alone(kinds: list[str]) -> None:
+def _job(number: int, kind: str) -> Callable[[Transaction], object]:
+    def run(tx: Transaction) -> object:
+        seen = tx.db.execute("SELECT count(*) FROM records").fetchone() if "use" in kind else 0
+        assert seen in (0, (tx.size,)), "what others put aside is there to be read"
+        tx.append("service.started", {"n": number})
+        if kind == "unwritable":
+            tx.add("traces", (tx.size, "\ud800", 1.0, "k", "s", "m", b""))
+        if "statement" in kind:
+            tx.db.execute("INSERT INTO nowhere VALUES (1)")
+        if "reading" in kind:
+            tx.reading.execute("SELECT nothing FROM nowhere")
+        if "fail" in kind:
+            raise ZeroDivisionError
+        return number
+
+    return run
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # emptied each time
+)
+@given(kinds=st.lists(st.sampled_from(KINDS_OF_JOBS), min_size=1, max_size=12))
+def test_jobs_that_share_a_transaction_leave_what_they_would_leave_alone(
+    store: Store, kinds: list[str]
+) -> None:
     """Rows put aside are written late: nobody may lose one, see none, or keep one that failed."""
-
-    def job(number: int, kind: str) -> Callable[[Transaction], object]:
-        def run(tx: Transaction) -> object:
-            seen = tx.db.execute("SELECT count(*) FROM records").fetchone() if "use" in kind else 0
-            assert seen in (0, (tx.size,)), "what others put aside is there to be read"
-            tx.append("service.started", {"n": number})
-            if kind == "unwritable":
-                tx.add("traces", (tx.size, "\ud800", 1.0, "k", "s", "m", b""))
-            if "fail" in kind:
-                raise ZeroDivisionError
-            return number
-
-        return run
 
     async def together(store: Store) -> list[object]:
         trace = Trace(trace_id="a" * 32, started=1.0, subject="ada", key_id="k")
@@ -162,22 +175,23 @@ def test_jobs_that_share_a_transaction_leave_what_they_would_leave_alone(kinds: 
             elif kind == "erase":
                 work.append(asyncio.to_thread(store.submit, lambda tx: destroy_key(tx.db, "x")))
             else:
-                work.append(store.run(job(number, kind)))
+                work.append(store.run(_job(number, kind)))
         return await asyncio.gather(*work, return_exceptions=True)
 
-    with TemporaryDirectory() as name, Store.open(Path(name), KEY) as store:
-        results = asyncio.run(together(store))
-        good = [n for n, kind in enumerate(kinds) if kind in ("append", "use")]
-        kept = [record.body["n"] for record in store.records(["service.started"])]
-        assert kept == good
-        assert len(store.traces()) == kinds.count("record")
-        assert [results[n] for n in good] == good
-        failed = [isinstance(result, Exception) for result in results]
-        assert failed == ["fail" in kind or kind == "unwritable" for kind in kinds]
-        assert "record" not in kinds or store.read_content("a" * 32) == Content(
-            prompt=b"p", answer=b"a"
-        )
-        assert store.verify().ok
+    for table in ("records", "checkpoints", "traces", "content", "subjects"):
+        store.submit(lambda tx, t=table: tx.db.execute(f"DELETE FROM {t}").rowcount)
+    results = asyncio.run(together(store))
+    good = [n for n, kind in enumerate(kinds) if kind in ("append", "use")]
+    kept = [record.body["n"] for record in store.records(["service.started"])]
+    assert kept == good
+    assert len(store.traces()) == kinds.count("record")
+    assert [results[n] for n in good] == good
+    failed = [isinstance(result, Exception) for result in results]
+    assert failed == ["fail" in kind or kind == "unwritable" for kind in kinds]
+    assert "record" not in kinds or store.read_content("a" * 32) == Content(
+        prompt=b"p", answer=b"a"
+    )
+    assert store.verify().ok
 
 
 def test_a_key_that_was_taken_back_encrypts_nothing(store: Store) -> None:
