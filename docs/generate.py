@@ -36,6 +36,7 @@ import guard_tables  # it lies with the benchmarks
 
 root = entry.root
 BENCH = Path(guard_tables.__file__).parent
+TESTS = Path(matrix.__file__).parent
 HERE = Path(__file__).resolve().parent / "reference"
 POLICIES = files("keelmark.guard") / "policies"
 WIDTH = {**root.context_settings, "terminal_width": 80, "max_content_width": 80}
@@ -412,6 +413,53 @@ def _seen(seen):
     return error + (f", `retry-after: {seen.retry}`" if seen.retry else "")
 
 
+CLIENTS = """# Clients
+
+Clients that others wrote, as they come, with nothing but the address and the key changed. `make
+clients` lets each do what it offers, through the gateway with the guard of the default policy, and
+writes down what came of it; the engine is the fake one, so that answers are known. The bundled
+model behind `openai`, `anthropic` and `langchain-openai` is in `tests/e2e/test_clients.py` and
+`tests/e2e/test_dialects.py`.
+
+"""
+CLIENT_WORDS = {
+    "models": "lists the models",
+    "chat": "asks and reads the answer, with its token counts",
+    "stream": "reads a stream to its end",
+    "tools": "offers a tool and reads the call",
+    "tools streamed": "reads a call from a stream",
+    "JSON schema": "gets an answer that fits a schema",
+    "asks again": "asks again when an answer does not fit",
+    "embeddings": "gets embeddings",
+    "logprobs": "gets log-probabilities",
+    "count tokens": "counts the tokens of a prompt",
+    "responses": "speaks `/v1/responses`",
+    "responses streamed": "speaks it in a stream",
+    "messages": "speaks `/v1/messages` besides",
+    "errors": "raises its own kind of error: wrong request, no such model, wrong key, too many",
+    "blocked": "raises an error when the guard stops the prompt",
+    "masked": "gets an address back that the engine did not see",
+    "retry": "waits and tries again after 429",
+}
+
+
+def clients():
+    found = json.loads((TESTS / "clients" / "results.json").read_text(encoding="utf-8"))
+    yield CLIENTS
+    yield f"Last run on {found['date']}. A dash: the client does not offer it.\n\n"
+    names = found["clients"]
+    heads = (f"{name} {one['version']}" for name, one in names.items())
+    yield f"| | {' | '.join(heads)} |\n"
+    yield f"|---|{'---|' * len(names)}\n"
+    for word, says in CLIENT_WORDS.items():
+        cells = [_could(one["results"].get(word)) for one in names.values()]
+        yield f"| **{word}**: {says} | {' | '.join(cells)} |\n"
+
+
+def _could(result):
+    return "-" if result is None else f"no: {result}" if result else "yes"
+
+
 PAGES = {
     "commands.md": commands,
     "policy.md": policy,
@@ -421,6 +469,7 @@ PAGES = {
     "licences.md": licences,
     "http.md": http,
     "faults.md": faults,
+    "clients.md": clients,
     "frameworks.md": frameworks,
 }
 
@@ -428,7 +477,8 @@ PAGES = {
 def main(arguments):
     stale = []
     HERE.mkdir(exist_ok=True)
-    for name, make in PAGES.items():
+    wanted = [word for word in arguments if word in PAGES] or PAGES
+    for name, make in ((name, PAGES[name]) for name in wanted):
         text, path = HEAD + "".join(make()), HERE / name
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
