@@ -6,7 +6,7 @@ PORT ?= 8080
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fix bench fuzz real-models javascript audit docs lock clean
+.PHONY: help up test lint fix bench fuzz real-models javascript clients audit docs lock clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,15 @@ tests/javascript/node_modules/.made: tests/javascript/package-lock.json
 	cd tests/javascript && npm ci --silent --omit=dev --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+clients: $(VENV)/.dev javascript .clients/.made  ## Let clients that others wrote talk to the gateway; what they could do is written down.
+	$(BIN)/python tests/clients/run.py $(ARGS)
+	$(BIN)/python docs/generate.py clients.md
+
+.clients/.made: requirements-clients.lock
+	@test -x .clients/bin/python || "$(PYTHON)" -m venv .clients
+	.clients/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 audit: $(VENV)/.run  ## Ask for known vulnerabilities of what is locked (OSV=folder of a dump; offline).
 	$(BIN)/keelmark vet LICENSE --stack requirements.lock $(if $(OSV),--advisories $(OSV))
 
@@ -74,6 +83,7 @@ lock: $(VENV)/.dev  ## Resolve the dependencies again and write both lock files.
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --universal pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --universal pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --universal tests/clients/requirements.in -o requirements-clients.lock
 
 clean:  ## Remove the virtual environment and caches.
-	rm -rf $(VENV) .real tests/javascript/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .real .clients tests/javascript/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

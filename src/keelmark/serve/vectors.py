@@ -1,8 +1,14 @@
-"""Answers with embeddings: numbers and nothing else, passed on as the engine wrote them."""
+"""Answers with embeddings: numbers and nothing else, passed on as the engine wrote them.
+
+Except that an engine may answer with lists although base64 was asked for, and that some clients
+then read nothing: such lists are packed here.
+"""
 
 from __future__ import annotations
 
 import re
+import struct
+from base64 import b64encode
 from typing import Any
 
 import msgspec
@@ -43,16 +49,29 @@ def read_vectors(body: bytes, model: str, *, packed: bool) -> tuple[bytes, dict[
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise _no_vectors() from None
     usage = numbers_only(answer.usage or {})
-    data = [
-        {"object": "embedding", "index": vector.index, "embedding": vector.embedding}
-        for vector in answer.data
-    ]
     for vector in answer.data:
         raw = bytes(vector.embedding)
         if not (_NUMBERS.fullmatch(raw) or (packed and _BASE64.fullmatch(raw))):
             raise _no_vectors()
+    data = [
+        {
+            "object": "embedding",
+            "index": vector.index,
+            "embedding": _packed(vector.embedding) if packed else vector.embedding,
+        }
+        for vector in answer.data
+    ]
     whole = {"object": "list", "data": data, "model": model, "usage": usage}
     return msgspec.json.encode(whole), usage
+
+
+def _packed(given: msgspec.Raw) -> msgspec.Raw | str:
+    """Return a list of numbers as OpenAI packs it; what is packed, or a list of lists, as it is."""
+    try:
+        numbers = msgspec.json.decode(given, type=list[float])
+        return b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+    except (msgspec.MsgspecError, OverflowError):
+        return given
 
 
 def _no_vectors() -> ApiError:

@@ -1,6 +1,8 @@
 """Answers: whole and streamed, guarded the same way."""
 
 import asyncio
+import struct
+from base64 import b64decode
 
 import pytest
 
@@ -291,6 +293,22 @@ def test_embeddings_and_models():
             assert answer["data"][0]["keelmark"]["attested"] is True
             assert (await s.get("/v1/models/fake"))[1]["id"] == "fake"
             assert (await s.get("/v1/models/none"))[0] == 404
+
+    run(scene)
+
+
+def test_lists_of_an_engine_are_packed_when_that_was_asked_for():
+    """Some clients ask for base64 by themselves, and some engines do not know it."""
+
+    async def scene():
+        async with stack() as s:
+            asked = {"model": "fake", "input": ["a"], "encoding_format": "base64"}
+            _, answer, _ = await s.post("/v1/embeddings", asked)
+            packed = b64decode(answer["data"][0]["embedding"])
+            assert struct.unpack("<3f", packed) == (0.25, -0.5, 1.0)
+            s.fake.script = Script(raw=b'{"data": [{"embedding": "AAAAPw=="}]}')
+            _, answer, _ = await s.post("/v1/embeddings", asked)
+            assert answer["data"][0]["embedding"] == "AAAAPw=="
 
     run(scene)
 
