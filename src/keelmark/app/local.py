@@ -166,6 +166,7 @@ class Fleet:
             digest=passport.digest,
             load_mode=self._home.policy.admission.load,
             need=needed.bytes,
+            scoring=needed.scoring,
             reranks=ranks_at(found.path),
             known=needed.known,
         )

@@ -23,10 +23,12 @@ class Needed(NamedTuple):
 
     Attributes:
         bytes: As many.
+        scoring: What scoring prompts takes besides: a second child with the same weights.
         known: Whether they were reckoned from its header, or guessed from its size.
     """
 
     bytes: int
+    scoring: int
     known: bool
 
 
@@ -52,14 +54,19 @@ def memory_of(path: Path, *, context: int, step: int) -> Needed:
         )
         facts = header_facts(read_header(file))
     except (GGUFError, ReadLimitError, ValueError, OSError):
-        return Needed(size * 6 // 5 + _GUESSED, known=False)
+        return _guess(size)
     finally:
         os.close(fd)
     found = parts({path.name: {"gguf": facts}})
     if not found or found[0].shape is None:
-        return Needed(size * 6 // 5 + _GUESSED, known=False)
+        return _guess(size)
     demand = Demand(context=context, requests=1, step=min(step, context))
-    return Needed(need(found[0].shape, found[0].weights.bytes, demand).total, known=True)
+    reckoned = need(found[0].shape, found[0].weights.bytes, demand)
+    return Needed(reckoned.total, reckoned.total - reckoned.weights, known=True)
+
+
+def _guess(size: int) -> Needed:
+    return Needed(size * 6 // 5 + _GUESSED, size // 5 + _GUESSED, known=False)
 
 
 def room() -> int:

@@ -33,6 +33,7 @@ class Nature(NamedTuple):
         digest: `sha256:...` of its passport; what is loaded has this one or is not loaded.
         load_mode: How the policy wants the bytes to be bound.
         need: Memory that it takes, bytes.
+        scoring: Memory that it takes besides once it scores prompts, bytes.
         reranks: Whether it ranks documents.
         known: Whether `need` was worked out, or only guessed from the size of the file.
     """
@@ -40,6 +41,7 @@ class Nature(NamedTuple):
     digest: str
     load_mode: str
     need: int
+    scoring: int = 0
     reranks: bool = False
     known: bool = True
 
@@ -116,9 +118,20 @@ class HostedEngine:
         return Endpoint(f"{self.base}/{_SCORED}v1", {})
 
     async def place(self, *, scores: bool) -> Endpoint:
-        """Return where it answers now that it is in memory. Raises UnavailableError."""
+        """Return where it answers now that it is in memory.
+
+        Raises:
+            UnavailableError: It does not answer now, or its scorer has no room.
+        """
         if self._inner is None:
             raise UnavailableError(f"The model {self.name} is not in memory; try again.")
+        if scores and self.need == self.nature.need:
+            if self._loader.taken + self.nature.scoring > self._loader.budget:
+                raise UnavailableError(
+                    f"There is no memory left to score prompts with {self.name}: raise --memory, "
+                    "or unload other models."
+                )
+            self.need += self.nature.scoring
         return await self._inner.scorer() if scores else self._inner.endpoint()
 
     # --- for the loader ---
@@ -142,6 +155,7 @@ class HostedEngine:
             if engine is not None:
                 await engine.stop()
         finally:
+            self.need = self.nature.need
             let_go(reason)
 
 

@@ -45,7 +45,7 @@ class Bench:
         return HostedEngine(
             name,
             id=f"llama:{name}",
-            nature=Nature("sha256:x", "sealed", need),
+            nature=Nature("sha256:x", "sealed", need, scoring=3),
             options=LlamaOptions(context=256),
             open_=open_,
             loader=self.loader,
@@ -102,6 +102,24 @@ def test_the_scorer_is_reached_by_the_same_lease():
             assert response.status == 200
             await response.close()
             assert b.loader.berths["one"].users == 0
+            assert b.loader.taken == 9, "a scorer takes memory, too"
+            await (await b.ask(one, "/input_tokens", scores=True)).close()
+            assert b.loader.taken == 9
+            await b.loader.unload("one", "asked for")
+            assert (b.loader.taken, one.need) == (0, 6)
+
+    run(scene)
+
+
+def test_a_scorer_without_room_is_refused():
+    async def scene():
+        async with bench(budget=8) as b:
+            one = b.add("one")
+            with pytest.raises(UnavailableError, match="raise --memory"):
+                await b.ask(one, scores=True)
+            assert b.loader.taken == 6
+            assert b.loader.berths["one"].users == 0
+            await (await b.ask(one)).close()
 
     run(scene)
 
