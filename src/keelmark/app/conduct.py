@@ -9,6 +9,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Coroutine
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from keelmark.app.decisions import (
 )
 from keelmark.app.local import Fleet, Say
 from keelmark.core.errors import KeelmarkError, UnavailableError, UsageError
+from keelmark.core.policy import Policy
 from keelmark.core.rollouts import Evidence, Plan, Rollout, State
 from keelmark.serve.berths import Standing
 from keelmark.serve.hosted import HostedEngine
@@ -53,6 +55,12 @@ async def follow(store: Store, steering: Steering) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
+def is_routed(policy: Policy, name: str) -> bool:
+    """Whether a route of a policy is for a name."""
+    patterns = (one.replace("[", "[[]") for one in policy.routes.models)
+    return any(fnmatchcase(name, one) for one in patterns)
+
+
 class Conductor:
     """Looks after the engines of a service while it runs.
 
@@ -66,6 +74,7 @@ class Conductor:
     Attributes:
         fleet: The engines.
         steering: What is decided now.
+        routed: Whether the policy has a route for a name, which then says who answers.
     """
 
     def __init__(
@@ -79,6 +88,7 @@ class Conductor:
     ) -> None:
         self.id = secrets.token_hex(6)
         self._store, self.fleet, self.steering = store, fleet, steering
+        self.routed: Callable[[str], bool] = lambda _name: False
         self._say, self._clock = say, clock
         self._said: tuple[object, ...] = ()
         self._beat = 0.0
@@ -244,6 +254,8 @@ class Conductor:
 
     def _impossible(self, rollout: Rollout) -> str:
         """Why a rollout cannot go on; "" when it can."""
+        if self.routed(rollout.name):
+            return f"{rollout.name} is a route of the policy; use its weights instead."
         served = {name for engine in self.fleet.engines for name in engine.models}
         anything = any(not engine.models for engine in self.fleet.engines)
         for name in (rollout.name, rollout.to):

@@ -16,7 +16,7 @@ import uvloop
 from keelmark import __version__
 from keelmark.app.admission import Progress
 from keelmark.app.composing import Parts, StoredKeys, compose, settle_memory
-from keelmark.app.conduct import Conductor
+from keelmark.app.conduct import Conductor, is_routed
 from keelmark.app.engines import Person, Say, Settings, open_engines
 from keelmark.app.front import Front
 from keelmark.app.greeting import greeting
@@ -101,6 +101,7 @@ async def _run(
             check(guard)
             conductor = Conductor(home.store, fleet, Steering(), person.say)
             front = _front(home, guard, settings, conductor, metrics, person.say, kept)
+            conductor.routed = lambda name: is_routed(front.policy, name)
             if warming is not None:
                 await warming
             settle_memory()

@@ -8,11 +8,13 @@ import pytest
 
 from keelmark import app
 from keelmark.app import decisions
-from keelmark.app.conduct import Conductor
+from keelmark.app.conduct import Conductor, is_routed
 from keelmark.core import events
 from keelmark.core.errors import UsageError
 from keelmark.core.events import FIELDS
+from keelmark.core.policy import Policy
 from keelmark.core.rollouts import Plan
+from keelmark.core.routing import Routes
 from keelmark.core.trace import Trace
 from keelmark.serve.berths import Turns
 from keelmark.serve.engines.llama import LlamaOptions
@@ -265,13 +267,16 @@ def test_what_does_worse_is_rolled_back(home):
     assert ended["evidence"]["errors"]["old"][0] == 0
 
 
-@pytest.mark.parametrize("why", ["stopped", "not in the service", "do not fit"])
+@pytest.mark.parametrize("why", ["stopped", "not in the service", "do not fit", "a route"])
 def test_what_cannot_go_on_is_aborted(home, why):
     async def scene():
         async with service(home, budget=10 if why == "do not fit" else 12) as conductor:
             begin(home)
             if why == "stopped":
                 decisions.stop_model(home.store, "two", "", "cli")
+            if why == "a route":
+                policy = Policy(routes=Routes(models={"o*": "llama:one"}))
+                conductor.routed = lambda name: is_routed(policy, name)
             if why == "not in the service":
                 await conductor.fleet.remove("two")
             await conductor.look()
