@@ -7,6 +7,7 @@ import contextlib
 import queue
 import secrets
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,9 @@ from keelmark.core.metering import Amounts, Hold, Level, Rate, Short
 from keelmark.store.holds import HoldDesk, Job, Shelf
 
 _BATCH = 256
+_NUDGE = Job("", None, None)
 _OWED = ("end", "abandon", "leave")  # done later, when the database does not answer now
+_LATER = 0.02  # seconds; in which what has ended waits to be done together with what begins
 _POLL = 0.05  # seconds; how soon one hears of what other processes have let go of
 
 
@@ -30,6 +33,7 @@ class SharedMeter:
         self.owner = secrets.token_hex(8)
         self._make = shelf
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._ended: deque[Job] = deque()
         self._waiting: set[asyncio.Future[None]] = set()
         self._closed = False
         self._failed: BaseException | None = None
@@ -47,13 +51,13 @@ class SharedMeter:
         try:
             short: Short | None = await self._ask("reserve", hold)
         except BaseException:  # boundary: who does not hear of it does not keep it
-            self.end(hold, None)
+            self._put(Job("end", hold.id, None))  # behind it in the queue
             raise
         return short
 
     def end(self, hold: Hold, charged: Amounts | None) -> None:  # noqa: ARG002 (others need it)
         """See `keelmark.core.ports.Holds`."""
-        self._put(Job("end", hold.id, None))
+        self._put_later(Job("end", hold.id, None))
 
     def abandon(self, hold: Hold) -> None:
         """See `keelmark.core.ports.Holds`."""
@@ -61,6 +65,7 @@ class SharedMeter:
 
     async def freed(self, seconds: float) -> None:
         """See `keelmark.core.ports.Holds`."""
+        self._flush()
         waiting = asyncio.get_running_loop().create_future()
         self._waiting.add(waiting)
         try:
@@ -76,13 +81,13 @@ class SharedMeter:
         try:
             levels: list[Level] = await self._ask("enter", (call, rates))
         except asyncio.CancelledError:
-            self.leave(call, rates, 0)
+            self._put(Job("leave", (call, rates, 0), None))
             raise
         return levels
 
     def leave(self, call: str, rates: Sequence[Rate], tokens: int | None) -> None:
         """See `keelmark.core.ports.Rates`."""
-        self._put(Job("leave", (call, rates, tokens), None))
+        self._put_later(Job("leave", (call, rates, tokens), None))
 
     # --- reconciliation ---
 
@@ -117,6 +122,28 @@ class SharedMeter:
             raise UnavailableError("The meter is closed; open it again.", retryable=False)
         self._queue.put(job)
 
+    def _put_later(self, job: Job) -> None:
+        """Have something done soon: a thread that is woken for each costs more than it does."""
+        if self._closed:
+            raise UnavailableError("The meter is closed; open it again.", retryable=False)
+        first = not self._ended
+        self._ended.append(job)
+        if not first and not self._waiting:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._flush()
+            return
+        loop.call_later(0 if self._waiting else _LATER, self._flush)
+
+    def _flush(self) -> None:
+        if self._ended and not self._closed:
+            self._queue.put(_NUDGE)
+
+    def _drained(self) -> list[Job]:
+        return [self._ended.popleft() for _ in range(len(self._ended))]
+
     async def _ask(self, kind: str, what: Any) -> Any:
         future = asyncio.get_running_loop().create_future()
         self._put(Job(kind, what, future))
@@ -131,22 +158,33 @@ class SharedMeter:
             return
         finally:
             self._ready.set()
-        desk, owed, last = HoldDesk(shelf, self.owner), list[Job](), False
+        desk, owed = HoldDesk(shelf, self.owner), list[Job]()
         try:
-            while not last and (first := self._queue.get()) is not None:
-                batch = [*owed, first]
-                while len(batch) < _BATCH and not self._queue.empty():
-                    job = self._queue.get()
-                    if job is None:
-                        last = True
-                        break
-                    batch.append(job)
-                results = _run(desk, batch)
+            while True:
+                waiting, last = self._taken()
+                owed += self._drained()  # after what was asked for: it may end that
+                batch = [*owed, *waiting]
+                results = _run(desk, batch) if batch else []
                 done = zip(batch, results, strict=True)
                 owed = [job for job, (_, error) in done if error and job.kind in _OWED]
                 self._deliver(batch, results)
+                if last:
+                    return
         finally:
             shelf.close()
+
+    def _taken(self) -> tuple[list[Job], bool]:
+        """Everything that is asked for now, once there is something; and whether it is the last."""
+        jobs: list[Job] = []
+        job = self._queue.get()
+        while True:
+            if job is None:
+                return jobs, True
+            if job is not _NUDGE:
+                jobs.append(job)
+            if len(jobs) >= _BATCH or self._queue.empty():
+                return jobs, False
+            job = self._queue.get()
 
     def _deliver(self, batch: list[Job], results: list[tuple[Any, BaseException | None]]) -> None:
         loops: dict[asyncio.AbstractEventLoop, list[tuple[Any, Any]]] = {}
