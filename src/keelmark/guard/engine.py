@@ -20,7 +20,7 @@ from keelmark.core.scope import EVERYWHERE, NOWHERE, Origin, RuleException, Scop
 from keelmark.core.verdict import RuleResult, Verdict
 from keelmark.core.yamlfile import meant
 from keelmark.guard._rules import misplaced, settled
-from keelmark.guard.contract import BaseDetector, Hit, Request
+from keelmark.guard.contract import BaseDetector
 from keelmark.guard.excuses import ExceptionInForce
 from keelmark.guard.run import Loss, Probe, Run
 from keelmark.guard.spoken import spoken, unknown_language
@@ -123,6 +123,17 @@ class Engine:
             part = self._parts[key] = copy.copy(self)
             vars(part).update(_rules=rules, _exceptions=excused, _plans={}, _scoped=False)
         return part
+
+    def of(self, rules: Sequence[Rule]) -> Engine:
+        """Return an engine of other rules; what is set alike is the same detector in both.
+
+        Raises:
+            RuleError: As the constructor.
+        """
+        other = Engine(rules, self._detectors)
+        own = vars(other)["_made"]
+        own |= {key: made for key, made in self._made.items() if key in own}
+        return other
 
     def _check(self, rule: Rule) -> None:
         if said := self._mistake(rule):
@@ -325,42 +336,6 @@ class Engine:
             ms=1000 * sum([run.spent(probe) for run, probe in asked]),
             reason=reason,
         )
-
-
-def bound(plan: tuple[Probe, ...], request: Request) -> tuple[Probe, ...]:
-    """Return the probes for the answers to a request."""
-    return tuple(
-        probe
-        if type(probe.detector).for_request is BaseDetector.for_request
-        else probe._replace(detector=_bound(probe.detector, request))
-        for probe in plan
-    )
-
-
-def _bound(detector: BaseDetector, request: Request) -> BaseDetector:
-    try:
-        return detector.for_request(request)
-    except Exception as error:  # boundary: its failure is a verdict on the answer, not a crash
-        return _Unbound(error)
-
-
-class _Unbound(BaseDetector):
-    """Stands for a detector that could make nothing of the request: it examines no text."""
-
-    title = "A detector that failed"
-    version = ""
-    labels = ()
-    examples = ()
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self._error = error
-
-    def find(self, text: str, start: int = 0) -> Iterable[Hit]:  # noqa: ARG002
-        raise self._error
-
-    def open_from(self, text: str, start: int = 0) -> int:  # noqa: ARG002
-        raise self._error
 
 
 def _applies(rule: Rule, stage: str, role: str) -> bool:

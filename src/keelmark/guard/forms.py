@@ -13,8 +13,9 @@ from keelmark.core.form import AnswerForm, Expected, Fault, Form, Formed, FormEr
 from keelmark.core.policy import Rule
 from keelmark.guard._documents import tidied
 from keelmark.guard._schemas import SchemaError
+from keelmark.guard.binding import bound
 from keelmark.guard.contract import Request
-from keelmark.guard.engine import Engine, bound
+from keelmark.guard.engine import Engine
 from keelmark.guard.run import Probe, Run, Seen
 
 _NO_TOOL = "there is no such tool"

@@ -18,15 +18,16 @@ from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.segments import read_segments, write_back
 from keelmark.core.verdict import Verdict
 from keelmark.guard._canaries import plant
+from keelmark.guard.binding import bound
 from keelmark.guard.bodies import Read, at_once, body_of, like
 from keelmark.guard.contract import Request
-from keelmark.guard.engine import Detectors, Engine, bound
+from keelmark.guard.engine import Detectors, Engine
 from keelmark.guard.excuses import first
 from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.looks import Look
 from keelmark.guard.places import channel_role, place
 from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
-from keelmark.guard.run import Probe, Run
+from keelmark.guard.run import MEMORY, Probe, Run
 from keelmark.guard.seams import mended
 from keelmark.guard.shadow import GuardedText, Shadow, ShadowedChannel
 from keelmark.guard.stream import Channel, Mask
@@ -237,7 +238,7 @@ class Guard:
 
     def looking(self, names: Sequence[str]) -> Look:
         """See keelmark.core.looking.Looks. Raises UsageError."""
-        return Look(self.policy, names, self._request)
+        return Look(self.policy, names, self._engine, self._request)
 
     def open(self, origin: Origin = NOWHERE) -> GuardedRequest:
         """Begin a request with an empty vault.
@@ -325,7 +326,7 @@ class GuardedRequest:
         for something that was typed. Gives way to other requests after each window of a long
         text. When the verdict stops the request, the texts are empty.
         """
-        spent = 0.0
+        spent, memory = 0.0, MEMORY.get()
         vault = Vault([as_read(s.text) if s.is_json else s.text for s in segments], self._key)
         self._vault = vault
         began = perf_counter()
@@ -333,7 +334,7 @@ class GuardedRequest:
         given = segments
         segments, runs = await mended(self._engine, segments, vault.mask)
         for segment in segments:
-            run = Run(self._engine.plan("input", segment.role), segment.path)
+            run = Run(self._engine.plan("input", segment.role), segment.path, memory)
             pieces = []
             for piece in judged(run, segment.text, mask=vault.mask, is_json=segment.is_json):
                 pieces.append(piece)

@@ -19,6 +19,7 @@ from keelmark.core.scope import EVERYWHERE
 from keelmark.core.yamlfile import meant
 from keelmark.guard._languages import language
 from keelmark.guard.engine import Engine, discovered
+from keelmark.guard.run import MEMORY, Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,8 @@ class Look:
     Args:
         policy: The policy whose rules may be named.
         names: What to look for.
+        engine: The guard's rules; their detectors are used where they are set alike.
         open_: Begins a request whose guard goes by an engine.
-        detectors: The detectors to choose from; all that are installed when None.
 
     Raises:
         UsageError: Nothing is called so.
@@ -48,10 +49,10 @@ class Look:
         self,
         policy: Policy,
         names: Sequence[str],
+        engine: Engine,
         open_: Callable[[Engine], RequestGuard],
-        detectors: Detectors | None = None,
     ) -> None:
-        kinds = discovered() if detectors is None else detectors
+        kinds = discovered()
         self._names: dict[str, str] = {}
         self._open = open_
         rules: list[Rule] = []
@@ -60,10 +61,11 @@ class Look:
                 own = msgspec.structs.replace(rule, id=f"look-{len(rules)}")
                 self._names[own.id] = name
                 rules.append(own)
-        self._engine = Engine(rules, kinds)
+        self._engine = engine.of(rules)
 
     async def look(self, segments: Sequence[Segment]) -> Looked:
-        """See Looking."""
+        """See Looking. The guard of this request, which comes later, need not ask again."""
+        MEMORY.set(Memory())
         verdict = (await self._open(self._engine).check_input(segments)).verdict
         found = frozenset(self._names[finding.rule] for finding in verdict.findings)
         lost = {self._names[one.rule] for one in verdict.rules if not one.outcome.examined}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from time import perf_counter
 from typing import NamedTuple
 
@@ -87,6 +88,34 @@ class Loss(NamedTuple):
     examined: int
 
 
+class Memory:
+    """What detectors have said of the texts of one request, which is read more than once.
+
+    A route may ask what is in a request before it is known who answers, and another engine may get
+    it when one fails. Detectors say the same of the same text, so they are asked once.
+    """
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[int, str, int, bool], tuple[BaseDetector, list[Hit], int]] = {}
+
+    def ask(
+        self, probe: Probe, sated: dict[int, int], text: str, start: int, *, final: bool
+    ) -> tuple[list[Hit], int]:
+        """Return what a detector has decided about a window, and up to where."""
+        detector = probe.detector
+        if detector.remembers or detector.enough:  # it depends on more than the window
+            return _ask(probe, sated, text, start, final=final)
+        key = id(detector), text, start, final
+        if (said := self._said.get(key)) is None:
+            hits, stop = _ask(probe, sated, text, start, final=final)
+            said = self._said[key] = detector, hits, stop
+        return [*said[1]], said[2]
+
+
+MEMORY: ContextVar[Memory | None] = ContextVar("MEMORY", default=None)
+"""Of the request that is at work; None where a request is read once."""
+
+
 class Run:
     """What became of the probes on one text.
 
@@ -107,8 +136,11 @@ class Run:
         stopped: Whether a rule that fails closed could not examine the text.
     """
 
-    def __init__(self, plan: tuple[Probe, ...], path: str = "") -> None:
+    def __init__(
+        self, plan: tuple[Probe, ...], path: str = "", memory: Memory | None = None
+    ) -> None:
         self.path = path
+        self._ask = _ask if memory is None else memory.ask
         self.plan = self.live = plan
         self.findings: list[TextFinding] = []
         self.scores: dict[str, float] = {}
@@ -140,7 +172,7 @@ class Run:
         """
         began = perf_counter()
         try:
-            answer = _ask(probe, self.sated, text, start, final=final)
+            answer = self._ask(probe, self.sated, text, start, final=final)
         except Exception as error:  # boundary: a detector's failure is a verdict, not a crash
             self._fail(probe, error)
             return [], len(text)

@@ -21,8 +21,9 @@ from keelmark.core.policy import Replacement
 from keelmark.core.ports import Segment
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.verdict import Verdict
+from keelmark.guard.binding import bound
 from keelmark.guard.contract import Request
-from keelmark.guard.engine import Engine, bound
+from keelmark.guard.engine import Engine
 from keelmark.guard.excuses import Values
 from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.run import Run
