@@ -85,7 +85,7 @@ class SharingServer(Server):
     """
 
     _listener: socket.socket
-    _opening: set[asyncio.Task[object]]
+    _opening: set[asyncio.Task[None]]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take connections from the one socket given."""
@@ -113,18 +113,18 @@ class SharingServer(Server):
                 loop.call_later(_REST_SECONDS, self._watch)
             return
         connection.setblocking(False)  # noqa: FBT003 (the signature of socket)
-        task: asyncio.Task[object]
-        task = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+        task = loop.create_task(self._open(connection))
         self._opening.add(task)
-        task.add_done_callback(self._opened)
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, connection: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+        except OSError:  # the client has left already
+            connection.close()
 
     def _protocol(self) -> asyncio.Protocol:
         made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return made
-
-    def _opened(self, task: asyncio.Task[object]) -> None:
-        self._opening.discard(task)
-        if not task.cancelled():
-            task.exception()  # the client has left already

@@ -106,6 +106,10 @@ class Watch:
                 log.exception("The policy files could not be looked at.")
                 self._stay(f"they cannot be looked at ({type(error).__name__}).")
 
+    def again(self) -> None:
+        """Take the files for changed, whether they are or not: the next looks take them up."""
+        self._seen = {}
+
     async def take(self) -> None:
         """Take up the files as they are now; requests at work end under the policy they have."""
         try:

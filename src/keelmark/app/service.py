@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -194,9 +195,13 @@ async def _answer(
         asyncio.create_task(running.watch.run()),
         asyncio.create_task(running.conductor.run()),
     ]
+    loop = asyncio.get_running_loop()
+    if not os.isatty(0):  # where it is, the signal means that the terminal is closed
+        loop.add_signal_handler(signal.SIGHUP, running.watch.again)
     try:
         await front.serve(listener, lambda: _greet(home, settings, running))
     finally:
+        loop.remove_signal_handler(signal.SIGHUP)
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)

@@ -329,3 +329,17 @@ def test_a_pipe_is_no_policy_to_begin_with(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="is a pipe, which can be read only once; name a file"):
         load_guard(Settings(data=tmp_path / "data", policy=tmp_path / "pipe"))
+
+
+def test_told_to_look_again_it_takes_up_what_has_not_changed(scene):
+    looks = []
+
+    async def take():
+        looks.append(1)
+        await Watch.take(scene.watch)
+
+    scene.watch.take = take
+    scene.go_through(*[nothing] * 6)
+    assert len(looks) == 1
+    scene.go_through(scene.watch.again, *[nothing] * 6)
+    assert len(looks) == 2

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from keelmark.app.composing import Gauge
 from keelmark.app.engines import Say, Settings
@@ -26,6 +27,8 @@ from keelmark.guard import Guard
 from keelmark.serve.engine import Engine
 from keelmark.serve.gateway import Gateway
 from keelmark.serve.server import GRACE_SECONDS
+
+log = logging.getLogger("keelmark.app")
 
 _LOOK_SECONDS = 0.2
 _FIRST_SECONDS, _LONGEST_SECONDS, _STABLE_SECONDS = 0.5, 30.0, 60.0
@@ -49,7 +52,7 @@ class Job(NamedTuple):
     engines: Sequence[Engine]
     shared: Shared
     say: Say
-    stopped: Callable[[int, str], Awaitable[None]]
+    stopped: Callable[[int, str], Coroutine[Any, Any, None]]
 
 
 class _Hand(NamedTuple):
@@ -178,7 +181,11 @@ class Crew(Front):
         failures = 0
         while not self._stop.is_set():
             began = loop.time()
-            reason = await self._one_life(slot, listener, ready)
+            try:
+                reason = await self._one_life(slot, listener, ready)
+            except Exception as error:  # boundary: a defect of ours must not end the service
+                log.exception("A worker could not be looked after.")
+                reason = f"could not be looked after ({type(error).__name__})."
             if not ready.done():
                 ready.set_exception(UnavailableError(f"Worker {slot + 1} {reason}"))
                 return
@@ -188,7 +195,7 @@ class Crew(Front):
             pause = 0.0 if failures == 1 else _pause(failures)
             when = f" in {pause:.1f} s" if pause else ""
             self._job.say(f"WARNING: Worker {slot + 1} {reason} Another one starts{when}.")
-            await self._job.stopped(slot + 1, reason)
+            self._spawn(self._job.stopped(slot + 1, reason))  # which nobody waits for
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stop.wait()
@@ -296,10 +303,15 @@ class Crew(Front):
             with contextlib.suppress(ProcessLookupError):
                 hand.process.kill()
 
-    def _spawn(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("Looking after the workers failed.", exc_info=error)
 
 
 def _pause(failures: int) -> float:
