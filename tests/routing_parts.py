@@ -24,13 +24,16 @@ guard:
 
 
 @asynccontextmanager
-async def routed(routes, scripts, *, rules=RULES, guard=None, **settings):
+async def routed(
+    routes, scripts, *, rules=RULES, guard=None, recorder=None, meter=None, **settings
+):
     """Engines by the names of their scripts, the gateway before them, and a client before that.
 
-    A script that is None stands for an engine at which nobody listens.
+    A script that is None stands for an engine at which nobody listens. `meter` makes a meter of
+    the policy.
     """
     policy = parse_policy(rules + routes)
-    recorder, keys, traces = MemoryRecorder(), MemoryKeys(), []
+    recorder, keys, traces = recorder or MemoryRecorder(), MemoryKeys(), []
     secret, key = keys.add("test", ("models",))
     fakes, engines = {}, {}
     async with AsyncExitStack() as rooms:
@@ -57,6 +60,7 @@ async def routed(routes, scripts, *, rules=RULES, guard=None, **settings):
                 keys=keys,
                 transport=client,
                 policy=policy,
+                meter=meter and meter(policy),
                 on_trace=[traces.append],
             )
         )
