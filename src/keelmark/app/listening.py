@@ -8,6 +8,7 @@ import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import uvicorn
 
@@ -16,6 +17,7 @@ from keelmark.core.errors import UsageError
 _BACKLOG = 1024
 _FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST_SECONDS = 0.5
+_LEAVES, _LEAVE_SECONDS = 5, 0.001
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -77,21 +79,41 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
 
+class Fairness(Protocol):
+    """Open connections, of which other processes know how many there are: a set."""
+
+    def most(self) -> bool:
+        """Whether another process has fewer, so that the next one is rather for that."""
+
+
 class SharingServer(Server):
     """A server that shares its listening socket with other processes.
 
-    It takes one connection each time the loop comes round. A server that takes all that wait, as
-    event loops do, leaves the others idle when many connections come at once and stay.
+    It takes one connection each time the loop comes round, unless another process has fewer: then
+    it leaves that one a few milliseconds. Otherwise who wakes first takes all that come at once,
+    and keeps them for as long as they stay open.
+
+    Args:
+        config: Of uvicorn.
+        when_started: Called when connections are taken.
+        connections: The open connections.
     """
 
     _listener: socket.socket
-    _opening: set[asyncio.Task[None]]
+
+    def __init__(
+        self, config: uvicorn.Config, when_started: Callable[[], None], connections: Fairness
+    ) -> None:
+        super().__init__(config, when_started)
+        self.server_state.connections = connections  # type: ignore[assignment]
+        self._connections = connections
+        self._opening: set[asyncio.Task[None]] = set()
+        self._left = 0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take connections from the one socket given."""
         (self._listener,) = sockets or []
-        self._opening = set()
-        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+        self._watch()
         await super().startup(sockets=[])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -103,17 +125,25 @@ class SharingServer(Server):
         if not self.should_exit:
             asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
-    def _accept(self) -> None:
+    def _rest(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listener)
+        loop.call_later(seconds, self._watch)
+
+    def _accept(self) -> None:
+        if self._left < _LEAVES and self._connections.most():
+            self._left += 1
+            self._rest(_LEAVE_SECONDS)
+            return
+        self._left = 0
         try:
             connection, _ = self._listener.accept()
         except OSError as error:  # most often: another process was faster
             if error.errno in _FULL:
-                loop.remove_reader(self._listener)
-                loop.call_later(_REST_SECONDS, self._watch)
+                self._rest(_REST_SECONDS)
             return
         connection.setblocking(False)  # noqa: FBT003 (the signature of socket)
-        task = loop.create_task(self._open(connection))
+        task = asyncio.get_running_loop().create_task(self._open(connection))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 

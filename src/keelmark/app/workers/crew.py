@@ -20,7 +20,7 @@ from keelmark.app.workers.channel import Channel
 from keelmark.app.workers.messages import Begin, Standing, Use
 from keelmark.app.workers.office import Office, Shared
 from keelmark.app.workers.remote import describe
-from keelmark.app.workers.tally import SharedTally
+from keelmark.app.workers.tally import make_words
 from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.policy import Policy
 from keelmark.guard import Guard
@@ -82,7 +82,7 @@ class Crew(Front):
         self._stop = asyncio.Event()
         self._standing = Standing((), "")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tally, self._tally_fd = SharedTally.make(self._size)
+        self._words, self._memory = make_words(self._size)
         self._life, self._alive = os.pipe()  # nobody writes: it ends when this process does
 
     def use(self, guard: Guard, policy: Policy) -> None:  # type: ignore[override]
@@ -170,8 +170,8 @@ class Crew(Front):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         os.close(self._alive)
         os.close(self._life)
-        os.close(self._tally_fd)
-        self._tally.close()
+        os.close(self._memory)
+        self._words.close()
 
     # --- one worker ---
 
@@ -228,7 +228,7 @@ class Crew(Front):
             status = await hand.process.wait()
             await gone.wait()  # everything that it has sent is taken up
             office.close()
-            self._tally.clear(slot)
+            self._words.clear(slot)
         return reason or _cause(status)
 
     async def _launch(
@@ -238,7 +238,7 @@ class Crew(Front):
         try:
             ours.setblocking(False)  # noqa: FBT003 (the signature of socket)
             theirs.setblocking(False)  # noqa: FBT003
-            fds = (theirs.fileno(), listener.fileno(), self._tally_fd, self._life)
+            fds = (theirs.fileno(), listener.fileno(), self._memory, self._life)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-P", "-m", "keelmark.app.workers.worker"),

@@ -1,63 +1,107 @@
-"""How many calls are at work in all workers together: a few bytes of memory that they share."""
+"""What all workers know of each other at any moment: a few words of memory that they share.
+
+Each writes only its own words and reads all of them. An aligned word is written and read at once.
+"""
 
 from __future__ import annotations
 
 import mmap
 import os
 import tempfile
-from typing import Self
+from typing import Any
 
-_CELL = 8  # bytes; an aligned word is written and read at once
+_WORD = 8  # bytes
+_AWAY = -1  # connections of a worker that takes none
 
 
-class SharedTally:
-    """Counts calls at work. Implements `keelmark.serve.config.Tally`.
-
-    Every worker writes only its own cell and reads all of them. It counts a call first and looks
-    at the sum after that, so two workers that count at the same moment both see it: the limit is
-    never passed; at the limit one of two may be refused that could have been let in.
+class Words:
+    """The shared memory: for each worker its calls at work, and its connections.
 
     Args:
-        fd: Descriptor of the shared memory.
+        fd: Descriptor of the memory.
         size: Number of workers.
-        cell: The worker's own one.
     """
 
-    def __init__(self, fd: int, size: int, cell: int) -> None:
-        self._memory = mmap.mmap(fd, size * _CELL)
-        self._cells = memoryview(self._memory).cast("q")
-        self._cell = cell
+    def __init__(self, fd: int, size: int) -> None:
+        self._memory = mmap.mmap(fd, 2 * size * _WORD)
+        self._words = memoryview(self._memory).cast("q")
+        self.calls, self.connections = self._words[:size], self._words[size:]
 
-    @classmethod
-    def make(cls, size: int) -> tuple[Self, int]:
-        """Make the memory; return a tally for whoever watches over the workers, and its fd."""
-        with tempfile.TemporaryFile() as file:
-            file.truncate(size * _CELL)
-            fd = os.dup(file.fileno())
-        return cls(fd, size, 0), fd
-
-    def enter(self, limit: int) -> bool:
-        """Count one more call at work unless that makes more than the limit; say which."""
-        cells = self._cells
-        cells[self._cell] += 1
-        if sum(cells) <= limit:
-            return True
-        cells[self._cell] -= 1
-        return False
-
-    def leave(self) -> None:
-        """A call has ended."""
-        self._cells[self._cell] -= 1
-
-    def total(self) -> int:
-        """Return how many are at work."""
-        return sum(self._cells)
-
-    def clear(self, cell: int) -> None:
-        """A worker has died with all its calls."""
-        self._cells[cell] = 0
+    def clear(self, worker: int) -> None:
+        """A worker has died, or does not serve yet."""
+        self.calls[worker], self.connections[worker] = 0, _AWAY
 
     def close(self) -> None:
         """Let go of the memory."""
-        self._cells.release()
+        for view in (self.calls, self.connections, self._words):
+            view.release()
         self._memory.close()
+
+
+def make_words(size: int) -> tuple[Words, int]:
+    """Make the memory of so many workers; return it, and its descriptor for them."""
+    with tempfile.TemporaryFile() as file:
+        file.truncate(2 * size * _WORD)
+        fd = os.dup(file.fileno())
+    words = Words(fd, size)
+    for worker in range(size):
+        words.clear(worker)
+    return words, fd
+
+
+class SharedTally:
+    """Counts calls at work in all workers. Implements `keelmark.serve.tally.Tally`.
+
+    A call is counted first, and the sum looked at after that, so two workers that count at the
+    same moment both see it: the limit is never passed; at the limit one of two may be refused that
+    could have been let in.
+
+    Args:
+        words: The shared memory.
+        worker: Whose own words these are.
+    """
+
+    def __init__(self, words: Words, worker: int) -> None:
+        self._cells, self._own = words.calls, worker
+
+    def enter(self, limit: int) -> bool:
+        """See `Tally`."""
+        cells = self._cells
+        cells[self._own] += 1
+        if sum(cells) <= limit:
+            return True
+        cells[self._own] -= 1
+        return False
+
+    def leave(self) -> None:
+        """See `Tally`."""
+        self._cells[self._own] -= 1
+
+
+class Connections(set[Any]):
+    """The open connections of a worker, of which the others know the number.
+
+    Args:
+        words: The shared memory.
+        worker: Whose own words these are.
+    """
+
+    def __init__(self, words: Words, worker: int) -> None:
+        super().__init__()
+        self._cells, self._own = words.connections, worker
+        self._cells[worker] = 0
+
+    def add(self, one: Any, /) -> None:
+        """One more."""
+        super().add(one)
+        self._cells[self._own] = len(self)
+
+    def discard(self, one: Any, /) -> None:
+        """One less."""
+        super().discard(one)
+        self._cells[self._own] = len(self)
+
+    def most(self) -> bool:
+        """Whether another worker has fewer, so that the next one is rather for that."""
+        own = len(self)
+        return any(_AWAY < others < own for others in self._cells)

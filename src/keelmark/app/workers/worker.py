@@ -33,7 +33,7 @@ from keelmark.app.workers.remote import (
     exposition,
     stand_ins,
 )
-from keelmark.app.workers.tally import SharedTally
+from keelmark.app.workers.tally import Connections, SharedTally, Words
 from keelmark.core.errors import UnavailableError
 from keelmark.core.policy import Policy
 from keelmark.guard import Guard
@@ -57,14 +57,14 @@ class Worker:
     Args:
         channel: Descriptor of its socket to the first process.
         listener: Descriptor of the socket that all workers listen on.
-        tally: Descriptor of the shared count of calls at work.
+        memory: Descriptor of the memory that all workers share.
         size: Number of workers.
     """
 
-    def __init__(self, channel: int, listener: int, tally: int, size: int) -> None:
+    def __init__(self, channel: int, listener: int, memory: int, size: int) -> None:
         self._end = socket.socket(fileno=channel)
         self._listener = socket.socket(fileno=listener)
-        self._tally, self._size = tally, size
+        self._memory, self._size = memory, size
         self._channel = Channel(self._answer, self._hear, self._lost)
         self._recorder = RemoteRecorder(self._channel)
         self._engines: list[Engine] = []
@@ -119,7 +119,7 @@ class Worker:
             await self._serving
 
     async def _serve(self, body: Begin, guard: Guard, started: asyncio.Event) -> None:
-        transport = new_transport(body.transport)
+        transport, words = new_transport(body.transport), Words(self._memory, self._size)
         try:
             way = HostedTransport(way_to(body.upstreams, transport), RemoteLeases(self._channel))
             with _open_store(Path(body.data)) as store:
@@ -135,7 +135,7 @@ class Worker:
                             way=way,
                             metrics=lambda: exposition(self._channel),
                             on_trace=(self._recorder.seen,),
-                            tally=SharedTally(self._tally, self._size, body.slot),
+                            tally=SharedTally(words, body.slot),
                             steering=steering,
                             controls=RemoteControls(self._channel),
                             meter=self._meter(guard.policy, store),
@@ -147,7 +147,8 @@ class Worker:
                 settle_memory()
                 limits = guard.policy.limits
                 config = server_config(gateway, host=body.host, port=body.port, limits=limits)
-                self._server = SharingServer(config, started.set)
+                connections = Connections(words, body.slot)
+                self._server = SharingServer(config, started.set, connections)
                 beside = [
                     asyncio.create_task(self._measure(gateway)),
                     asyncio.create_task(follow(store, gateway.config.steering)),
@@ -195,15 +196,15 @@ def _follow(life: int) -> None:
     os._exit(1)
 
 
-async def _main(channel: int, listener: int, tally: int, size: int) -> None:
-    await Worker(channel, listener, tally, size).run()
+async def _main(channel: int, listener: int, memory: int, size: int) -> None:
+    await Worker(channel, listener, memory, size).run()
 
 
 def main(words: list[str]) -> None:
     """Run a worker with the descriptors in its arguments."""
-    channel, listener, tally, life, size = map(int, words)
+    channel, listener, memory, life, size = map(int, words)
     threading.Thread(target=_follow, args=(life,), daemon=True).start()
-    uvloop.run(_main(channel, listener, tally, size))
+    uvloop.run(_main(channel, listener, memory, size))
 
 
 if __name__ == "__main__":
