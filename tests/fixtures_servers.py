@@ -89,16 +89,32 @@ class Postgres:
             with contextlib.suppress(ServerError):
                 self._control("stop", "-m", mode)
 
+    def _signal(self, *numbers: signal.Signals) -> list[int]:
+        """Send signals to all of its processes; return their ids."""
+        first = int((self.data / "postmaster.pid").read_text().split()[0])
+        os.kill(first, signal.SIGSTOP)  # so that it starts nothing new meanwhile
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        processes = [*map(int, children), first]
+        for process in processes:
+            for number in numbers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, number)
+        return processes
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """Stop all of it within the block, as when its disk hangs: it listens, and says nothing."""
+        self._signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """Kill -9 all of it at once, as when the machine goes down."""
-        pid = int((self.data / "postmaster.pid").read_text().split()[0])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        os.kill(pid, signal.SIGSTOP)  # so that it starts nothing new meanwhile
-        for one in [*map(int, children), pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(one, signal.SIGKILL)
+        processes = self._signal(signal.SIGKILL)
         deadline = time.monotonic() + 30
-        while any(_runs(one) for one in [*map(int, children), pid]):
+        while any(map(_runs, processes)):
             assert time.monotonic() < deadline, "PostgreSQL does not die"
             time.sleep(0.01)
         # In a container nobody may bury the dead, and PostgreSQL takes those for alive.

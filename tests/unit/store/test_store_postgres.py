@@ -205,6 +205,23 @@ def test_a_server_that_is_away_is_told_and_found_again(
         assert store.verify().ok
 
 
+def test_a_server_that_says_nothing_is_not_waited_for_for_ever(
+    own_postgres: Server, folder: Path, signing_key: Ed25519PrivateKey, database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(port, "BUSY_SECONDS", 0.3)
+    address = own_postgres.new_database("silent") + "&connect_timeout=2"
+    with Store.open(folder, signing_key, database=address) as store:
+        store.append("service.started", {})
+        with own_postgres.silent():
+            for do in (store.size, lambda: store.append("service.started", {})):
+                with pytest.raises(UnavailableError, match="does not answer"):
+                    do()
+        kept = store.size()
+        assert kept == store.append("service.started", {})
+        assert store.verify().ok
+
+
 LOAD = """
 import asyncio, sys
 from pathlib import Path

@@ -60,8 +60,9 @@ class Postgres:
             KeelmarkError: The server or the database is not one that can be used.
         """
         settings = {**_DEFAULTS, **self._settings}
-        raw: Raw = psycopg.connect(**settings, autocommit=True, context=ADAPTERS)
+        raw = Raw.connect(**settings, autocommit=True, context=ADAPTERS)
         try:
+            raw.patience = 2 * port.BUSY_SECONDS
             self._check(raw, write=write)
             busy = int(port.BUSY_SECONDS * 1000)
             idle = busy if write else 40 * busy
@@ -113,6 +114,7 @@ class Postgres:
         """
         try:
             with port.explained(self), contextlib.closing(self.connect(write=True).raw) as db:
+                db.patience = None
                 db.execute(_REWRITE.encode())
         except UnavailableError as error:
             raise UnavailableError(
@@ -145,6 +147,9 @@ class _Reading:
 
     def end(self) -> None:
         if self._db is None or self._db.status == TransactionStatus.IDLE:
+            return
+        if self._db.lost:
+            self.close()
             return
         try:
             self._db.execute("ROLLBACK")

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
-from psycopg.abc import AdaptContext, Buffer
+from psycopg.abc import AdaptContext, Buffer, PQGen
 from psycopg.adapt import AdaptersMap, Dumper, Loader
 from psycopg.pq import TransactionStatus
 
 from keelmark.store import port
 from keelmark.store.postgres.words import in_types, translated
 
-Raw = psycopg.Connection[tuple[Any, ...]]
+T = TypeVar("T")
 
 _LOST = (
     psycopg.errors.AdminShutdown,
@@ -61,6 +62,17 @@ def _adapters() -> AdaptContext:
 ADAPTERS = _adapters()
 
 
+class Raw(psycopg.Connection[tuple[Any, ...]]):
+    """The driver's connection, except that it does not wait for ever for a silent server."""
+
+    patience: float | None = None
+    """How long a statement may take, seconds; None for as long as it takes."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for an answer. Raises OperationalError when it does not come in time."""
+        return super().wait(gen, interval, self.patience if timeout is None else timeout)
+
+
 class Connection:
     """A connection that understands our statements.
 
@@ -82,15 +94,24 @@ class Connection:
 
     def stream(self, sql: str, parameters: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """Yield rows without holding all of them."""
-        with self.raw.cursor(f"rows_{next(self._names)}") as cursor:
+        with self.at_leisure(), self.raw.cursor(f"rows_{next(self._names)}") as cursor:
             cursor.itersize = 1000
             statement = translated(sql) if parameters else sql.encode()
             yield from cursor.execute(statement, parameters or None)
 
+    @contextlib.contextmanager
+    def at_leisure(self) -> Iterator[None]:
+        """Let statements within the block take as long as they take."""
+        patience, self.raw.patience = self.raw.patience, None
+        try:
+            yield
+        finally:
+            self.raw.patience = patience
+
     @property
     def lost(self) -> bool:
-        """Whether it was closed, by whomever."""
-        return self.raw.closed
+        """Whether it was closed, by whomever, or a statement on it was given up."""
+        return self.raw.closed or self.status == TransactionStatus.ACTIVE
 
     @property
     def status(self) -> TransactionStatus:

@@ -68,12 +68,13 @@ class Writing:
         place = self._place
         if schema.is_current(db, tables(db), place):
             return
-        db.execute(_BEGIN)
-        schema.migrate(Migrating(db), tables(db), place)
-        db.execute(_WRITERS)
-        for table, column in db.execute(_SEALED).fetchall():
-            db.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0")
-        db.execute("COMMIT")
+        with db.at_leisure():
+            db.execute(_BEGIN)
+            schema.migrate(Migrating(db), tables(db), place)
+            db.execute(_WRITERS)
+            for table, column in db.execute(_SEALED).fetchall():
+                db.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0")
+            db.execute("COMMIT")
 
     def begin(self) -> Connection:
         """Begin, with the lock; waits for a server that has gone."""
@@ -149,6 +150,9 @@ class Writing:
     def rollback(self) -> None:
         """Undo what was begun."""
         if self._db is None or self._db.status == TransactionStatus.IDLE:
+            return
+        if self._db.lost:
+            self._drop()
             return
         try:
             self._db.execute("ROLLBACK")
