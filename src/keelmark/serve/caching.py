@@ -28,6 +28,7 @@ from keelmark.serve.answers import Answer
 from keelmark.serve.calls import CHAT, COMPLETION, EMBEDDINGS, Call, Desk
 from keelmark.serve.engine import Endpoint, Engine
 from keelmark.serve.errors import ApiError, bad_request, told
+from keelmark.serve.marks import unmark
 from keelmark.serve.recast import as_stream, as_whole
 
 log = logging.getLogger("keelmark.serve")
@@ -224,6 +225,7 @@ def _name(desk: Desk, call: Call, engine: Engine) -> str:
     if call.charge is not None and call.charge.output is not None:
         for limit in ("max_tokens", "max_completion_tokens"):
             body.pop(limit, None)  # ours, and not always the same
+    unmark(body)
     asked = {name: value for name, value in body.items() if name not in _NOT_ASKED}
     return digest(
         {

@@ -28,6 +28,8 @@ from keelmark.serve.errors import ApiError, bad_request
 from keelmark.serve.fields import refuse_dangerous
 from keelmark.serve.http import Request, check_json, decode_body, read_body
 from keelmark.serve.keys import KeyRing, require
+from keelmark.serve.marks import drop_hints, unmark
+from keelmark.serve.media import Part, addresses, check_media, put_back, set_aside
 from keelmark.serve.metering import Tab, limit, reserve
 from keelmark.serve.queueing import Lanes
 from keelmark.serve.segments import read_segments, write_back
@@ -80,6 +82,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         guard: The guard of this request, with its vault, once it has judged the prompt.
         body: The decoded body; from the guard on with the guard's texts in it.
         asked: What the client wants of the answer.
+        media: Images and sound of the request, which stand aside until it is judged.
         plan: Who may answer, where a route says so.
         target: Whom it goes to now.
         engine: Who answers.
@@ -101,6 +104,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     guard: RequestGuard | None = None
     body: dict[str, Any] = {}
     asked: Asked | None = None
+    media: tuple[Part, ...] = ()
     plan: Plan | None = None
     target: Target | None = None
     engine: Engine | None = None
@@ -190,6 +194,8 @@ async def check(desk: Desk, call: Call) -> Call:
     """Check the shape; note what was asked."""
     body, trace = call.body, call.trace
     trace.model = check_common(body)
+    media, chats = desk.config.policy.media, call.kind.check is check_chat
+    aside = set_aside(body, media) if chats and media.passes else ()
     choices = call.kind.check(body, guarded=desk.config.guarded)
     refuse_dangerous(body, call.kind.operation)
     trace.stream = bool(call.kind.streams and body.get("stream"))
@@ -206,7 +212,7 @@ async def check(desk: Desk, call: Call) -> Call:
         document=asks_document(body),
         parts=call.voice is not None,
     )
-    return _with(call, asked=asked)
+    return _with(call, asked=asked, media=aside)
 
 
 def _subject(call: Call) -> str:
@@ -279,6 +285,8 @@ async def adapt(_desk: Desk, call: Call) -> Call:
     if call.engine is None or call.asked is None:
         return call
     quirks, body = call.engine.quirks, call.body
+    if call.media:
+        check_media(call.media, call.engine)
     if call.voice is not None:
         _suit(body, quirks)
     if not quirks.stream_options:
@@ -297,6 +305,10 @@ def _suit(body: dict[str, Any], quirks: Quirks) -> None:
         body.pop("thinking_budget_tokens", None)
     if quirks.completion_tokens and "max_tokens" in body:
         body["max_completion_tokens"] = body.pop("max_tokens")
+    if not quirks.prompt_cache:
+        drop_hints(body)
+    if not quirks.cache_marks:
+        unmark(body)
 
 
 async def judge(desk: Desk, call: Call) -> Call:
@@ -306,14 +318,17 @@ async def judge(desk: Desk, call: Call) -> Call:
     own = texts_in(call.body["prompt"]) if call.kind is COMPLETION else ()
     reading = read_segments(call.body, desk.config.policy.limits)
     guard = desk.config.guard.open(call.origin)
-    result = await guard.check_input(reading.segments)
+    segments = reading.segments
+    result = await guard.check_input(segments + addresses(call.media) if call.media else segments)
     call.trace.input = result.verdict
     if result.verdict.stops:
         stamp(call.trace, "guard_input", since)
         reason = result.verdict.reason or "The guard stopped this prompt."
         raise ApiError(400, "content_filter", reason, param="prompt")
     names = tool_names(call.body)
-    write_back(reading, result.texts)
+    write_back(reading, result.texts[: len(segments)])
+    if call.media:
+        put_back(call.body, call.media, result.texts[len(segments) :])
     if call.forced:
         demand_call(call.body, call.forced)
     asked = call.asked and call.asked._replace(tools=_renamed(names, call.body))

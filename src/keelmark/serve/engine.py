@@ -31,6 +31,10 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         thinking_budget: Whether it takes `thinking_budget_tokens`.
         counts_tokens: Whether `/chat/completions/input_tokens` says how long a prompt is.
         completion_tokens: Whether it wants `max_completion_tokens` instead of `max_tokens`.
+        images: Whether models behind it may take images.
+        audio: Whether models behind it may take sound.
+        prompt_cache: Whether it takes `prompt_cache_key` and `prompt_cache_retention`.
+        cache_marks: Whether it takes `cache_control`.
     """
 
     stream_options: bool = True
@@ -39,6 +43,10 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     thinking_budget: bool = False
     counts_tokens: bool = False
     completion_tokens: bool = False
+    images: bool = False
+    audio: bool = False
+    prompt_cache: bool = False
+    cache_marks: bool = False
 
 
 class Engine(Protocol):

@@ -13,6 +13,10 @@ from keelmark.core.trace import Trace
 from keelmark.serve.answers import Answer
 from keelmark.serve.engine import Engine
 
+_CACHED = (
+    ("cached_tokens", semconv.USAGE_CACHE_READ),
+    ("cache_write_tokens", semconv.USAGE_CACHE_WRITE),
+)
 UNKNOWN_MODEL = "unknown"
 _REQUEST = {
     "temperature": semconv.REQUEST_TEMPERATURE,
@@ -78,6 +82,10 @@ def note_usage(trace: Trace, usage: dict[str, Any]) -> None:
     for name, attribute in names:
         if isinstance(usage.get(name), int):
             trace.attributes[attribute] = usage[name]
+    if isinstance(details := usage.get("prompt_tokens_details"), dict):
+        for name, attribute in _CACHED:
+            if details.get(name):
+                trace.attributes[attribute] = details[name]
 
 
 def note_answer(trace: Trace, answer: Answer) -> None:

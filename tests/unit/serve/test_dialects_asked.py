@@ -9,6 +9,7 @@ from keelmark.core.trace import Trace
 from keelmark.guard import Guard
 from keelmark.serve.dialect import dialects
 from keelmark.serve.fake import Script
+from keelmark.serve.marks import unmark
 
 SPEAK = {dialect.id: dialect.voice for dialect in dialects()}
 IMAGE = {"type": "base64", "media_type": "image/png", "data": "iVBOR"}
@@ -174,7 +175,7 @@ def test_errors_before_a_call_are_in_the_dialect_too():
                 async with s.http.get(s.url + path) as response:
                     assert response.status == 405
                     assert (await response.json()).get("type") == kind
-            s.app.active = s.app.config.policy.limits.concurrent
+            s.app.config.tally.active = s.app.config.policy.limits.concurrent
             status, answer, headers = await s.post("/v1/messages", message())
             assert (status, answer["error"]["type"]) == (503, "overloaded_error")
             assert headers["retry-after"] == "1"
@@ -238,6 +239,7 @@ def test_a_response_in_the_words_of_chat():
         "tools": [{"type": "function", "function": {"name": "g", "parameters": PERSON}}],
         "tool_choice": "required",
         "seed": 3,
+        "prompt_cache_key": "k",
     }
 
 
@@ -281,6 +283,10 @@ def test_a_message_in_the_words_of_chat():
         },
     )
     call = {"id": "t", "type": "function", "function": {"name": "f", "arguments": '{"name":"Ann"}'}}
+    marks = [part.get("cache_control") for part in chat["messages"][0]["content"]]
+    assert marks == [{"type": "ephemeral"}, None]
+    assert chat["tools"][0]["cache_control"] == chat["messages"][1]["content"][0]["cache_control"]
+    unmark(chat)  # what an engine gets that does not know them
     assert chat == {
         "model": "m",
         "max_tokens": 5,

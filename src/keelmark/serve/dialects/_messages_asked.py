@@ -21,6 +21,7 @@ from keelmark.serve.dialects._fields import (
     unsupported,
     whole_number,
 )
+from keelmark.serve.marks import MARK, mark_of
 
 Message = dict[str, Any]
 
@@ -93,7 +94,9 @@ def chat_of(body: Any, places: dict[str, str]) -> dict[str, Any]:
     chat["messages"] = messages
     if "stop_sequences" in fields:
         chat["stop"] = _stops(fields["stop_sequences"])
-    chat |= _tools(fields) | _thinking(fields) | _output(fields) | _user(fields)
+    chat |= (
+        mark_of(fields, "") | _tools(fields) | _thinking(fields) | _output(fields) | _user(fields)
+    )
     if fields.get("service_tier", "auto") not in ("auto", "standard_only"):
         raise must("service_tier", "`auto` or `standard_only`")
     if chat.get("stream"):
@@ -101,12 +104,13 @@ def chat_of(body: Any, places: dict[str, str]) -> dict[str, Any]:
     return chat
 
 
-def _system(given: Any, at: str) -> str:
-    """The texts for the head of the conversation, as one."""
+def _system(given: Any, at: str) -> str | list[Block]:
+    """The texts for the head of the conversation, as one, or in parts when some are marked."""
     if isinstance(given, str):
         return given
-    blocks = enumerate(objects(given, at))
-    return "\n\n".join(_text(block, f"{at}[{n}]")["text"] for n, block in blocks)
+    parts = [_text(block, f"{at}[{n}]") for n, block in enumerate(objects(given, at))]
+    marked = any(MARK in part for part in parts)
+    return parts if marked else "\n\n".join(part["text"] for part in parts)
 
 
 def _text(block: Block, at: str) -> Block:
@@ -114,7 +118,7 @@ def _text(block: Block, at: str) -> Block:
         raise must(f"{at}.type", "`text`")
     if block.get("citations"):
         raise unsupported(f"{at}.citations", _NOT_HERE)
-    return {"type": "text", "text": text(block, "text", at)}
+    return {"type": "text", "text": text(block, "text", at), **mark_of(block, at)}
 
 
 def _message(given: Block, at: str, messages: list[Message], places: dict[str, str]) -> None:
@@ -145,14 +149,15 @@ def _asked(given: Any, at: str, messages: list[Message], places: dict[str, str])
                 "" if said is None else said, f"{where}.content", chat_at, _part, places
             )
             key = text(block, "tool_use_id", where)
-            messages.append({"role": "tool", "tool_call_id": key, "content": result})
+            told = {"role": "tool", "tool_call_id": key, "content": result}
+            messages.append(told | mark_of(block, where))
     rest = [(number, block) for number, block in blocks if block.get("type") != "tool_result"]
     if not rest:
         return
     parts = [_part(block, f"{at}[{number}]") for number, block in rest]
     chat_at = f"messages[{len(messages)}].content"
     places.update({f"{chat_at}[{n}]": f"{at}[{number}]" for n, (number, _) in enumerate(rest)})
-    single = len(parts) == 1 and parts[0]["type"] == "text"
+    single = len(parts) == 1 and parts[0].keys() == {"type", "text"}
     messages.append({"role": "user", "content": parts[0]["text"] if single else parts})
 
 
@@ -161,8 +166,10 @@ def _answered(given: Any, at: str) -> Message:
     if isinstance(given, str):
         return {"role": "assistant", "content": given}
     said, thought, calls = [], [], []
+    mark: dict[str, Any] = {}
     for number, block in enumerate(objects(given, at)):
         where, kind = f"{at}[{number}]", block.get("type")
+        mark = mark_of(block, where) or mark
         if kind == "thinking":
             thought.append(text(block, "thinking", where))
         elif kind == "tool_use":
@@ -173,7 +180,7 @@ def _answered(given: Any, at: str) -> Message:
             said.append(_text(block, where)["text"])
         elif kind != "redacted_thinking":
             raise unsupported(f"{where}.type", "it is none of `text`, `thinking` and `tool_use`")
-    message: Message = {"role": "assistant", "content": "".join(said) if said else None}
+    message: Message = {"role": "assistant", "content": "".join(said) if said else None, **mark}
     if thought:
         message["reasoning_content"] = "".join(thought)
     return message | ({"tool_calls": calls} if calls else {})
@@ -190,7 +197,7 @@ def _part(block: Block, at: str) -> Block:
         else:
             kind = text(source, "media_type", f"{at}.source")
             url = f"data:{kind};base64,{text(source, 'data', f'{at}.source')}"
-        return {"type": "image_url", "image_url": {"url": url}}
+        return {"type": "image_url", "image_url": {"url": url}, **mark_of(block, at)}
     if kind in ("image", "document"):
         raise unsupported(at, "files are not read here; send their text")
     raise unsupported(f"{at}.type", "it is none of `text`, `image` and `tool_result`")
@@ -233,7 +240,7 @@ def _tool(tool: Block, at: str) -> Block:
     fields = known(tool, _TOOL, later, f"{at}.")
     if "input_schema" not in fields:
         raise must(f"{at}.input_schema", "a JSON Schema")
-    return function(fields, at, "input_schema")
+    return function(fields, at, "input_schema") | mark_of(fields, at)
 
 
 def _thinking(fields: dict[str, Any]) -> dict[str, Any]:

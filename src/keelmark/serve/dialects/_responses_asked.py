@@ -36,7 +36,18 @@ REFUSED = {
     "store": _NOT_KEPT,
 }
 _AS_THEY_ARE = frozenset(
-    {"model", "temperature", "top_p", "stream", "safety_identifier", "stop", "top_k", "user"}
+    {
+        "model",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "stop",
+        "stream",
+        "temperature",
+        "top_k",
+        "top_p",
+        "user",
+    }
 )
 _READ = frozenset(
     {
@@ -47,9 +58,7 @@ _READ = frozenset(
         "max_tool_calls",
         "metadata",
         "parallel_tool_calls",
-        "prompt_cache_key",
         "prompt_cache_options",
-        "prompt_cache_retention",
         "reasoning",
         "service_tier",
         "stream_options",

@@ -153,9 +153,10 @@ class MessagesVoice(Voice):
         """Token counts; what came from the engine's cache is counted on its own."""
         count = self.parts.count
         cached = count("prompt_tokens_details", "cached_tokens")
+        made = count("prompt_tokens_details", "cache_write_tokens")
         return {
-            "input_tokens": max(0, count("prompt_tokens") - cached),
-            "cache_creation_input_tokens": 0,
+            "input_tokens": max(0, count("prompt_tokens") - cached - made),
+            "cache_creation_input_tokens": made,
             "cache_read_input_tokens": cached,
             "output_tokens": count("completion_tokens"),
         }

@@ -201,12 +201,13 @@ class ResponsesVoice(Voice):
         count = self.parts.count
         read, written = count("prompt_tokens"), count("completion_tokens")
         cached = count("prompt_tokens_details", "cached_tokens")
+        made = count("prompt_tokens_details", "cache_write_tokens")
         thought = count("completion_tokens_details", "reasoning_tokens")
         if not self.parts.usage:
             return None
         return {
             "input_tokens": read,
-            "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
+            "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": made},
             "output_tokens": written,
             "output_tokens_details": {"reasoning_tokens": thought},
             "total_tokens": read + written,

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from keelmark.serve.errors import bad_request
+from keelmark.serve.marks import MARK
 
 DEFAULT_MAX_TOKENS = 4096
 """Messages demands a limit; chat does not."""
@@ -15,10 +16,13 @@ _SAME = ("model", "stream", "temperature", "top_p", "top_k")
 _READ = frozenset(
     {
         *_SAME,
+        MARK,
         "max_completion_tokens",
         "max_tokens",
         "messages",
         "parallel_tool_calls",
+        "prompt_cache_key",  # hints for a cache that works otherwise here
+        "prompt_cache_retention",
         "reasoning_effort",
         "response_format",
         "safety_identifier",
@@ -67,7 +71,10 @@ def messages_of(chat: Fields) -> Fields:
     asked["max_tokens"] = limit if limit and limit > 0 else DEFAULT_MAX_TOKENS
     system, asked["messages"] = _conversation(chat["messages"])
     if system:
-        asked["system"] = system
+        marked = any(MARK in block for block in system)
+        asked["system"] = system if marked else "\n\n".join(block["text"] for block in system)
+    if chat.get(MARK):
+        asked[MARK] = chat[MARK]
     if stop := chat.get("stop"):
         asked["stop_sequences"] = [stop] if isinstance(stop, str) else stop
     if user := chat.get("safety_identifier") or chat.get("user"):
@@ -83,21 +90,23 @@ def _not_there(name: str) -> Exception:
     )
 
 
-def _conversation(given: list[Fields]) -> tuple[str, list[Fields]]:
-    """The system's texts as one, and the others' turns: neighbours of one role are one turn."""
-    system: list[str] = []
+def _conversation(given: list[Fields]) -> tuple[list[Fields], list[Fields]]:
+    """The system's texts, and the others' turns: neighbours of one role are one turn."""
+    system: list[Fields] = []
     turns: list[Fields] = []
     for message in given:
         if message["role"] in ("system", "developer"):
-            system += [block["text"] for block in _texts(message.get("content"))]
+            system += _texts(message.get("content"))
             continue
         role = "assistant" if message["role"] == "assistant" else "user"
         blocks = _blocks(message)
+        if blocks and message.get(MARK):
+            blocks[-1][MARK] = message[MARK]
         if blocks and turns and turns[-1]["role"] == role:
             turns[-1]["content"] += blocks
         elif blocks:
             turns.append({"role": role, "content": blocks})
-    return "\n\n".join(system), turns
+    return system, turns
 
 
 def _blocks(message: Fields) -> list[Fields]:
@@ -128,7 +137,8 @@ def _texts(content: Any) -> list[Fields]:
         held = part if isinstance(part, dict) else {"text": part}
         text = held.get("text") or held.get("refusal") or held.get("thinking")
         if isinstance(text, str) and text:
-            texts.append({"type": "text", "text": text})
+            mark = {MARK: held[MARK]} if held.get(MARK) else {}
+            texts.append({"type": "text", "text": text, **mark})
     return texts
 
 
@@ -170,7 +180,7 @@ def _tool(tool: Fields) -> Fields:
     for name in ("description", "strict"):
         if function.get(name):
             made[name] = function[name]
-    return made
+    return made | ({MARK: tool[MARK]} if tool.get(MARK) else {})
 
 
 def _output(chat: Fields) -> Fields:

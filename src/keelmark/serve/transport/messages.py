@@ -261,11 +261,12 @@ def _usage(given: Fields) -> Fields:
         return value if isinstance(value, int) else 0
 
     cached = count("cache_read_input_tokens")
-    read = count("input_tokens") + cached + count("cache_creation_input_tokens")
+    made = count("cache_creation_input_tokens")
+    read = count("input_tokens") + cached + made
     written = count("output_tokens")
     return {
         "prompt_tokens": read,
         "completion_tokens": written,
         "total_tokens": read + written,
-        "prompt_tokens_details": {"cached_tokens": cached},
+        "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": made},
     }
