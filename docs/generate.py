@@ -21,7 +21,7 @@ from keelmark.core.trace import Trace
 from keelmark.guard.guard import shipped_policies, shipped_policy
 from keelmark.plugins import discover
 from keelmark.prove.framework import framework_ids, load_framework
-from keelmark.serve import calls, gateway, serving
+from keelmark.serve import admin, calls, gateway, serving
 from keelmark.serve.dialect import dialects
 from keelmark.serve.errors import ApiError
 from keelmark.serve.fields import REFUSED
@@ -253,6 +253,10 @@ CODES = {
     "not_found": "There is nothing at this path.",
     "not_recorded": "The trace could not be written, so the answer was not sent.",
     "overloaded": "`limits.concurrent` requests are at work already.",
+    "model_loading": "The model is not in memory yet, and this request waits no longer for it. "
+    "`retry-after` says when to try again.",
+    "model_stopped": "The model was stopped by who runs the service.",
+    "not_here": "This process cannot be steered over HTTP: one of several workers.",
     "request_too_large": "The body is longer than `limits.request_bytes`.",
     "timeout": "The answer was not complete within `limits.request_seconds`.",
     "too_large": "A limit on size was exceeded.",
@@ -289,6 +293,7 @@ def http():
         scopes = sorted({_scope(handler) for handler in methods.values()})
         yield f"| `{path}` | {', '.join(names)} | {', '.join(scopes)} |\n"
     yield "\n`/metrics` needs no key from this machine itself, unless a proxy "
+    routes |= {start + rest: {"POST": handler} for start, (rest, handler) in admin.BELOW.items()}
     yield "forwards the request.\n"
     yield "\n## Dialects\n\nThe answer to a field that is refused is 400 `unsupported_parameter`; "
     yield "false asks for nothing. So is that to a field that is not known.\n\n"
