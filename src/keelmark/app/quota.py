@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from keelmark.core.accounts import Account, ceiling_of
@@ -22,6 +23,9 @@ from keelmark.store import Store
 from keelmark.store.meter import SharedMeter
 from keelmark.store.reconcile import has_meter, open_meter, reconcile
 from keelmark.store.usage import Spent, list_spent
+
+
+_MOST_NAMES = 4096  # of users, whose pseudonyms are remembered
 
 
 class StoreMeter:
@@ -94,7 +98,7 @@ class StoreMeter:
 
 def meter_for(store: Store, policy: Policy, kept: StoreMeter) -> Meter:
     """Return what a gateway of this process counts with."""
-    return Meter(policy, kept, kept, store.pseudonym)
+    return Meter(policy, kept, kept, lru_cache(_MOST_NAMES)(store.pseudonym))
 
 
 async def look_after(store: Store, kept: StoreMeter, metrics: Metrics, quota: Quota) -> None:

@@ -37,6 +37,7 @@ def record_policy(home: Home, guard: Guard) -> None:
         "admission": msgspec.to_builtins(policy.admission),
         "retention": msgspec.to_builtins(policy.retention),
         "limits": msgspec.to_builtins(policy.limits),
+        **({"quota": msgspec.to_builtins(policy.quota)} if policy.quota.counts else {}),
     }
     if policy.routes.models:
         body["routes"] = msgspec.to_builtins(policy.routes)

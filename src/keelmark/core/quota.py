@@ -82,7 +82,7 @@ class Price(Strict, frozen=True):
 
     Attributes:
         model: Its name at the engine; `*` and `?` stand for any characters and any one.
-        engine: Engine, by id or by provider, likewise.
+        engine: Engine, by id or by kind (openai, anthropic, llama_cpp, vllm), likewise.
         input: Money for a million tokens read.
         output: Money for a million tokens written.
         cached: Money for a million tokens read that the engine had kept; by default as `input`.
