@@ -11,6 +11,7 @@ from keelmark.core.caching import Caching
 from keelmark.core.canonical import digest
 from keelmark.core.errors import UsageError
 from keelmark.core.findings import Severity
+from keelmark.core.media import Media
 from keelmark.core.overload import Overload
 from keelmark.core.quota import Quota, check_quota
 from keelmark.core.routing import Routes, check_routes
@@ -196,6 +197,7 @@ class Policy(Strict, frozen=True):
         overload: What happens when more is asked than an engine can do.
         cache: Answers that are given again to the same request.
         routes: Who answers which call.
+        media: What becomes of images and sound.
     """
 
     version: Literal[1] = 1
@@ -209,6 +211,7 @@ class Policy(Strict, frozen=True):
     overload: Overload = Overload()
     cache: Caching = Caching()
     routes: Routes = Routes()
+    media: Media = Media()
 
     @property
     def digest(self) -> str:

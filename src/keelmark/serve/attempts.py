@@ -43,6 +43,7 @@ _CODES: dict[str, Failure] = {
     "too_many_waiting": "busy",
     "cannot_start_in_time": "busy",
     "insufficient_quota": "over_budget",
+    "engine_takes_text": "refused",
 }
 _CLIENTS = (400, 413, 422)
 """What an engine answers when the client is wrong."""

@@ -6,7 +6,7 @@ cannot be looked through counts as found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
@@ -19,7 +19,7 @@ from keelmark.core.ports import Segment
 from keelmark.core.routing import When, within_hours
 from keelmark.serve.calls import Call
 from keelmark.serve.segments import read_segments
-from keelmark.serve.shapes import MEDIA, asks_document
+from keelmark.serve.shapes import asks_document
 
 _TAGS = b"x-keelmark-tags"
 _STRANGERS = frozenset({"tool", "retrieved"})
@@ -72,8 +72,8 @@ class Facts:
 
     @property
     def media(self) -> frozenset[str]:
-        """What there is that is not text: names of fields and types of parts."""
-        return frozenset(_media(self.call.body.get("messages")))
+        """What there is that is not text, by the types of parts."""
+        return frozenset(part.kind for part in self.call.media)
 
     @property
     def tags(self) -> list[str]:
@@ -131,27 +131,11 @@ def _any(patterns: Sequence[str], *names: str) -> bool:
     return any(fnmatchcase(name, pattern) for name in names if name for pattern in escaped)
 
 
-def _media(holder: Any) -> Iterator[str]:
-    """Names under which anything but text is carried in messages."""
-    for message in holder if isinstance(holder, list) else ():
-        content = message.get("content") if isinstance(message, dict) else None
-        parts = content if isinstance(content, list) else ()
-        for one in (message, *parts):
-            if isinstance(one, dict):
-                yield from (name for name in MEDIA & one.keys() if one[name] is not None)
-                if one.get("type") in MEDIA:
-                    yield one["type"]
-
-
 def _numbers(value: Any) -> bool:
     """Whether there are tokens in a prompt."""
     return isinstance(value, list) and any(
         isinstance(one, int) or (isinstance(one, list) and bool(one)) for one in value
     )
-
-
-def _kinds(media: frozenset[str], *words: str) -> bool:
-    return any(word in name for name in media for word in words)
 
 
 _TESTS: Mapping[str, Callable[[When, Facts], bool]] = {
@@ -165,8 +149,8 @@ _TESTS: Mapping[str, Callable[[When, Facts], bool]] = {
     "tags": lambda w, f: _any(w.tags, *f.tags),
     "hours": lambda w, f: within_hours(w.hours, f.moment(w.zone).time()),
     "days": lambda w, f: _DAYS[f.moment(w.zone).weekday()] in w.days,
-    "images": lambda w, f: w.images == _kinds(f.media, "image"),
-    "audio": lambda w, f: w.audio == _kinds(f.media, "audio"),
+    "images": lambda w, f: w.images == ("image_url" in f.media),
+    "audio": lambda w, f: w.audio == ("input_audio" in f.media),
     "longer_than": lambda w, f: f.characters > (w.longer_than or 0),
     "shorter_than": lambda w, f: f.characters < (w.shorter_than or 0),
     "untrusted": lambda w, f: w.untrusted == any(s.role in _STRANGERS for s in f.segments),
