@@ -20,6 +20,7 @@ from keelmark.app.home import (
     value_key,
 )
 from keelmark.app.judgement import explain
+from keelmark.app.moving import move_store
 from keelmark.app.proof import newest_checkpoint, newest_records, report, verify_ledger
 from keelmark.app.registry import vet_each
 from keelmark.app.replay import replay, replay_text
@@ -49,6 +50,7 @@ __all__ = [
     "list_models",
     "load_policy",
     "make_guard",
+    "move_store",
     "newest_checkpoint",
     "newest_records",
     "policy_in_words",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from keelmark import app
-from keelmark.cli._common import json_option, print_json, say, store_option
+from keelmark.cli._common import DATABASE, json_option, print_json, say, store_option
 
 
 @click.group()
@@ -97,3 +98,20 @@ def export(out: Path, data: Path | None) -> None:
     with app.Home.open(data) as home:
         count = home.store.export(out)
     say(f"{out}: {count} records. Verify it anywhere with `python verify_bundle.py {out.name}`.")
+
+
+@command.command()
+@store_option
+def move(data: Path | None) -> None:
+    """Move all that is kept from the data folder to an empty PostgreSQL database.
+
+    API keys, traces, content, passports and the ledger are copied in one transaction and verified
+    there; then the file is put aside. Stop the service first. The keys stay in the data folder:
+    every machine that uses the database needs them.
+
+    \b
+    Example:
+      keelmark ledger move --database postgresql://keelmark@db.example.org/keelmark
+    """
+    count, place = app.move_store(data, os.environ.get(DATABASE, ""))
+    say(f"{count} records are in {place} now; the file is put aside as `keelmark.db.moved`.")

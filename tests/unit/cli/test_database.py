@@ -44,3 +44,19 @@ def test_doctor_asks_the_database(
         (item,) = (i for i in json.loads(capsys.readouterr().out) if i["name"] == "database")
         assert item["status"] == status
         assert address.partition("?")[0].rpartition("/")[2] in item["message"]
+
+
+def test_an_installation_moves(
+    capsys: pytest.CaptureFixture[str], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(["ledger", "move"]) == 2
+    assert "Name the database" in capsys.readouterr().err
+    assert run(["ledger", "move", "--database", postgres_url]) == 2
+    assert "There is no store in" in capsys.readouterr().err
+    assert run(["keys", "create", "bot"]) == 0
+    assert run(["ledger", "move", "--database", postgres_url]) == 0
+    assert "1 records are in postgresql://keelmark@" in capsys.readouterr().err
+    monkeypatch.setenv("KEELMARK_DATABASE", postgres_url)
+    assert run(["keys", "list", "--json"]) == 0
+    assert [key["name"] for key in json.loads(capsys.readouterr().out)] == ["bot"]
+    assert run(["ledger", "verify"]) == 0
