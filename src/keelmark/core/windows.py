@@ -28,13 +28,18 @@ def window_at(window: Window, zone: str, moment: float) -> tuple[int, int]:
         zone: Time zone.
         moment: Unix time, seconds.
     """
+    return _window(window, zone, int(moment // 1))
+
+
+@lru_cache(maxsize=256)  # every request of a second asks for the same
+def _window(window: Window, zone: str, second: int) -> tuple[int, int]:
     if window == "total":
         return 0, NEVER
     if window == "hour":
-        begin = int(moment // 3600 * 3600)
+        begin = second // 3600 * 3600
         return begin, begin + 3600
     there = _zone(zone)
-    local = datetime.fromtimestamp(moment, there)
+    local = datetime.fromtimestamp(second, there)
     day = datetime(local.year, local.month, local.day)  # noqa: DTZ001 (a day of the calendar)
     if window == "day":
         after = day + timedelta(days=1)
