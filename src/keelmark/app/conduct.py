@@ -29,7 +29,6 @@ from keelmark.app.local import Fleet, Say
 from keelmark.core.errors import KeelmarkError, UnavailableError, UsageError
 from keelmark.core.policy import Policy
 from keelmark.core.rollouts import Evidence, Plan, Rollout, State
-from keelmark.serve.berths import Standing
 from keelmark.serve.hosted import HostedEngine
 from keelmark.serve.steering import Steering
 from keelmark.store import Store
@@ -292,10 +291,9 @@ class Conductor:
 
     def _local(self, engine: HostedEngine) -> ModelReport:
         berth = self.fleet.loader.berths.get(engine.name)
-        standing = berth.standing if berth else Standing.UNLOADED
         return ModelReport(
             name=engine.name,
-            state=standing.value,
+            state=engine.state,
             engine=engine.id,
             local=True,
             memory=engine.need,

@@ -155,7 +155,7 @@ class Gateway:
     async def models(self) -> list[dict[str, Any]]:
         """Return the models that can be called: routes, then those of engines."""
         routes = self._desk.router.names if self._desk.router else ()
-        models = await self._listing.models(self.config.engines)
+        models = await self._listing.models(self.config.engines, self.config.steering.stopped)
         return [
             *({**_ROUTE, "id": name} for name in routes),
             *(model for model in models if model["id"] not in routes),
@@ -223,6 +223,8 @@ async def _readyz(gateway: Gateway, request: Request) -> None:
     answer: dict[str, Any] = {"status": "ready" if ready else "not ready", "engines": engines}
     if reports := gateway.health.reports():
         answer["health"] = reports
+    if stopped := gateway.config.steering.stopped:
+        answer["stopped"] = sorted(stopped)
     if gateway.note:
         answer["note"] = gateway.note
     await gateway.answer(request, answer, 200 if ready else 503)

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.ports import Transport, UpstreamResponse
-from keelmark.serve.berths import WaitedError
+from keelmark.serve.berths import Standing, WaitedError
 from keelmark.serve.engine import Endpoint, Scoring
 from keelmark.serve.engines.llama import LlamaEngine, LlamaOptions
 from keelmark.serve.errors import ApiError
@@ -100,6 +100,12 @@ class HostedEngine:
             return self._inner.ready
         berth = self._loader.berths.get(self.name)
         return berth is not None and self._loader.rests(berth) == 0
+
+    @property
+    def state(self) -> str:
+        """Where it stands: loaded, loading, unloading, unloaded or failed."""
+        berth = self._loader.berths.get(self.name)
+        return berth.standing.value if berth else Standing.UNLOADED.value
 
     async def start(self) -> None:
         """Bring it into memory. Raises KeelmarkError when that cannot be."""

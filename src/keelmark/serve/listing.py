@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Container, Iterable
 from typing import Any
 
 import msgspec
@@ -22,12 +23,19 @@ class Listing:
         self._transport = transport
         self._asked: dict[str, tuple[float, list[str]]] = {}
 
-    async def models(self, engines: Any) -> list[dict[str, Any]]:
-        """Return OpenAI's model objects, the first engine of a name first."""
+    async def models(
+        self, engines: Iterable[Engine], stopped: Container[str] = ()
+    ) -> list[dict[str, Any]]:
+        """Return OpenAI's model objects, the first engine of a name first.
+
+        Args:
+            engines: The engines.
+            stopped: Models that somebody has stopped.
+        """
         found: dict[str, dict[str, Any]] = {}
         for engine in engines:
             for name in engine.models or await self._names(engine):
-                found.setdefault(name, _model(name, engine))
+                found.setdefault(name, _model(name, engine, stopped=name in stopped))
         return list(found.values())
 
     async def _names(self, engine: Engine) -> list[str]:
@@ -59,7 +67,8 @@ class Listing:
             await response.close()
 
 
-def _model(name: str, engine: Engine) -> dict[str, Any]:
+def _model(name: str, engine: Engine, *, stopped: bool) -> dict[str, Any]:
+    state = "stopped" if stopped else getattr(engine, "state", "")  # of local models
     return {
         "id": name,
         "object": "model",
@@ -69,6 +78,7 @@ def _model(name: str, engine: Engine) -> dict[str, Any]:
             "engine": engine.id,
             "digest": engine.digest,
             "attested": bool(engine.digest),
-            "ready": engine.ready,
+            "ready": engine.ready and not stopped,
+            **({"state": state} if state else {}),
         },
     }

@@ -74,9 +74,9 @@ def test_a_model_is_loaded_when_it_is_asked_for_and_stays_until_the_answer_is_cl
     async def scene():
         async with bench() as b:
             one, two = b.add("one"), b.add("a b/c%")
-            assert (one.ready, b.opened) == (True, [])
+            assert (one.ready, one.state, b.opened) == (True, "unloaded", [])
             first = await b.ask(one)
-            assert (first.status, b.opened) == (200, ["one"])
+            assert (first.status, one.state, b.opened) == (200, "loaded", ["one"])
             other = asyncio.create_task(b.ask(two))
             while not b.loader.berths["a b/c%"].waiters:  # noqa: ASYNC110 (it is no event)
                 await asyncio.sleep(0.001)

@@ -32,6 +32,10 @@ def test_a_model_that_is_stopped_refuses_at_once_and_says_so():
             (record,) = s.recorder.records
             assert (record[0].status, record[0].error) == (503, "model_stopped")
             assert s.fake.received == []
+            (listed,) = (await s.get("/v1/models"))[1]["data"]
+            assert listed["keelmark"]["state"] == "stopped"
+            assert listed["keelmark"]["ready"] is False
+            assert (await s.get("/readyz"))[1]["stopped"] == ["fake"]
             s.app.config.steering.use({}, {})
             assert (await s.chat())[0] == 200
 
