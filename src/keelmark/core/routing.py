@@ -14,7 +14,15 @@ from keelmark.core.errors import UsageError, sentence
 from keelmark.core.yamlfile import Strict, meant
 
 Failure = Literal[
-    "connect", "slow", "rate_limited", "server_error", "broken", "refused", "busy", "over_budget"
+    "connect",
+    "slow",
+    "rate_limited",
+    "server_error",
+    "broken",
+    "refused",
+    "unable",
+    "busy",
+    "over_budget",
 ]
 """What can go wrong with an engine before the first byte of an answer has left."""
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -207,7 +215,8 @@ class Routes(Strict, frozen=True):
             itself wins over a pattern, and an earlier pattern over a later one.
         next_on: After which failures the next target is tried: there is no connection, the first
             byte is late, 429, another failure of the server, an answer that breaks off, a key or a
-            model that it does not know, a queue that is full, a budget that is used up.
+            model that it does not know, a request of a kind that it does not do, a queue that is
+            full, a budget that is used up.
         retry: What is tried again at the same engine.
         hedge: When a second engine is asked beside the first one; null: never.
         breaker: When an engine is left alone.
@@ -219,7 +228,8 @@ class Routes(Strict, frozen=True):
 
     models: dict[str, Node | str] = msgspec.field(default_factory=dict)
     next_on: tuple[Failure, ...] = (
-        *("connect", "slow", "rate_limited", "server_error", "broken", "refused", "busy"),
+        *("connect", "slow", "rate_limited", "server_error", "broken", "refused", "unable"),
+        "busy",
     )
     retry: Retry = Retry()
     hedge: Hedge | None = None

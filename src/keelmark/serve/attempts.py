@@ -43,7 +43,7 @@ _CODES: dict[str, Failure] = {
     "too_many_waiting": "busy",
     "cannot_start_in_time": "busy",
     "insufficient_quota": "over_budget",
-    "engine_takes_text": "refused",
+    "engine_takes_text": "unable",
 }
 _CLIENTS = (400, 413, 422)
 """What an engine answers when the client is wrong."""
@@ -61,7 +61,9 @@ def failure_of(error: KeelmarkError, *, asked: bool) -> Failure | None:
     status = error.engine_status
     if status == 429:
         return "rate_limited"
-    if status == 501 or (400 <= status < 500 and status not in _CLIENTS):
+    if error.status == 501:
+        return "unable"
+    if 400 <= status < 500 and status not in _CLIENTS:
         return "refused"
     return _CODES.get(error.code)
 
@@ -328,7 +330,7 @@ class Attempts:
             self._winner = attempt
             return last
         finally:
-            entry.leave(failure, answered=answered)
+            entry.leave(failure if attempt.asked else None, answered=answered)
             if self._winner is not attempt:
                 attempt.serving.forsake()
 

@@ -296,6 +296,7 @@ CHAT = {"model": "assistant", "messages": [{"role": "user", "content": "Hi"}]}
         (["429"], ["hosted", "hosted"]),
         (["429 after 0"], ["hosted", "hosted"]),
         (["429 after 5"], ["hosted", "local"]),  # longer than anybody waits here
+        (["501"], ["hosted", "local"]),
         (["401"], ["hosted", "local"]),  # it will not know the key the next time either
         (["503", "503"], ["hosted", "hosted", "local"]),
         (["400"], ["hosted"]),
@@ -431,5 +432,20 @@ def test_conditions():
         for conditions, wanted in ((yes, True), (no, False)):
             for one in conditions:
                 assert await holds(msgspec.convert(one, When), facts) is wanted, one
+
+    run(scene)
+
+
+def test_an_engine_is_not_left_alone_for_what_it_does_not_do():
+    async def scene():
+        rules = "breaker: {failures: 1, rest_seconds: 1000}"
+        routes = AGAIN.replace("breaker: {failures: 1000, least: 1000}", rules)
+        transport = Answering({"hosted": ["501", "429", "429", "400", "500", "500"]})
+        door = Door(routes, ("hosted", "local"), transport)
+        states = []
+        for _ in range(5):
+            await door.post("/v1/chat/completions", CHAT)
+            states.append(door.app.health.of("hosted").state)
+        assert states == ["closed", "closed", "closed", "open", "open"]
 
     run(scene)
