@@ -121,4 +121,6 @@ def test_while_the_database_is_away_nothing_is_answered_and_then_all_goes_on(
     assert report["ok"], report
     listed = command(other, "traces", "--json")
     assert {trace["trace_id"] for trace in listed} >= set(asked)
-    assert not any(PASSWORD in service.said() for service in two)
+    for service in two:
+        assert "records are kept in postgresql://keelmark@" in service.said()
+        assert PASSWORD not in service.said()

@@ -12,7 +12,9 @@ from keelmark.serve.engine import Engine
 _EXAMPLE = '{"model": "MODEL", "messages": [{"role": "user", "content": "Name three harbours."}]}'
 
 
-def greeting(bind: str, policy: Policy, engines: Sequence[Engine], secret: str | None) -> list[str]:
+def greeting(
+    bind: str, policy: Policy, engines: Sequence[Engine], secret: str | None, kept: str = ""
+) -> list[str]:
     """Return the lines that say where the service is, under what policy, and how to try it.
 
     Args:
@@ -20,6 +22,7 @@ def greeting(bind: str, policy: Policy, engines: Sequence[Engine], secret: str |
         policy: In force.
         engines: Who answers.
         secret: The admin key when it was made just now.
+        kept: Where records are kept, if not in the data folder.
     """
     url = f"http://{bind}"
     lines = ["", f"Keelmark is ready at {url}/v1"]
@@ -29,6 +32,8 @@ def greeting(bind: str, policy: Policy, engines: Sequence[Engine], secret: str |
     rules = len(policy.guard.enforced)
     lines.append(f"  policy {policy.name}: {rules} guard rules, content {policy.retention.content}")
     lines += (f"  WARNING: policy {policy.name}: {note}" for note in policy_notes(policy))
+    if kept:
+        lines.append(f"  records are kept in {kept}")
     if _is_loopback(bind):
         lines.append("  listening on loopback only; --host ADDRESS lets other machines in")
     else:

@@ -245,5 +245,6 @@ def _greet(home: Home, settings: Settings, running: _Running) -> None:
         events.SERVICE_STARTED,
         {"version": __version__, "bind": bind, "policy_digest": home.policy.digest},
     )
-    for line in greeting(bind, home.policy, running.engines, running.secret):
+    kept = home.store.backend.place if home.store.backend.remote else ""
+    for line in greeting(bind, home.policy, running.engines, running.secret, kept):
         running.person.say(line)
