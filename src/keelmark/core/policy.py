@@ -380,9 +380,14 @@ def _check_exceptions(document: Document, guard: GuardRules) -> None:
             ) from None
 
 
+_MONEY = b'"type":"string","format":"decimal"', b'"type":["number","string"]'
+"""How exact numbers are described, and how people write them."""
+
+
 def policy_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the policy file."""
-    schema = msgspec.json.schema(Policy)
+    written = msgspec.json.encode(msgspec.json.schema(Policy))
+    schema = msgspec.json.decode(written.replace(*_MONEY))
     rule = schema["$defs"]["Rule"]
     must = rule["required"]
     rule["required"] = ["id"]  # what extends another policy may leave the rest to it

@@ -7,7 +7,7 @@ import pytest
 from keelmark.core.accounts import Account, Covers, ceiling_of
 from keelmark.core.errors import UsageError
 from keelmark.core.metering import Ceiling
-from keelmark.core.policy import parse_policy
+from keelmark.core.policy import parse_policy, policy_schema
 from keelmark.core.quota import Budget, Quota, RateLimit
 from keelmark.core.scope import Origin, Scope
 
@@ -106,3 +106,8 @@ def test_a_key_of_no_team_is_in_no_team():
     quota = Quota(budgets=(Budget(id="team", per=("team",), window="day", tokens=1),))
     covers = Covers(quota, str)
     assert covers.drawn(ADA._replace(team=""), "x", 1.0) == []
+
+
+def test_the_schema_takes_money_as_people_write_it():
+    price = policy_schema()["$defs"]["Price"]["properties"]
+    assert price["input"]["type"] == ["number", "string"]
