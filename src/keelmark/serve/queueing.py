@@ -1,10 +1,10 @@
 """Who is next at an engine: slots, and fair bounded queues before them.
 
 A free slot and nobody waiting costs a comparison and a counter. Otherwise a request waits in the
-line of its key and priority. The lines are served by self-clocked fair queueing: each request
-costs its tokens divided by the weight of its line, and the line whose next request ends first in
-that measure goes first. So whoever asks for much waits for itself, no line starves, and the order
-within a line is that of arrival. `Lane` knows no event loop; `Lanes` waits for it.
+row of its key and priority. The rows are served by self-clocked fair queueing: each request
+costs its tokens divided by the weight of its row, and the row whose next request ends first in
+that measure goes first. So whoever asks for much waits for itself, no row starves, and the order
+within a row is that of arrival. `Lane` knows no event loop; `Lanes` waits for it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Why = Literal["key", "full", "time", "gone"]
 _BASE = 100.0  # what every request costs beside its tokens: it takes a slot
 _MOST = 20_000.0  # no request costs more, however much it asks for
 _FOLLOWS = 0.1  # how fast the mean time in a slot follows
-_IDLE_LINES = 4096
+_IDLE_ROWS = 4096
 
 
 class Ticket(NamedTuple):
     """Who asks for a slot.
 
     Attributes:
-        key: Id of the key; each has a line of its own for each priority.
+        key: Id of the key; each has a row of its own for each priority.
         share: What the policy gives it.
         priority: Its priority.
         tokens: How many tokens it asks for at the most.
@@ -47,12 +47,12 @@ class Ticket(NamedTuple):
 
     @property
     def weight(self) -> float:
-        """The weight of its line."""
+        """The weight of its row."""
         return self.share.weight * FACTORS[self.priority]
 
     @property
     def cost(self) -> float:
-        """What it costs its line."""
+        """What it costs its row."""
         return min(_BASE + max(self.tokens, 0.0), _MOST) / self.weight
 
 
@@ -74,12 +74,12 @@ class Full(Exception):  # noqa: N818 (it is no error: it is an answer)
 class Slot:
     """A place at an engine. Give it back exactly once; more often does nothing."""
 
-    __slots__ = ("_began", "_free", "_lane", "_line", "_since", "_ticket")
+    __slots__ = ("_began", "_free", "_lane", "_row", "_since", "_ticket")
 
-    def __init__(self, lane: Lane, line: Line | None = None, ticket: Ticket | None = None) -> None:
+    def __init__(self, lane: Lane, row: Row | None = None, ticket: Ticket | None = None) -> None:
         self._free = False
         self._lane = lane
-        self._line = line
+        self._row = row
         self._ticket = ticket
         self._began = lane.pace.round
         self._since = lane.clock()
@@ -100,19 +100,19 @@ class Slot:
         if self._free:
             return
         self._free, lane = True, self._lane
-        if self._line is not None and self._ticket is not None and tokens >= 0:
+        if self._row is not None and self._ticket is not None and tokens >= 0:
             used = self._ticket._replace(tokens=tokens)
-            self._line.last += used.cost - self._ticket.cost
+            self._row.last += used.cost - self._ticket.cost
         lane.pace.learn(end, self._began, lane.active, took)
         lane.given_back(self.seconds if end == "answered" else 0.0)
 
 
-class Line:
+class Row:
     """The requests of one key with one priority, in order.
 
     Attributes:
         waiting: Those that wait.
-        last: Where the last one that got a slot ended, in the measure of all lines.
+        last: Where the last one that got a slot ended, in the measure of all rows.
     """
 
     __slots__ = ("last", "waiting")
@@ -133,19 +133,19 @@ class Waiter:
 
     Attributes:
         ticket: Who asks.
-        line: Its line.
-        at: The measure of all lines when it came.
+        row: Its row.
+        at: The measure of all rows when it came.
         ahead: How many were to go before it when it came.
         tell: Gets the slot, or why there is none.
     """
 
-    __slots__ = ("ahead", "at", "line", "tell", "ticket")
+    __slots__ = ("ahead", "at", "row", "tell", "ticket")
 
     def __init__(
-        self, ticket: Ticket, line: Line, at: float, tell: Callable[[Slot | Full], None]
+        self, ticket: Ticket, row: Row, at: float, tell: Callable[[Slot | Full], None]
     ) -> None:
         self.ticket = ticket
-        self.line = line
+        self.row = row
         self.at = at
         self.ahead = 0
         self.tell = tell
@@ -174,7 +174,7 @@ class Lane:
         self.clock = clock
         self.refused: dict[Why, int] = {"key": 0, "full": 0, "time": 0, "gone": 0}
         self._overload, self._slots = overload, slots
-        self._lines: dict[tuple[str, Priority], Line] = {}
+        self._rows: dict[tuple[str, Priority], Row] = {}
         self._measure = 0.0
         self._mean = 0.0
         start, least, most, fixed = self._bounds(overload)
@@ -209,8 +209,8 @@ class Lane:
         Raises:
             Full: There is no place, or it could not start in time.
         """
-        line = self._line(ticket)
-        waiter = Waiter(ticket, line, self._measure, tell)
+        row = self._row(ticket)
+        waiter = Waiter(ticket, row, self._measure, tell)
         own = self._of_key(ticket.key)
         if own >= (ticket.share.queue or self._overload.queue_per_key):
             raise self._refuse("key", self.estimate(own))
@@ -220,14 +220,14 @@ class Lane:
             raise self._refuse("time", seconds)
         if self.waiting >= self._overload.queue and not self._make_room(ticket, own):
             raise self._refuse("full", seconds)
-        line.waiting.append(waiter)
+        row.waiting.append(waiter)
         self.waiting += 1
         return waiter
 
     def leave(self, waiter: Waiter, why: Why) -> bool:
         """Take out who is not to wait any longer; say whether it still did."""
         try:
-            waiter.line.waiting.remove(waiter)
+            waiter.row.waiting.remove(waiter)
         except ValueError:
             return False
         self.waiting -= 1
@@ -257,43 +257,43 @@ class Lane:
 
     def _serve(self) -> None:
         while self.waiting and self.active < self.pace.limit:
-            lines = (one for one in self._lines.values() if one.waiting)
-            line = min(lines, key=lambda one: one.end)
-            self._measure = line.last = line.end
-            waiter = line.waiting.popleft()
+            rows = (one for one in self._rows.values() if one.waiting)
+            row = min(rows, key=lambda one: one.end)
+            self._measure = row.last = row.end
+            waiter = row.waiting.popleft()
             self.waiting -= 1
             self.active += 1
-            waiter.tell(Slot(self, line, waiter.ticket))
+            waiter.tell(Slot(self, row, waiter.ticket))
 
-    def _line(self, ticket: Ticket) -> Line:
+    def _row(self, ticket: Ticket) -> Row:
         name = (ticket.key, ticket.priority)
-        if name not in self._lines:
-            if len(self._lines) >= _IDLE_LINES:
-                self._lines = {
-                    known: line
-                    for known, line in self._lines.items()
-                    if line.waiting or line.last > self._measure
+        if name not in self._rows:
+            if len(self._rows) >= _IDLE_ROWS:
+                self._rows = {
+                    known: row
+                    for known, row in self._rows.items()
+                    if row.waiting or row.last > self._measure
                 }
-            self._lines[name] = Line()
-        return self._lines[name]
+            self._rows[name] = Row()
+        return self._rows[name]
 
     def _of_key(self, key: str) -> int:
-        lines = self._lines
-        return sum(len(lines[key, p].waiting) for p in FACTORS if (key, p) in lines)
+        rows = self._rows
+        return sum(len(rows[key, p].waiting) for p in FACTORS if (key, p) in rows)
 
     def _ahead(self, waiter: Waiter) -> int:
         """How many of those that wait go before it, as things stand."""
-        own = [*waiter.line.waiting, waiter]
-        end = _ends(waiter.line, own)[-1]
-        others = [line for line in self._lines.values() if line is not waiter.line]
-        before = [one for line in others for one in _ends(line, line.waiting) if one <= end]
+        own = [*waiter.row.waiting, waiter]
+        end = _ends(waiter.row, own)[-1]
+        others = [row for row in self._rows.values() if row is not waiter.row]
+        before = [one for row in others for one in _ends(row, row.waiting) if one <= end]
         return len(own) - 1 + len(before)
 
     def _make_room(self, ticket: Ticket, own: int) -> bool:
         """Refuse the last of the key that has the most waiting, when it has more than this one."""
         if not self.waiting:
             return False
-        lasts = [line.waiting[-1] for line in self._lines.values() if line.waiting]
+        lasts = [row.waiting[-1] for row in self._rows.values() if row.waiting]
         parts = [self._of_key(one.ticket.key) / one.ticket.weight for one in lasts]
         most = max(parts)
         if most <= (own + 1) / ticket.weight:
@@ -308,10 +308,10 @@ class Lane:
         return Full(why, seconds)
 
 
-def _ends(line: Line, waiting: Iterable[Waiter]) -> list[float]:
-    """Where the requests of a line will end."""
+def _ends(row: Row, waiting: Iterable[Waiter]) -> list[float]:
+    """Where the requests of a row will end."""
     ends: list[float] = []
-    last = line.last
+    last = row.last
     for one in waiting:
         last = max(last, one.at) + one.ticket.cost
         ends.append(last)
