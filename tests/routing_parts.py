@@ -116,7 +116,7 @@ class Answering:
             return reply
         path = url.rpartition("/v1")[2]
         if asked.get("stream"):
-            return _Reply(200, _events(path), "text/event-stream")
+            return _Reply(200, stream_of(path), "text/event-stream")
         return _Reply(200, msgspec.json.encode(_answer(path, asked)))
 
     async def close(self): ...
@@ -135,7 +135,8 @@ class _Reply:
     async def close(self, *, over=False): ...
 
 
-def _events(path):
+def stream_of(path):
+    """A whole stream."""
     chat = path == "/chat/completions"
     parts = [{"delta": {"content": "ok"}} if chat else {"text": "ok"}, {"delta": {}, "text": ""}]
     chunks = [

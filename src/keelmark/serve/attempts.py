@@ -275,13 +275,14 @@ class Attempts:
                     left -= 1
                     self._ask_beside(running, target)
                 for task in done:
-                    running.pop(task)
-                    if task.cancelled():
-                        continue
+                    asked, winner = running.pop(task), self._winner
+                    other = winner is not None and winner.target is not asked
+                    if task.cancelled() or (other and task.exception()):
+                        continue  # another one answers: whatever became of this one is no matter
                     try:
                         return task.result()
                     except _FailedError as one:
-                        failed = failed if isinstance(one.error, _LateError) else one
+                        failed = one
                         if self._winner or not (one.kind or one.rests):
                             raise
             raise failed or _FailedError(_LateError(), None)
@@ -322,9 +323,10 @@ class Attempts:
                 raise _LateError
         except KeelmarkError as error:
             failure = failure_of(error, asked=attempt.asked)
-            code = error.code if isinstance(error, ApiError) else "no connection"
-            spent = round(1000 * (perf_counter() - attempt.began))
-            self._tried.append(f"{target.engine.id}: {failure or code} after {spent} ms")
+            if not isinstance(error, _LateError):
+                said = failure or (error.code if isinstance(error, ApiError) else "failed")
+                spent = round(1000 * (perf_counter() - attempt.began))
+                self._tried.append(f"{target.engine.id}: {said} after {spent} ms")
             raise _FailedError(error, failure) from None
         else:
             self._winner = attempt

@@ -8,6 +8,7 @@ import pytest
 
 from gateway_parts import events, run, text_of
 from keelmark.core import semconv
+from keelmark.core.errors import UnavailableError
 from keelmark.core.policy import Limits, parse_policy
 from keelmark.core.routing import When
 from keelmark.core.trace import Trace
@@ -17,7 +18,7 @@ from keelmark.serve.calls import Call
 from keelmark.serve.facts import Facts, holds
 from keelmark.serve.fake import Script
 from keelmark.serve.http import Request
-from routing_parts import Answering, Door, routed, said
+from routing_parts import Answering, Door, routed, said, stream_of
 
 LOCAL = Script(pieces=("from ", "here"))
 HOSTED = Script(pieces=("from ", "there"))
@@ -447,5 +448,42 @@ def test_an_engine_is_not_left_alone_for_what_it_does_not_do():
             await door.post("/v1/chat/completions", CHAT)
             states.append(door.app.health.of("hosted").state)
         assert states == ["closed", "closed", "closed", "open", "open"]
+
+    run(scene)
+
+
+def test_one_that_fails_beside_an_answer_does_not_end_it():
+    async def scene():
+        failing, answering, both = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        class Parts:
+            status, headers = 200, {"content-type": "text/event-stream"}
+
+            async def chunks(self):
+                for event in stream_of("/chat/completions").split(b"\n\n"):
+                    yield event + b"\n\n"
+                    for _ in range(5):
+                        await asyncio.sleep(0)
+
+            async def close(self, *, over=False): ...
+
+        class Together(Answering):
+            async def send(self, method, url, **more):
+                if "local" in url:
+                    both.set()
+                    await failing.wait()
+                    raise UnavailableError("It is gone.")
+                await answering.wait()
+                return Parts()
+
+        routes = AGAIN.replace("retry:", "hedge: {after_ms: 0}\n  retry:")
+        door = Door(routes, ("hosted", "local"), Together())
+        call = asyncio.create_task(door.post("/v1/chat/completions", {**CHAT, "stream": True}))
+        await both.wait()
+        failing.set()  # one fails in the very moment in which the other one begins to answer
+        answering.set()
+        status, raw = await call
+        assert (status, text_of(events(raw))) == (200, "ok")
+        assert door.app.health.of("local").in_flight == 0
 
     run(scene)
