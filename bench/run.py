@@ -14,7 +14,7 @@ BENCHES = {
     "hostile": "hostile.py",
     "held": "held.py",
     "batch": "batch.py",
-    "gateway": "gateway.py",
+    "gateway": "gateway",
     "guard-peers": "guard_peers.py",
     "secrets": "secret_recall.py",
     "false-alarms": "false_alarms.py",
