@@ -254,6 +254,10 @@ CODES = {
     "not_recorded": "The trace could not be written, so the answer was not sent.",
     "overloaded": "`limits.concurrent` requests are at work already.",
     "model_loading": "The model is not in memory yet, and this request waits no longer for it. "
+    "model_loading": "The model is not in memory yet, and this request waits no longer for it. "
+    "`retry-after` says when to try again.",
+    "model_stopped": "The model was stopped by who runs the service.",
+    "not_here": "This gateway has nothing that could be steered over HTTP.",
     "`retry-after` says when to try again.",
     "model_stopped": "The model was stopped by who runs the service.",
     "not_here": "This process cannot be steered over HTTP: one of several workers.",

@@ -29,6 +29,7 @@ from keelmark.app.local import Fleet, Say
 from keelmark.core.errors import KeelmarkError, UnavailableError, UsageError
 from keelmark.core.policy import Policy
 from keelmark.core.rollouts import Evidence, Plan, Rollout, State
+from keelmark.serve.berths import Standing
 from keelmark.serve.hosted import HostedEngine
 from keelmark.serve.steering import Steering
 from keelmark.store import Store
@@ -120,11 +121,20 @@ class Conductor:
             wish = decode(one, Wish)
             await self._store.run(partial(unpin, topic=WISH, name=one.name))
             self._begin(self._grant(one.name, wish))
+        self._bring_arms()
         running = [one for one in self.steering.rollouts.values() if one.state == "running"]
         moved = [await asyncio.to_thread(self._tick, rollout) for rollout in running]
         if any(moved):
             await asyncio.to_thread(decisions.take_up, self._store, self.steering)
         await self._report()
+
+    def _bring_arms(self) -> None:
+        """Load the new models of rollouts before somebody has to wait for them."""
+        for rollout in self.steering.rollouts.values():
+            berth = self.fleet.loader.berths.get(rollout.to)
+            away = berth is not None and berth.standing is Standing.UNLOADED
+            if away and berth and not berth.waiters and not self._impossible(rollout):
+                self._begin(self.fleet.loader.load(rollout.to))
 
     def obey(self, before: set[str]) -> None:
         """Unload models that were stopped just now; their requests have been ended."""
@@ -175,7 +185,9 @@ class Conductor:
             await self.look()  # at once, not at the next look
             return f"{name} is stopped." if verb == "stop" else f"{name} may answer again."
         wish = Wish(verb=decisions.VERBS[verb], name=name, reason=reason, who=who)
-        return await self.grant(wish)
+        said = await self.grant(wish)
+        await self._report()
+        return said
 
     async def rollouts(self) -> list[dict[str, Any]]:
         """See `keelmark.serve.admin.Controls`."""
@@ -201,6 +213,7 @@ class Conductor:
     async def _grant(self, key: str, wish: Wish) -> None:
         try:
             answer = Granted(done=True, message=await self.grant(wish))
+            await self._report()  # whoever waits for the answer may look at once
         except KeelmarkError as error:
             answer = Granted(done=False, message=error.message)
         await self._store.run(partial(pin, topic=ANSWER, name=key, body=answer))

@@ -165,7 +165,8 @@ def _front(
             if lost := await kept.tidy():
                 metrics.count("keelmark_holds_lost_total", lost)
 
-    shared = Shared(home.store, metrics, LocalLeases(fleet.loader), kept, kept, answers=answers)
+    leases = LocalLeases(fleet.loader)
+    shared = Shared(home.store, metrics, leases, kept, kept, controls=conductor, answers=answers)
     job = Job(str(home.data), guard, fleet.engines, shared, say, stopped)
     return Crew(gateway, settings, job)
 

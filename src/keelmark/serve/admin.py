@@ -133,7 +133,7 @@ def _controls(gateway: Gateway) -> Controls:
         raise ApiError(
             501,
             "not_here",
-            "This process cannot be steered over HTTP: use the command line on its machine.",
+            "Nothing can be steered over HTTP here: use the command line on its machine.",
         )
     return gateway.config.controls
 
