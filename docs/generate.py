@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 import faults as matrix  # it lies with the tests
 import guard_tables  # it lies with the benchmarks
+from figures import report as gateway_report
 
 root = entry.root
 BENCH = Path(guard_tables.__file__).parent
@@ -138,6 +139,10 @@ def _quality(found):
 
 def figures():
     return guard_tables.page(_figures())
+
+
+def gateway_figures():
+    yield from gateway_report.page(_figures())
 
 
 def _figures():
@@ -474,6 +479,7 @@ PAGES = {
     "policy.md": policy,
     "detectors.md": detectors,
     "figures.md": figures,
+    "gateway-figures.md": gateway_figures,
     "checks.md": checks,
     "licences.md": licences,
     "http.md": http,
