@@ -252,7 +252,7 @@ class _Opening:
             "policy_digest": home.policy.admission_digest,
             "chat_template": f"sha256:{template}" if found.chat_template else "the model's own",
         }
-        home.store.append(events.MODEL_LOADED, loaded)
+        await asyncio.to_thread(home.store.append, events.MODEL_LOADED, loaded)
 
         def on_event(kind: str, reason: str) -> None:
             home.store.append(kind, {**about, "reason": reason})

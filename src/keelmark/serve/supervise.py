@@ -186,6 +186,9 @@ class Supervisor:
             except UnavailableError as error:
                 if not first.done():
                     raise
+                child, self._child = self._child, None
+                if child is not None:  # it runs, and could not be recorded
+                    await child.close(0)
                 ran, reason = 0.0, error.message
             failures = 1 if ran >= self._patience.stable else failures + 1
             self._enter(State.BACKING_OFF, reason)

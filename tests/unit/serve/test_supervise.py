@@ -222,6 +222,29 @@ def test_engine_that_cannot_be_recorded_does_not_run(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_restart_that_cannot_be_recorded_leaves_no_second_child(tmp_path: Path) -> None:
+    """The database may be away while the engine is started again."""
+    refused = [0]
+
+    def on_event(kind: str, _: str) -> None:
+        if kind == events.ENGINE_STARTED and 0 < refused[0] < 3:
+            refused[0] += 1
+            raise UnavailableError("The database does not answer; try again.")
+
+    async def scenario() -> None:
+        before = children()
+        async with running(
+            Supervisor(command(tmp_path), on_event=on_event, patience=QUICK)
+        ) as supervisor:
+            refused[0] = 1
+            os.kill(supervisor.pid or 0, signal.SIGKILL)
+            await until(lambda: supervisor.starts == 2)
+            assert refused == [3]
+            assert children() - before == {str(supervisor.pid)}
+
+    asyncio.run(scenario())
+
+
 def test_pause_grows_with_jitter_and_is_bounded(tmp_path: Path) -> None:
     patience = Patience(first=0.25, longest=30)
     low = Supervisor(command(tmp_path), patience=patience, jitter=lambda: 0.0)
