@@ -316,7 +316,8 @@ class Serving:
                 failure = ApiError(
                     500,
                     "not_recorded",
-                    "The request could not be recorded, so it is not answered: check the disk.",
+                    "The request could not be recorded, so it is not answered: check the disk, or "
+                    "the database.",
                 )
         if tab is not None:
             tab.close(recorded=failure is None)
