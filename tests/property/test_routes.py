@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from keelmark.core.errors import UnavailableError
 from keelmark.core.policy import Policy
 from keelmark.core.routing import Breaker, Node, Routes, as_node
 from keelmark.core.trace import Trace
@@ -164,6 +165,73 @@ def test_exactly_one_engine_answers_or_the_last_error_is_said(faults, stream, he
         assert all(asked.count(name) <= 2 for name in ENGINES)
     reports = door.app.health.reports().values()
     assert all(one.in_flight == 0 for one in reports)
+
+
+class Pausing(Answering):
+    """Engines that say their name in three pieces, with pauses, and may break off."""
+
+    def __init__(self, pauses, breaks):
+        super().__init__()
+        self.pauses, self.breaks = pauses, breaks
+
+    async def send(self, method, url, *, headers, body, timeout):
+        name = url.removeprefix("http://").partition("/")[0]
+        self.sent.append((name, body))
+        await _wait(self.pauses[name][0])
+        if self.breaks[name] == 0:
+            raise UnavailableError("It is gone.")
+        return _Named(name, self.pauses[name][1], self.breaks[name])
+
+
+class _Named:
+    status, headers = 200, {"content-type": "text/event-stream"}
+
+    def __init__(self, name, pause, breaks):
+        self.name, self.pause, self.breaks = name, pause, breaks
+
+    async def chunks(self):
+        for number in range(3):
+            await _wait(self.pause)
+            if number + 1 == self.breaks:
+                raise UnavailableError("It is gone.")
+            end = "stop" if number == 2 else None
+            choice = {"index": 0, "delta": {"content": f"{self.name} "}, "finish_reason": end}
+            yield b"data: " + msgspec.json.encode({"id": "x", "choices": [choice]}) + b"\n\n"
+        yield b"data: [DONE]\n\n"
+
+    async def close(self, *, over=False): ...
+
+
+async def _wait(turns):
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.fixed_dictionaries({name: st.tuples(*[st.integers(0, 6)] * 2) for name in ENGINES}),
+    st.fixed_dictionaries({name: st.sampled_from([9, 9, 0, 1, 2, 3]) for name in ENGINES}),
+    st.booleans(),
+)
+def test_what_leaves_is_of_one_engine_however_hedges_interleave(pauses, breaks, restarts):
+    more = "\n  after_first_byte: restart" if restarts else ""
+    door = Door((FALLBACK % "{after_ms: 0, most: 2}") + more, ENGINES, Pausing(pauses, breaks))
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    wish = {"x-keelmark-after-first-byte": "restart"}
+    status, raw = asyncio.run(door.post("/v1/chat/completions", body, **wish))
+    *void, last = raw.split(b"event: keelmark.restart\n")
+    assert not void or restarts
+    for part in (*void, last):
+        assert sum(name.encode() in part for name in ENGINES) <= 1
+    [(trace, _)] = door.recorder.records
+    if b"[DONE]" in last:
+        assert last.count(trace.engine.encode()) == 3
+        assert trace.error == ""
+    else:
+        assert trace.error
+    if all(at == 9 for at in breaks.values()):
+        assert (status, bool(void), trace.error) == (200, False, "")
+    assert all(one.in_flight == 0 for one in door.app.health.reports().values())
 
 
 # --- privacy ---

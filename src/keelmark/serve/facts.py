@@ -43,6 +43,9 @@ class Facts:
         looking: Looks through its texts; None when no branch of its route asks for that.
         limits: How deep its body may be nested.
         clock: The time, with its zone.
+
+    Attributes:
+        unpriced: Engines whose price was asked for, and nobody knew.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Facts:
     ) -> None:
         self.call = call
         self._looking, self._limits, self._clock = looking, limits, clock
+        self.unpriced: set[str] = set()
         self._segments: Sequence[Segment] | None = None
         self._looked: Looked | None = None
 
@@ -101,6 +105,8 @@ class Facts:
         """Write into the trace which route it was, and what was found on the way."""
         attributes = self.call.trace.attributes
         attributes[semconv.ROUTE] = route
+        if self.unpriced:
+            attributes[semconv.ROUTE_UNPRICED] = sorted(self.unpriced)
         if self._looked is not None:
             attributes[semconv.ROUTE_FOUND] = sorted(self._looked.found)
             if self._looked.unsure:

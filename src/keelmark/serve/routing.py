@@ -168,7 +168,10 @@ class Router:
         engine, model = found[0].engine, found[0].model
         if way == "cheapest":
             cost = self._prices.find(engine, model or facts.call.trace.model)
-            return _DEAR if cost is None else cost.of(_READ, _WRITTEN, milliseconds=_MS)
+            if cost is None:
+                facts.unpriced.add(engine.id)
+                return _DEAR
+            return cost.of(_READ, _WRITTEN, milliseconds=_MS)
         pulse = self._health.of(engine.id)
         busy = float(pulse.in_flight)
         return pulse.cost(stream=facts.call.trace.stream) if way == "fastest" else busy

@@ -487,3 +487,31 @@ def test_one_that_fails_beside_an_answer_does_not_end_it():
         assert door.app.health.of("local").in_flight == 0
 
     run(scene)
+
+
+@pytest.mark.parametrize(
+    ("way", "first"), [("cheapest", "b"), ("fastest", "b"), ("least_busy", "b"), ("fallback", "c")]
+)
+def test_the_order_of_parts_that_are_compared(way, first):
+    prices = """
+quota:
+  prices: [{engine: a, input: 2, output: 9}, {engine: b, input: 3, output: 1}]
+routes:
+  models: {assistant: {%s: [c, a, b]}}
+"""
+
+    async def scene():
+        transport = Answering()
+        door = Door(prices % way, ("a", "b", "c"), transport)
+        for name, seconds in (("a", 0.5), ("b", 0.001), ("c", 0.2)):
+            pulse = door.app.health.of(name)
+            if way == "least_busy":
+                pulse.in_flight = int(10 * seconds)
+            elif way == "fastest":
+                pulse.first_byte(seconds, stream=False)
+        await door.post("/v1/chat/completions", CHAT)
+        assert [name for name, _ in transport.sent] == [first]
+        attributes = door.recorder.records[0][0].attributes
+        assert attributes.get(semconv.ROUTE_UNPRICED, []) == ["c"] * (way == "cheapest")
+
+    run(scene)
