@@ -43,7 +43,8 @@ class Model:
         self.there = True
 
     async def unload(self, reason):
-        self.world.fault(not self.there, "it was not there")
+        # `busy`: the service stopped while it was being loaded.
+        self.world.fault(not self.there and not self.busy, "it was not there")
         self.world.fault(self.world.at_work[self.name], "a request at work lost its model")
         self.world.fault(not reason, "no reason")
         self.busy = True

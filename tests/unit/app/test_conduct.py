@@ -81,8 +81,10 @@ async def service(home, budget=10):
         await fleet.loader.close()
 
 
-@pytest.fixture
-def home(tmp_path):
+@pytest.fixture(params=["sqlite", "postgres"])
+def home(request, tmp_path, monkeypatch):
+    if request.param == "postgres":
+        monkeypatch.setenv("KEELMARK_DATABASE", request.getfixturevalue("postgres_url"))
     with app.Home.open(tmp_path) as opened:
         yield opened
 
