@@ -81,9 +81,12 @@ async def service(home, budget=10):
         await fleet.loader.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+on_both = pytest.mark.parametrize("home", ["sqlite", "postgres"], indirect=True)
+
+
+@pytest.fixture
 def home(request, tmp_path, monkeypatch):
-    if request.param == "postgres":
+    if getattr(request, "param", "sqlite") == "postgres":
         monkeypatch.setenv("KEELMARK_DATABASE", request.getfixturevalue("postgres_url"))
     with app.Home.open(tmp_path) as opened:
         yield opened
@@ -95,6 +98,7 @@ def bodies(home, kind):
     return found
 
 
+@on_both
 def test_a_switch_is_taken_up_by_every_service_and_survives_a_restart(home):
     async def scene():
         async with service(home) as first, service(home) as second:
@@ -208,6 +212,7 @@ def begin(home, **plan):
     return decisions.roll_out(home.store, "one", "two", wanted, "smaller", "cli:eva")
 
 
+@on_both
 def test_a_rollout_goes_step_by_step_and_survives_a_restart(home):
     async def scene():
         begin(home)
@@ -304,6 +309,7 @@ def test_models_of_a_rollout_are_not_taken_out_and_not_rolled_out_twice(home):
     asyncio.run(scene())
 
 
+@on_both
 def test_two_services_make_one_step(home):
     async def scene():
         async with service(home, budget=12) as first, service(home, budget=12) as second:
