@@ -27,6 +27,7 @@ PARTS = {
     "digest": ["digest.py"],
     "gateway": ["gateway"],
     "gateway_soak": ["gateway", "--soak", "100000", "--only", "guarded"],
+    "scores": ["scores.py"],
     "guard": ["guard.py"],
     "guard_peers": ["guard_peers.py"],
     "secrets": ["secret_recall.py"],

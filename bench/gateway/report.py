@@ -124,6 +124,8 @@ def page(figures):
     if "gateway_soak" in figures:
         yield "\n## Memory over many requests\n\nOne in ten is a stream; 32 are in flight.\n\n"
         yield from soak_table(figures["gateway_soak"])
+    if "scores" in figures:
+        yield from scores(figures["scores"])
 
 
 def soak_table(found):
@@ -133,3 +135,14 @@ def soak_table(found):
         yield "| requests | " + " | ".join(f"{p['requests']:,}" for p in points) + " |\n"
         yield "|---|" + "---|" * len(points) + "\n"
         yield "| MB | " + " | ".join(f"{p['mb']:.0f}" for p in points) + " |\n"
+
+
+def scores(found):
+    """Yield what exact scores of prompts cost."""
+    yield "\n## Exact scores\n\n"
+    yield f"`/v1/completions` with `echo` and `logprobs`, {found['texts']} texts of together "
+    yield f"{found['tokens']:,} tokens, `{found['model']}`, by `python bench/scores.py`: llama.cpp "
+    yield "alone reads them, with the logits after every token, at "
+    yield f"{found['raw_per_s']:,.0f} tokens a second; our scorer does at "
+    yield f"{found['scorer_per_s']:,.0f}; the service, with guard and ledger, at "
+    yield f"{found['service_per_s']:,.0f}. The values are {'' if found['equal'] else 'not '}equal.\n"
