@@ -145,4 +145,5 @@ def scores(found):
     yield "alone reads them, with the logits after every token, at "
     yield f"{found['raw_per_s']:,.0f} tokens a second; our scorer does at "
     yield f"{found['scorer_per_s']:,.0f}; the service, with guard and ledger, at "
-    yield f"{found['service_per_s']:,.0f}. The values are {'' if found['equal'] else 'not '}equal.\n"
+    yield f"{found['service_per_s']:,.0f}. The values are "
+    yield "equal.\n" if found["equal"] else "**not** equal.\n"
