@@ -227,6 +227,17 @@ HEADERS = {
     "has the answer's too.",
 }
 CODES = {
+    "cannot_start_in_time": "The request cannot begin before its deadline. `retry-after` says when "
+    "to try again; so it does for the other refusals of a busy service.",
+    "invalid_cache_directive": "`x-keelmark-cache` says something that it cannot.",
+    "invalid_deadline": "`x-keelmark-deadline-ms` is no whole number.",
+    "invalid_priority": "`x-keelmark-priority` is none of high, normal and low.",
+    "not_cached": "No answer is kept for this request, and the client wanted no other.",
+    "priority_not_allowed": "The key may not name so high a priority.",
+    "too_many_waiting": "Too many requests of the key wait for the engine already.",
+    "rate_limit_exceeded": "A limit is reached, or what a budget has left is held for others.",
+    "insufficient_quota": "A budget is used up, or has less left than the request may use.",
+    "price_unknown": "The price of a model is not known, and a budget in money is for it.",
     "masked_prompt": "The guard masked a part of a prompt that came in tokens, or whose "
     "log-probabilities were asked for.",
     "no_reranker": "The embedded model cannot rank documents.",
@@ -239,6 +250,7 @@ CODES = {
     "engine_gone": "The engine stopped while it answered.",
     "engine_protocol": "The engine answered something that is not its protocol.",
     "engine_refused": "The engine refused. Status and sentence are the engine's.",
+    "engine_takes_text": "The engine takes no images, or no sound.",
     "engine_slow": "The engine did not begin to answer within `first_byte_ms` of its route, and no "
     "other one is in it.",
     "no_route": "The policy's route for this model has no branch for this request.",
@@ -252,20 +264,18 @@ CODES = {
     "invalid_json": "The body is not JSON. The message says where.",
     "invalid_request": "A field is missing or has the wrong form. `param` names it.",
     "invalid_schema": "A JSON Schema of the request cannot be followed, or not be checked.",
+    "limits_unavailable": "Nobody can tell how full limits are: Valkey or the database is away.",
     "method_not_allowed": "The path answers to another method.",
-    "missing_scope": "The key lacks the scope that the path needs.",
-    "model_not_found": "No engine here answers to this model name.",
-    "not_found": "There is nothing at this path.",
-    "not_recorded": "The trace could not be written, so the answer was not sent.",
-    "overloaded": "`limits.concurrent` requests are at work already.",
-    "model_loading": "The model is not in memory yet, and this request waits no longer for it. "
     "model_loading": "The model is not in memory yet, and this request waits no longer for it. "
     "`retry-after` says when to try again.",
     "model_stopped": "The model was stopped by who runs the service.",
     "not_here": "This gateway has nothing that could be steered over HTTP.",
-    "`retry-after` says when to try again.",
-    "model_stopped": "The model was stopped by who runs the service.",
-    "not_here": "This process cannot be steered over HTTP: one of several workers.",
+    "missing_scope": "The key lacks the scope that the path needs.",
+    "model_not_found": "No engine here answers to this model name.",
+    "not_found": "There is nothing at this path.",
+    "not_recorded": "The trace could not be written, so the answer was not sent.",
+    "overloaded": "`limits.concurrent` requests are at work already, or too many wait for the "
+    "engine.",
     "request_too_large": "The body is longer than `limits.request_bytes`.",
     "timeout": "The answer was not complete within `limits.request_seconds`.",
     "too_large": "A limit on size was exceeded.",
@@ -289,6 +299,10 @@ answered: [how to use them](../how-to/use-other-protocols.md).
 - `x-keelmark-subject` (optional) says whom the content belongs to. Without it the subject is the
   body's `safety_identifier`, then `user`, then the id of the key. `keelmark erase SUBJECT` forgets
   what was said.
+- `x-keelmark-priority` (high, normal, low) and `x-keelmark-deadline-ms` (optional) say how a
+  request may be served when an engine is [busy](../how-to/overload-and-fairness.md).
+- `x-keelmark-cache` or `cache-control` (optional) say whether a
+  [kept answer](../how-to/cache-answers.md) will do.
 
 """
 
@@ -297,12 +311,12 @@ def http():
     yield HTTP
     yield "## Paths\n\n| path | methods | scope |\n|---|---|---|\n"
     routes = {**gateway.ROUTES, "/v1/models/{id}": {"GET": gateway._model}}  # noqa: SLF001 (not in the table)
+    routes |= {start + rest: {"POST": handler} for start, (rest, handler) in admin.BELOW.items()}
     for path, methods in sorted(routes.items()):
         names = [name for m in methods for name in ((m, "HEAD") if m == "GET" else (m,))]
         scopes = sorted({_scope(handler) for handler in methods.values()})
         yield f"| `{path}` | {', '.join(names)} | {', '.join(scopes)} |\n"
     yield "\n`/metrics` needs no key from this machine itself, unless a proxy "
-    routes |= {start + rest: {"POST": handler} for start, (rest, handler) in admin.BELOW.items()}
     yield "forwards the request.\n"
     yield "\n## Dialects\n\nThe answer to a field that is refused is 400 `unsupported_parameter`; "
     yield "false asks for nothing. So is that to a field that is not known.\n\n"
@@ -454,6 +468,7 @@ CLIENT_WORDS = {
     "blocked": "raises an error when the guard stops the prompt",
     "masked": "gets an address back that the engine did not see",
     "retry": "waits and tries again after 429",
+    "OpenAPI": "tries requests that fit the description at `/api/v1/openapi.json`, and that do not",
 }
 
 
