@@ -261,7 +261,9 @@ def test_a_stale_dump_still_says_what_it_knows(tmp_path: Path) -> None:
 
 
 def test_what_needs_something_else_to_be_in_use_is_low(tmp_path: Path) -> None:
-    section, findings, _ = run(subject(tmp_path, {}, stack="pkg:github/ggml-org/llama.cpp@b11549\n"))
+    section, findings, _ = run(
+        subject(tmp_path, {}, stack="pkg:github/ggml-org/llama.cpp@b11549\n")
+    )
     assert section.answer == "affected if used"
     assert [finding.severity for finding in findings] == [Severity.LOW]
     assert "does not start" in section.lines[0].why

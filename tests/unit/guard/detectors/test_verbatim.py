@@ -116,7 +116,9 @@ def test_the_place_is_the_same_however_it_is_cut(
                 assert not [hit for hit in whole if hit.start in settled]
 
 
-@pytest.mark.parametrize("content", [b"", b"KMCORP2\n", b"x" * 100, b"KMCORP2\n" + bytes(20), b"KMCORP1\n" + bytes(16)])
+@pytest.mark.parametrize(
+    "content", [b"", b"KMCORP2\n", b"x" * 100, b"KMCORP2\n" + bytes(20), b"KMCORP1\n" + bytes(16)]
+)
 def test_a_file_that_is_no_corpus(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c").write_bytes(content)
     with pytest.raises(UsageError):
