@@ -95,6 +95,12 @@ class World:
             self.at_work[name] -= 1
             self.loader.release(name)
 
+    async def go_on(self, seconds, turns):
+        self.clock.now += seconds
+        self.loader._wake.set()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
     async def settle(self, tasks):
         """Let time pass until all requests have ended."""
         for _ in range(10_000):
@@ -111,28 +117,32 @@ moves = st.lists(
     st.tuples(
         st.sampled_from(["ask", "ask", "ask", "pass", "leave", "unload", "load"]),
         st.integers(0, 3),
-        st.integers(0, 6),
+        st.one_of(st.integers(0, 6), st.integers(0, 40)),
     ),
     max_size=40,
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(needs=needs, moves=moves, data=st.data(), line=st.integers(1, 64))
-def test_no_request_is_lost_and_memory_suffices(needs, moves, data, line):
+@given(
+    needs=needs,
+    moves=moves,
+    data=st.data(),
+    line=st.integers(1, 64),
+    stay=st.sampled_from([0.0, 0.5, 3.0]),
+)
+def test_no_request_is_lost_and_memory_suffices(needs, moves, data, line, stay):
     breaks = [data.draw(st.lists(st.booleans(), max_size=2)) for _ in needs]
 
     async def scene():
-        world = World(needs, breaks, Turns(stay=3.0, wait=3600, line=line, rest=2.0))
+        world = World(needs, breaks, Turns(stay=stay, wait=3600, line=line, rest=2.0))
         requests, others = [], []
         for move, which, steps in moves:
             name = world.models[which % len(world.models)].name
             if move == "ask":
                 requests.append(asyncio.create_task(world.request(name, steps)))
             elif move == "pass":
-                world.clock.now += steps
-                world.loader._wake.set()
-                await asyncio.sleep(0)
+                await world.go_on(steps / 4, which)
             elif move == "leave" and requests:
                 requests[which % len(requests)].cancel()
             elif move == "unload":
@@ -166,5 +176,42 @@ def test_two_that_do_not_fit_together_take_turns_and_do_not_chase_each_other_out
         assert world.faults == []
         assert len(world.loads) <= 1 + world.clock.now / stay, "it stayed less than it should"
         await world.loader.close()
+
+    asyncio.run(scene())
+
+
+def test_a_model_that_is_never_idle_gives_way_without_losing_a_request():
+    async def scene():
+        world = World([7, 7], [[], []], Turns(stay=2.0, wait=3600, line=1000))
+        requests = [asyncio.create_task(world.request("m0", 5))]
+        await world.settle(requests)
+        other = asyncio.create_task(world.request("m1", 1))
+        for _ in range(200):  # one begins before the last one has ended
+            requests.append(asyncio.create_task(world.request("m0", 5)))
+            await asyncio.sleep(0)
+            world.clock.now += 0.5
+            world.loader._wake.set()
+        assert other.done(), "it waits for ever"
+        await world.settle(requests)
+        assert world.ended["served"] == len(requests) + 1
+        assert world.faults == []
+        await world.loader.close()
+
+    asyncio.run(scene())
+
+
+def test_who_leaves_just_when_the_model_has_come_keeps_nothing():
+    async def scene():
+        for yields in range(12):
+            world = World([7], [[]], Turns(stay=0.0))
+            request = asyncio.create_task(world.request("m0", 3))
+            for _ in range(yields):
+                await asyncio.sleep(0)
+            request.cancel()
+            await asyncio.gather(request, return_exceptions=True)
+            assert world.loader.berths["m0"].users == 0, yields
+            await world.loader.unload("m0", "asked for")
+            assert world.loader.taken == 0
+            await world.loader.close()
 
     asyncio.run(scene())
