@@ -9,8 +9,10 @@ could not do something, and with 2 if one could not be tried.
 import asyncio
 import datetime as dt
 import json
+import re
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).resolve().parent
 TESTS = HERE.parent
@@ -21,6 +23,7 @@ from harness import ANSWERED, MODEL  # noqa: E402
 
 from gateway_parts import stack  # noqa: E402 (it lies with the tests)
 from keelmark.guard import Guard  # noqa: E402
+from keelmark.serve import openapi  # noqa: E402
 from keelmark.serve.fake import Script  # noqa: E402
 
 RESULTS = HERE / "results.json"
@@ -96,11 +99,41 @@ async def ask_all(chosen: list[str]) -> dict:
     guard = Guard()
     engine = {"models": (MODEL,), "counts_tokens": True}
     async with stack(Engine(), guard=guard, policy=guard.policy, **engine) as s:
-        return {name: await ask(name, s.url, s.secret) for name in chosen}
+        found = {name: await ask(name, s.url, s.secret) for name in chosen if name in CLIENTS}
+    if "schemathesis" in chosen:
+        found["schemathesis"] = await ask_schemathesis(guard)
+    return found
+
+
+async def ask_schemathesis(guard: Guard) -> dict:
+    """Let it try requests that fit our OpenAPI description, and requests that do not."""
+    async with stack(_any, guard=guard, policy=guard.policy, models=(), counts_tokens=True) as s:
+        secret, _ = s.keys.add("both", ("models", "admin"))
+        command = [THEIRS.with_name("schemathesis"), "--config-file", HERE / "schemathesis.toml"]
+        command += ["run", s.url + openapi.PATH, "--header", f"Authorization: Bearer {secret}"]
+        command += ["--max-examples", "15", "--phases", "coverage,fuzzing", "--seed", "1"]
+        with TemporaryDirectory() as aside:
+            options = {"stdout": -1, "stderr": -2, "cwd": aside}
+            process = await asyncio.create_subprocess_exec(*map(str, command), **options)
+            said = (await process.communicate())[0].decode()
+    if process.returncode:
+        sys.stderr.write(said)
+    tried = re.search(r"([0-9,]+) generated, ([0-9,]+) passed", said)
+    why = "" if process.returncode == 0 and tried else said.strip().splitlines()[-1][:200]
+    locked = (ROOT / "requirements-clients.lock").read_text(encoding="utf-8")
+    version = re.search(r"^schemathesis==(\S+)", locked, re.MULTILINE)[1]
+    return {"version": version, "results": {"OpenAPI": why}}
+
+
+def _any(body: dict) -> Script:
+    if "documents" not in body:
+        return Script()
+    ranks = [{"index": at, "relevance_score": 0.5} for at in range(len(body["documents"]))]
+    return Script(raw=json.dumps({"results": ranks}).encode())
 
 
 def main(chosen: list[str]) -> int:
-    found = asyncio.run(ask_all(chosen or list(CLIENTS)))
+    found = asyncio.run(ask_all(chosen or [*CLIENTS, "schemathesis"]))
     code = 0
     for name, one in found.items():
         failed = {what: why for what, why in one.get("results", {}).items() if why}

@@ -31,7 +31,9 @@ def test_versions_are_the_locked_ones(name):
 
 def test_every_client_and_every_attempt_is_in_the_table():
     run = (ROOT / "tests" / "clients" / "run.py").read_text(encoding="utf-8")
-    assert set(FOUND) == set(re.findall(r'^    "([^"]+)": \[', run, re.MULTILINE))
+    assert set(FOUND) - {"schemathesis"} == set(
+        re.findall(r'^    "([^"]+)": \[', run, re.MULTILINE)
+    )
     page = (ROOT / "docs" / "reference" / "clients.md").read_text(encoding="utf-8")
     for name, one in FOUND.items():
         for word, why in one["results"].items():

@@ -107,6 +107,15 @@ BELOW: dict[str, tuple[str, Handler]] = {
 """Beginning of a path to what follows, and who answers a POST: names may hold slashes."""
 
 
+BODIES: dict[str, type[msgspec.Struct]] = {
+    MODELS: _Add,
+    f"{MODELS}/{{id}}/{{verb}}": _Why,
+    ROLLOUTS: _Begin,
+    f"{ROLLOUTS}/{{id}}/abort": _Why,
+}
+"""Path to what a body there is."""
+
+
 def below(path: str) -> dict[str, Handler] | None:
     """Return who answers at a path below one of the table."""
     return next(
@@ -115,7 +124,8 @@ def below(path: str) -> dict[str, Handler] | None:
 
 
 async def _read(gateway: Gateway, request: Request, kind: type[Any]) -> Any:
-    if request.headers.get(b"content-length", b"0") == b"0" and kind is _Why:
+    chunked = b"transfer-encoding" in request.headers
+    if not chunked and request.headers.get(b"content-length", b"0") == b"0" and kind is _Why:
         return _Why()
     check_json(request)
     body = decode_body(await read_body(request, gateway.config.policy.limits))

@@ -12,7 +12,7 @@ from keelmark.core.errors import KeelmarkError
 from keelmark.core.policy import Policy
 from keelmark.core.ports import GuardPort
 from keelmark.core.trace import Trace
-from keelmark.serve import admin
+from keelmark.serve import admin, openapi
 from keelmark.serve.calls import CHAT, COMPLETION, COUNT, EMBEDDINGS, Desk, Kind
 from keelmark.serve.config import GatewayConfig
 from keelmark.serve.counting import Counting
@@ -246,6 +246,14 @@ async def _metrics(gateway: Gateway, request: Request) -> None:
     await send_whole(request, 200, out, whole.encode())
 
 
+async def _openapi(gateway: Gateway, request: Request) -> None:
+    require(await gateway.keys.recognise(shown(request.headers)), "models")
+    below = {start + rest: ("POST",) for start, (rest, _) in admin.BELOW.items()}
+    routes = {**ROUTES, "/v1/models/{id}": ("GET",), **below}
+    version = gateway.config.version
+    await gateway.answer(request, openapi.document(routes, admin.BODIES, version))
+
+
 ROUTES: dict[str, dict[str, Handler]] = {
     "/v1/chat/completions": {"POST": _calls(CHAT)},
     "/v1/completions": {"POST": _calls(COMPLETION)},
@@ -262,6 +270,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/healthz": {"GET": _healthz},
     "/readyz": {"GET": _readyz},
     "/metrics": {"GET": _metrics},
+    openapi.PATH: {"GET": _openapi},
 }
 """Path to method to handler; `/v1/models/{id}` beside it because names may hold slashes."""
 
@@ -290,5 +299,7 @@ def _route(request: Request) -> Handler:
     handler = methods.get(method)
     if handler is None:
         allowed = ", ".join(methods)
-        raise ApiError(405, "method_not_allowed", f"This address answers to {allowed} only.")
+        error = ApiError(405, "method_not_allowed", f"This address answers to {allowed} only.")
+        error.headers = ((b"allow", allowed.encode()),)
+        raise error
     return handler

@@ -19,7 +19,7 @@ from keelmark.serve.engine import Scoring
 from keelmark.serve.errors import ApiError, bad_request
 from keelmark.serve.repair import keep
 from keelmark.serve.serving import Serving, read_answer
-from keelmark.serve.shapes import MOST_INPUTS
+from keelmark.serve.shapes import MOST_INPUTS, whole
 from keelmark.serve.traces import note_usage
 
 
@@ -41,7 +41,7 @@ def check_rerank(body: dict[str, Any], *, guarded: bool) -> int:  # noqa: ARG001
     Raises:
         ApiError: 400, naming the field.
     """
-    query, documents, most = body.get("query"), body.get("documents"), body.get("top_n")
+    query, documents, most = body.get("query"), body.get("documents"), whole(body, "top_n")
     if not isinstance(query, str) or not query:
         raise bad_request("The field `query` must be a text.", "query")
     if not isinstance(documents, list) or not 1 <= len(documents) <= MOST_INPUTS:

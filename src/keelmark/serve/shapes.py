@@ -27,7 +27,8 @@ MEDIA = frozenset(
 )
 # fmt: on
 """Fields of a message, or of a part of one, that carry what is not text."""
-_MODEL = re.compile(r"[\w./:@+-]{1,256}\Z")
+MODEL_PATTERN = r"[\w./:@+-]{1,256}"
+_MODEL = re.compile(MODEL_PATTERN + r"\Z")
 MOST_INPUTS = 2048
 
 
@@ -53,18 +54,18 @@ def _objects(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-_HUGE = 2**31 - 1
+HUGE = 2**31 - 1
 FIELDS: dict[str, tuple[Check, str]] = {
     "stream": (_is(bool), "true or false"),
     "stream_options": (_is(dict), "an object"),
     "n": (_integer(1, 128), "a whole number from 1 to 128"),
     "best_of": (_integer(1, 128), "a whole number from 1 to 128"),
-    "max_tokens": (_integer(-1, _HUGE), "a whole number"),
-    "max_completion_tokens": (_integer(1, _HUGE), "a whole number above 0"),
+    "max_tokens": (_integer(-1, HUGE), "a whole number"),
+    "max_completion_tokens": (_integer(1, HUGE), "a whole number above 0"),
     "temperature": (_number(0, 100), "a number from 0 up"),
     "top_p": (_number(0, 1), "a number from 0 to 1"),
-    "top_k": (_integer(-1, _HUGE), "a whole number"),
-    "seed": (_is(int), "a whole number"),
+    "top_k": (_integer(-1, HUGE), "a whole number"),
+    "seed": (lambda v: isinstance(v, int) and not isinstance(v, bool), "a whole number"),
     "frequency_penalty": (_number(-100, 100), "a number"),
     "presence_penalty": (_number(-100, 100), "a number"),
     "top_logprobs": (_integer(0, 100), "a whole number from 0 to 100"),
@@ -80,7 +81,7 @@ FIELDS: dict[str, tuple[Check, str]] = {
     "safety_identifier": (_is(str), "a string"),
     "suffix": (_is(str), "a string"),
     "echo": (_is(bool), "true or false"),
-    "dimensions": (_integer(1, _HUGE), "a whole number above 0"),
+    "dimensions": (_integer(1, HUGE), "a whole number above 0"),
     "modalities": (lambda v: v == ["text"], '["text"]'),
     "encoding_format": (lambda v: v in ("float", "base64"), '"float" or "base64"'),
 }
@@ -111,9 +112,17 @@ def check_common(body: Any) -> str:
         raise bad_request("The field `model` must be the name of a model.", "model")
     for name in FIELDS.keys() & body.keys():
         check, wanted = FIELDS[name]
-        if body[name] is not None and not check(body[name]):
+        if body[name] is not None and not check(body[name]) and not check(whole(body, name)):
             raise bad_request(f"The field `{name}` must be {wanted}.", name)
     return model
+
+
+def whole(body: dict[str, Any], name: str) -> Any:
+    """Return a field; one that is a whole number written with a fraction (5.0) becomes one."""
+    value = body.get(name)
+    if type(value) is float and value.is_integer():
+        body[name] = value = int(value)
+    return value
 
 
 def check_chat(body: dict[str, Any], *, guarded: bool) -> int:  # noqa: ARG001, one of a table
@@ -193,7 +202,7 @@ def check_completion(body: dict[str, Any], *, guarded: bool) -> int:  # noqa: AR
         ApiError: 400, naming the field.
     """
     prompts = _check_inputs(body, "prompt", guarded=False)  # tokens: when the engine is known
-    logprobs = body.get("logprobs")
+    logprobs = whole(body, "logprobs")
     if logprobs is not None and not _integer(0, 100)(logprobs):
         raise bad_request("The field `logprobs` must be a whole number.", "logprobs")
     return prompts * (body.get("n") or 1)

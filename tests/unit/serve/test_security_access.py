@@ -9,6 +9,7 @@ import pytest
 
 from gateway_parts import ENGINE_KEY, MemoryKeys, run, stack
 from keelmark.core.errors import UsageError
+from keelmark.serve import admin, openapi
 from keelmark.serve import keys as keys_module
 from keelmark.serve.fake import Script
 from keelmark.serve.gateway import ROUTES
@@ -21,12 +22,14 @@ PROXIED = {"x-forwarded-for": "192.0.2.1"}
 """So that `/metrics`, open to this machine itself, asks for a key."""
 ADDRESSES = [(method, path) for path, methods in ROUTES.items() for method in methods]
 ADDRESSES += [("GET", "/v1/models/fake"), ("GET", "/v1/models/a/b")]
+ADDRESSES += [("POST", start + "x/stop") for start in admin.BELOW]
 CLOSED = [address for address in ADDRESSES if address[1] not in OPEN]
 
 
 def demanded(path):
     """The scope that an address must ask for."""
-    return "admin" if path in ADMIN or path.startswith("/api/") else "models"
+    steers = path.startswith("/api/") and path != openapi.PATH
+    return "admin" if path in ADMIN or steers else "models"
 
 
 def code_of(answer):
