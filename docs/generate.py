@@ -469,6 +469,7 @@ CLIENT_WORDS = {
     "masked": "gets an address back that the engine did not see",
     "retry": "waits and tries again after 429",
     "OpenAPI": "tries requests that fit the description at `/api/v1/openapi.json`, and that do not",
+    "OpenAPI": "tries requests that fit the description at `/api/v1/openapi.json`, and that do not",
 }
 
 
