@@ -9,8 +9,8 @@ import os
 import signal
 import socket
 import sys
-from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from keelmark.app.composing import Gauge
@@ -31,6 +31,11 @@ from keelmark.serve.server import GRACE_SECONDS
 log = logging.getLogger("keelmark.app")
 
 _LOOK_SECONDS = 0.2
+_TOGETHER: dict[str, Callable[[list[float]], float]] = {
+    "keelmark_engine_left_alone": max,
+    "keelmark_engine_error_ratio": fmean,
+}
+"""What is not added up of the workers' measures."""
 _FIRST_SECONDS, _LONGEST_SECONDS, _STABLE_SECONDS = 0.5, 30.0, 60.0
 _GRACE = GRACE_SECONDS + 5.0
 
@@ -93,12 +98,12 @@ class Crew(Front):
             self._spawn(self._switch(hand, guard))
 
     def gauges(self) -> list[Gauge]:
-        """Return what all workers measure, added up."""
-        sums: Counter[tuple[str, str]] = Counter()
+        """Return what all workers measure, together."""
+        found: dict[tuple[str, str], list[float]] = {}
         for hand in self._hands.values():
             for name, engine, value in hand.office.gauges:
-                sums[name, engine] += value  # type: ignore[assignment]
-        return [(name, engine, value) for (name, engine), value in sums.items()]
+                found.setdefault((name, engine), []).append(value)
+        return [(*key, _TOGETHER.get(key[0], sum)(values)) for key, values in found.items()]
 
     async def serve(self, listener: socket.socket, started: Callable[[], None]) -> None:
         """Run the workers until the process is told to stop.

@@ -151,6 +151,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
         reason: Why it is not known.
         scores: Where prompts are scored, or None for an engine that scores none.
         slots: Requests that it takes at once, as far as this worker is concerned; 0 if unknown.
+        state: Where a local model stands, or "".
         context: As for `keelmark.serve.engine.Scoring`, like the two after it.
     """
 
@@ -167,6 +168,7 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     scores: Endpoint | None = None
     slots: int = 0
+    state: str = ""
     context: int = 0
     chat_template: str = ""
     reranks: bool = False

@@ -211,6 +211,7 @@ class RemoteEngine:
         self.provider, self.models = state.provider, state.models
         self.digest, self.load_mode = state.digest, state.load_mode
         self.upstream_model, self.slots = state.upstream_model, state.slots
+        self.state = state.state
         self.first_byte_seconds, self.quirks = state.first_byte_seconds, state.quirks
 
     async def start(self) -> None:
@@ -277,6 +278,7 @@ async def describe(engine: Engine, workers: int) -> EngineState:
         reason=reason,
         scores=scores,
         slots=max(1, slots // workers) if slots else 0,
+        state=getattr(engine, "state", ""),
         context=scoring.context if scoring else 0,
         chat_template=scoring.chat_template if scoring else "",
         reranks=bool(scoring and scoring.reranks),
