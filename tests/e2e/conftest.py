@@ -50,9 +50,7 @@ def keelmark(*words: object, data: Path, **options: object) -> subprocess.Comple
     )
 
 
-def called(
-    *words: object, data: Path, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
+def called(*words: object, data: Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run one command to its end within this process, where a process of its own shows no more."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
@@ -79,7 +77,8 @@ class Service:
         environment.pop("KEELMARK_ADMIN_KEY", None)
         if key:
             environment["KEELMARK_ADMIN_KEY"] = key
-        with self.output.open("w") as log, one_core():
+        cores = contextlib.nullcontext() if "--upstream" in words else one_core()
+        with self.output.open("w") as log, cores:
             self.process = subprocess.Popen(
                 [KEELMARK, "up", "--port", str(self.port), *map(str, words)],
                 stdout=log,
