@@ -176,6 +176,8 @@ def policy_notes(policy: Policy, data: Path | None = None) -> list[str]:
             f"what is found decides in the routes {', '.join(looking)} only: who asks for a model "
             "by another name takes none of them; a route called '*' is for all other names."
         )
+    if policy.cache.enabled and policy.retention.content == "none":
+        notes.append("its cache keeps nothing, because retention.content is none.")
     if any(one.value for one in guard.exceptions) and not value_key(data):
         notes.append(
             "exceptions name values by a keyed hash, and this data folder has no such key: they "
