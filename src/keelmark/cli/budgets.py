@@ -12,6 +12,7 @@ from keelmark import app
 from keelmark.app.quota import Balance, balances_of, money, of_unit, shown
 from keelmark.cli._common import json_option, policy_option, print_json, say, store_option
 from keelmark.cli._tables import table
+from keelmark.core.metering import UNIT
 from keelmark.core.windows import NEVER
 
 
@@ -46,6 +47,9 @@ def command(budget: str | None, data: Path | None, policy: Path | None, *, as_js
     rows = [line for one in found for line in _lines(one, quota.currency)]
     heads = ("BUDGET", "WHOSE", "OF", "USED", "HELD", "LEFT", "LIMIT", "BEGINS ANEW")
     click.echo(table(heads, rows, right=(3, 4, 5, 6)))
+    if lost := sum(one.lost for one in found):
+        amount = f"{money(Decimal(lost) / UNIT)} {quota.currency}"
+        say(f"Of this {amount} was charged for requests whose process ended, or whose client left.")
 
 
 def _lines(one: Balance, currency: str) -> list[tuple[str, ...]]:

@@ -1,8 +1,9 @@
 """How many tokens a call can have at most, before anybody has counted; and after, how many it had.
 
-No tokeniser is asked. A token stands for at least one byte, so a prompt has no more of them than
-bytes. What a template puts around messages and tools is shorter than the JSON around them and the
-allowance here. Images and sounds have an allowance each.
+No tokeniser is asked at first. A token stands for at least one byte, so a prompt has no more of
+them than bytes. What a template puts around messages and tools is shorter than the JSON around them
+and the allowance here. Images and sounds have an allowance each. Only where that is more than a
+budget has left, an engine that counts is asked.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from keelmark.core.errors import KeelmarkError
+from keelmark.core.ports import Transport
+from keelmark.core.semconv import OP_CHAT
 
 if TYPE_CHECKING:
     from keelmark.serve.answers import Answer
@@ -27,6 +32,37 @@ BYTES_PER_TOKEN = 3
 def most_input(call: Call) -> int:
     """Return how many tokens an engine can read for a call, at most."""
     return len(call.prompt) + TEMPLATE + MEDIUM * _media(call.body)
+
+
+async def counted_input(transport: Transport, call: Call) -> int | None:
+    """Return how many tokens the engine says that it would read; None where it does not say."""
+    engine = call.engine
+    if engine is None or call.kind.operation != OP_CHAT or not engine.quirks.counts_tokens:
+        return None
+    try:
+        endpoint = engine.endpoint()
+        response = await transport.send(
+            "POST",
+            endpoint.base_url + "/chat/completions/input_tokens",
+            headers={"content-type": "application/json", **endpoint.headers},
+            body=msgspec.json.encode({n: v for n, v in call.body.items() if n not in _OF_STREAMS}),
+            timeout=_SECONDS,
+        )
+        try:
+            said = await response.read()
+        finally:
+            await response.close(over=True)
+        return msgspec.json.decode(said, type=_Counted).input_tokens
+    except (KeelmarkError, msgspec.MsgspecError, ValueError):
+        return None  # then the bytes count
+
+
+class _Counted(msgspec.Struct):
+    input_tokens: int
+
+
+_OF_STREAMS = ("stream", "stream_options")
+_SECONDS = 10.0
 
 
 def _media(body: dict[str, Any]) -> int:

@@ -19,9 +19,16 @@ from typing import TYPE_CHECKING, Any
 from keelmark.core import semconv
 from keelmark.core.accounts import Account, Drawn
 from keelmark.core.metering import NOTHING, Amounts, Hold, How, Short, Usage
+from keelmark.core.ports import Transport
 from keelmark.core.trace import Trace
 from keelmark.core.windows import NEVER
-from keelmark.serve.bounds import asked_output, counted_tokens, most_input, said_bytes
+from keelmark.serve.bounds import (
+    asked_output,
+    counted_input,
+    counted_tokens,
+    most_input,
+    said_bytes,
+)
 from keelmark.serve.errors import ApiError
 from keelmark.serve.prices import Cost
 
@@ -91,8 +98,11 @@ class Charge:
         else:
             self.let_go(recorded=True)
 
-    async def reserve(self, call: Call) -> None:
-        """Hold the most that the call can use; less output if that is what fits, and nobody minds.
+    async def reserve(self, call: Call, transport: Transport) -> None:
+        """Hold the most that the call can use.
+
+        Where that does not fit: less output, if the client names no number; and as many tokens of
+        the prompt as the engine counts, if it does.
 
         Raises:
             ApiError: 429.
@@ -105,7 +115,7 @@ class Charge:
         writes = call.kind.streams
         asked = asked_output(call.body) if writes else 0
         each = meter.quota.output_tokens if asked is None else asked
-        deadline = monotonic() + meter.quota.wait_seconds
+        deadline, known = monotonic() + meter.quota.wait_seconds, False
         while True:
             hold = self._holding(read, each * choices)
             short = await holds.reserve(hold)
@@ -117,6 +127,11 @@ class Charge:
             if LEAST_OUTPUT <= fits < each and not short.waits:
                 each = fits
                 continue
+            if not short.waits and not known:
+                known, counted = True, await counted_input(transport, call)
+                if counted is not None and counted < read:
+                    read = counted
+                    continue
             left = deadline - monotonic()
             if not short.waits or left <= 0:
                 raise self._refusal(short)

@@ -19,7 +19,7 @@ from keelmark.core.accounts import Covers, Drawn
 from keelmark.core.errors import UnavailableError
 from keelmark.core.metering import NOTHING, Level, Rate, Usage
 from keelmark.core.policy import Policy
-from keelmark.core.ports import Holds, Rates
+from keelmark.core.ports import Holds, Rates, Transport
 from keelmark.core.trace import Trace
 from keelmark.serve.bounds import asked_output
 from keelmark.serve.charges import Charge
@@ -124,8 +124,12 @@ class Tab:
         self._rates = rates
         self._charges: list[Charge] = []
 
-    async def charge(self, call: Call) -> Charge:
+    async def charge(self, call: Call, transport: Transport) -> Charge:
         """Hold what a call can use at most of its engine, on all of its budgets.
+
+        Args:
+            call: The call.
+            transport: The way to an engine that counts tokens.
 
         Raises:
             ApiError: 429, a budget has not enough left; 403, nobody knows what it would cost.
@@ -140,7 +144,7 @@ class Tab:
         charge = Charge(self, call, cost, drawn, f"{self.call}/{len(self._charges) + 1}")
         self._charges.append(charge)
         if drawn:
-            await charge.reserve(call)
+            await charge.reserve(call, transport)
         return charge
 
     def bill(self, trace: Trace) -> tuple[Usage, ...]:
@@ -192,11 +196,11 @@ async def limit(desk: Desk, call: Call) -> Call:
     return _with(call, tab=await meter.open(call))
 
 
-async def reserve(_desk: Desk, call: Call) -> Call:
+async def reserve(desk: Desk, call: Call) -> Call:
     """Hold what the call can use of its budgets at this engine."""
     if call.tab is None or call.kind.operation not in BILLED:
         return call
-    charge = await call.tab.charge(call)
+    charge = await call.tab.charge(call, desk.config.transport)
     if charge.output is None:
         return _with(call, charge=charge)
     wanted = call.engine is not None and call.engine.quirks.completion_tokens

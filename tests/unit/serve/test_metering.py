@@ -187,6 +187,20 @@ async def test_an_answer_gets_what_is_left_when_the_client_names_no_number(tmp_p
 
 
 @scene
+async def test_an_engine_that_counts_is_asked_before_a_request_is_refused(tmp_path):
+    section = quota(tokens(60))  # fewer than the bytes of any prompt
+    async with metered(tmp_path, section) as room:
+        assert (await room.chat(max_tokens=20))[0] == 429
+        assert room.fake.received == [], "this one does not count"
+    async with metered(tmp_path / "other", section, counts_tokens=True) as room:
+        assert (await room.chat(max_tokens=20, stream=True))[0] == 200
+        assert [one.get("stream") for one in room.fake.received] == [None, True]
+        assert (await room.chat(max_tokens=70))[1]["error"]["code"] == "insufficient_quota"
+        room.engine.url = "http://127.0.0.1:9"
+        assert (await room.chat(max_tokens=20))[0] == 429, "nobody counts now"
+
+
+@scene
 async def test_a_cut_stream_is_counted_by_what_was_passed_on(tmp_path):
     script = Script(pieces=("Hello you there ",) * 4, fault="cut", after=2)
     async with metered(tmp_path, quota(tokens(10_000)), script) as room:
