@@ -222,7 +222,7 @@ class Metrics:
             if why := attributes.get(semconv.QUEUE_REFUSED):
                 self._refused.add((name, str(why)))
         first = timings.get("first_token")
-        if first is None or not answered or not trace.stream:
+        if first is None or not answered or not trace.stream or cached == "hit":
             return
         self._first.observe(call, first / 1000)
         engine = timings.get("engine")

@@ -2,14 +2,17 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway_parts import events, run, stack, text_of
+from keelmark.app.quota import StoreMeter, meter_for
 from keelmark.core.caching import Caching
 from keelmark.core.policy import GuardRules, Policy, Repair, Retention, Rule
+from keelmark.core.quota import Budget, Price, Quota
 from keelmark.core.scope import Scope
 from keelmark.core.trace import Content, Trace
 from keelmark.guard import Guard
@@ -410,5 +413,38 @@ def test_a_long_answer_is_not_kept(tmp_path):
         script = Script(pieces=("word " * 300,))
         async with caching(tmp_path, script, policy=policy) as gateway:
             assert [state(await ask(gateway)) for _ in range(2)] == ["miss", "miss"]
+
+    run(scene)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_hit_costs_nothing_of_a_budget(tmp_path, stream):
+    price = Price(input=Decimal("1.5"), output=Decimal(6))
+    section = Quota(budgets=(Budget(id="all", window="total", tokens=5000),), prices=(price,))
+    policy = msgspec.structs.replace(policy_of(), quota=section)
+
+    def billed(store):
+        return [one.body.get("usage") for one in store.records(["request"])]
+
+    async def scene():
+        async with caching(tmp_path, policy=policy) as gateway:
+            holds = StoreMeter(gateway.store)
+            try:
+                meter = meter_for(gateway.store, policy, holds)
+                gateway.app.config = msgspec.structs.replace(
+                    gateway.app.config, meter=meter, recorder=gateway.store
+                )
+                gateway.app.use(gateway.guard, policy)
+                assert [state(await ask(gateway, stream=stream)) for _ in range(2)] == [
+                    "miss",
+                    "hit",
+                ]
+                first, second = billed(gateway.store)
+                assert first["input"] == 7
+                assert (second["money"], second["input"], second["output"]) == (0, 0, 0)
+                assert second["how"] == ["cache"]
+                assert await holds.held() == {}
+            finally:
+                holds.close()
 
     run(scene)
