@@ -251,7 +251,7 @@ async def aim(desk: Desk, call: Call) -> Call:
         raise UnavailableError("No engine was chosen: this is a defect, please report it.")
     engine, model, parameters, *_ = call.target
     note_engine(call.trace, engine)
-    desk.config.steering.enter(model or call.trace.model, call.leash)
+    desk.config.steering.enter(engine.upstream_model or model or call.trace.model, call.leash)
     if not engine.digest and desk.config.policy.admission.unattested == "refuse":
         raise ApiError(
             403,

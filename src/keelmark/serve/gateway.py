@@ -210,7 +210,8 @@ async def _model(gateway: Gateway, request: Request) -> None:
 async def _tokenizer_info(gateway: Gateway, request: Request) -> None:
     require(await gateway.keys.recognise(request.headers.get(b"authorization")), "models")
     config = gateway.config
-    await gateway.answer(request, await tokenizer_info(config.transport, config.engines))
+    engines = [one for one in config.engines if not config.steering.refuses(one.models)]
+    await gateway.answer(request, await tokenizer_info(config.transport, engines))
 
 
 async def _healthz(gateway: Gateway, request: Request) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -120,6 +121,10 @@ class Steering:
             trace.attributes[semconv.ROLLOUT] = rollout.id
             trace.attributes[semconv.ROLLOUT_STEP] = rollout.step
         return chosen
+
+    def refuses(self, models: Sequence[str]) -> bool:
+        """Whether all models of an engine are stopped."""
+        return bool(models) and self.stopped.keys() >= set(models)
 
     def enter(self, name: str, leash: Leash | None) -> None:
         """A call turns to a model.

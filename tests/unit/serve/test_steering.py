@@ -5,12 +5,13 @@ import asyncio
 import msgspec
 import pytest
 
-from gateway_parts import run, stack
+from gateway_parts import GUARDED, run, stack
 from keelmark.core import semconv
 from keelmark.core.errors import UsageError
 from keelmark.core.rollouts import Plan, Rollout
+from keelmark.core.routing import Node, Routes
 from keelmark.serve.fake import Script
-from keelmark.serve.steering import Switch
+from keelmark.serve.steering import Steering, Switch
 
 OFF = Switch(name="fake", reason="it lies", who="key_1", at=0.0)
 SLOW = Script(pieces=("one ", "two ", "three "), fault="hang", after=2)
@@ -144,6 +145,30 @@ def test_a_new_model_that_is_stopped_is_refused_under_the_old_name():
             assert (await s.chat())[1]["error"]["code"] == "model_stopped"
 
     run(scene)
+
+
+def test_a_model_that_is_stopped_is_stopped_by_every_route_to_it():
+    """An embedded model has one name of its own, whatever a route calls it there."""
+
+    async def scene():
+        routes = Routes(models={"chat": Node(engine="fake", model="anything")})
+        policy = msgspec.structs.replace(GUARDED, routes=routes)
+        async with stack(policy=policy, upstream_model="fake") as s:
+            assert (await s.chat(model="chat"))[0] == 200
+            s.app.config.steering.use({"fake": OFF}, {})
+            assert (await s.chat(model="chat"))[1]["error"]["code"] == "model_stopped"
+            status, body, _ = await s.get("/v1/tokenizer_info")
+            assert (status, body["error"]["code"]) == (404, "not_found")
+
+    run(scene)
+
+
+def test_an_engine_is_refused_when_all_its_models_are_stopped():
+    steering = Steering()
+    steering.use({"a": OFF, "b": OFF}, {})
+    assert steering.refuses(("a", "b"))
+    assert not steering.refuses(("a", "c"))
+    assert not steering.refuses(()), "it takes any name"
 
 
 class Controls:
