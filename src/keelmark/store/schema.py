@@ -156,6 +156,8 @@ def require_current(db: Db, tables: set[str], place: str) -> None:
     Raises:
         KeelmarkError: As `check`, or it was made by an older Keelmark.
     """
+    if not tables:
+        raise UsageError(f"There is no store in {place} yet; open it for writing once.")
     if not is_current(db, tables, place):
         raise UsageError(f"{place} was made by an older Keelmark; open it for writing once.")
 

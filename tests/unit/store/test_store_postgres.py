@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -362,6 +363,36 @@ def test_a_lock_that_is_not_let_go_is_told(
     assert store.append("service.started", {}) == 0
 
 
+def test_a_machine_that_was_cut_off_lets_go_of_the_lock(
+    store: Store, folder: Path, database: str, signing_key: Ed25519PrivateKey,
+    monkeypatch: pytest.MonkeyPatch, tamper: Tamper,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(port, "BUSY_SECONDS", 0.6)
+    _end_others(tamper)  # the next connections wait as briefly
+    begun, done = threading.Event(), threading.Event()
+
+    def cut_off(transaction: Transaction) -> None:
+        transaction.append("service.started", {"lost": not begun.is_set()})
+        begun.set()
+        done.wait(30)  # as if nothing came from it any more
+
+    with Store.open(folder, signing_key, database=database) as other:
+        waiting = threading.Thread(target=store.submit, args=(cut_off,))
+        waiting.start()
+        assert begun.wait(30)
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(UnavailableError):  # a busy server may be late with both
+                assert other.append("service.started", {"other": True}) == 0
+                break
+            assert time.monotonic() < deadline
+        done.set()
+        waiting.join()
+        bodies = [record.body for record in other.records()]
+        assert bodies == [{"other": True}, {"lost": False}]
+        assert other.verify().ok
+
+
 def test_which_databases_are_refused(
     postgres: Server, folder: Path, signing_key: Ed25519PrivateKey, database: str, worker_id: str
 ) -> None:
@@ -373,6 +404,8 @@ def test_which_databases_are_refused(
             Store.open(folder, signing_key, database=database)
         assert caught.value.message.endswith(".")
 
+    with pytest.raises(UsageError, match="There is no store in"):
+        Store.open(folder, database=database, read_only=True)
     name = f"ascii_{worker_id}"
     address = postgres.new_database(name, "ENCODING 'SQL_ASCII' LOCALE 'C'")
     with pytest.raises(UsageError, match="its encoding is SQL_ASCII; Keelmark needs a database in"):
