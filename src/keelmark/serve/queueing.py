@@ -160,6 +160,7 @@ class Lane:
         clock: Monotonic, seconds.
 
     Attributes:
+        slots: See above.
         active: Slots taken.
         waiting: Requests that wait.
         pace: The limit.
@@ -173,7 +174,7 @@ class Lane:
         self.waiting = 0
         self.clock = clock
         self.refused: dict[Why, int] = {"key": 0, "full": 0, "time": 0, "gone": 0}
-        self._overload, self._slots = overload, slots
+        self._overload, self.slots = overload, slots
         self._rows: dict[tuple[str, Priority], Row] = {}
         self._measure = 0.0
         self._mean = 0.0
@@ -181,7 +182,7 @@ class Lane:
         self.pace = Pace(start, least, most, fixed=fixed)
 
     def _bounds(self, overload: Overload) -> tuple[int, int, int, bool]:
-        known = self._slots
+        known = self.slots
         start = known or min(max(overload.concurrent, overload.least), overload.most)
         return start, overload.least, known or overload.most, bool(known) or not overload.adapt
 
@@ -338,10 +339,12 @@ class Lanes:
 
     def of(self, engine: Engine) -> Lane:
         """Return the lane of an engine, made when it is first asked for."""
-        lane = self.all.get(engine.id)
+        lane, slots = self.all.get(engine.id), getattr(engine, "slots", 0)  # embedded ones know
         if lane is None:
-            slots = getattr(engine, "slots", 0)  # only embedded engines know
             lane = self.all[engine.id] = Lane(self.overload, slots)
+        elif lane.slots != slots:  # another model is behind this name now
+            lane.slots = slots
+            lane.use(self.overload)
         return lane
 
 

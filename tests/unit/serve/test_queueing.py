@@ -7,7 +7,7 @@ import pytest
 from gateway_parts import run
 from keelmark.core.overload import Overload, Share
 from keelmark.serve.pacing import Took
-from keelmark.serve.queueing import Full, Lane, Slot, Ticket, slot_in_turn
+from keelmark.serve.queueing import Full, Lane, Lanes, Slot, Ticket, slot_in_turn
 
 
 class Clock:
@@ -155,6 +155,20 @@ def test_known_slots_are_the_limit():
     for _ in range(100):
         queue.take().free("answered", Took("x", 0.01))
     assert queue.pace.limit == 4
+
+
+def test_an_engine_with_other_slots_behind_the_same_name():
+    class Engine:
+        id, slots = "e", 2
+
+    lanes, engine = Lanes(), Engine()
+    assert lanes.of(engine).pace.limit == 2
+    engine.slots = 6
+    assert lanes.of(engine).pace.limit == 6
+    engine.slots = 0
+    assert lanes.of(engine).take()
+    lanes.use(Overload(adapt=False, concurrent=3))
+    assert lanes.of(engine).pace.limit == 3
 
 
 def test_waiting_on_the_loop():
