@@ -14,6 +14,8 @@ from keelmark.core.errors import KeelmarkError, UnavailableError, UsageError
 
 BUSY_SECONDS = 15.0
 """How long to wait for somebody else's lock, and for a server that went away."""
+SILENT_SECONDS = 30.0
+"""How long to wait for the answer of a server that is there and says nothing."""
 
 
 class Cursor(Protocol):

@@ -62,7 +62,7 @@ class Postgres:
         settings = {**_DEFAULTS, **self._settings}
         raw = Raw.connect(**settings, autocommit=True, context=ADAPTERS)
         try:
-            raw.patience = 2 * port.BUSY_SECONDS
+            raw.patience = port.SILENT_SECONDS
             self._check(raw, write=write)
             busy = int(port.BUSY_SECONDS * 1000)
             # A writer that was cut off lets go of the lock before those who wait for it give up.
