@@ -40,19 +40,36 @@ from keelmark.store.traces import traces_after
 log = logging.getLogger("keelmark.app")
 
 LOOK_SECONDS = 0.5
-_BEAT_SECONDS = 5.0
+_BEAT_SECONDS = 10.0
 _OLD_SECONDS = 3600.0
 _AT_ONCE = 2000
 
 
 async def follow(store: Store, steering: Steering) -> None:
     """Take up what is decided, again and again, until cancelled; for processes without engines."""
+    trouble = _Trouble()
     while True:
         try:
             await asyncio.to_thread(decisions.take_up, store, steering)
+            trouble.ends()
         except KeelmarkError as error:  # the database may be away; what held goes on to hold
-            log.warning("What was decided could not be read: %s", error.message)
+            trouble.tell(f"What was decided cannot be read: {error.message}")
         await asyncio.sleep(LOOK_SECONDS)
+
+
+class _Trouble:
+    """Says something once, however often it happens, until it has ended."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def tell(self, text: str) -> None:
+        if text != self._said:
+            log.warning("%s", text)
+        self._said = text
+
+    def ends(self) -> None:
+        self._said = ""
 
 
 def is_routed(policy: Policy, name: str) -> bool:
@@ -97,14 +114,17 @@ class Conductor:
 
     async def run(self) -> None:
         """Look after them until cancelled."""
+        trouble = _Trouble()
         try:
             while True:
                 try:
                     await self.look()
+                    trouble.ends()
                 except KeelmarkError as error:
-                    log.warning("The board could not be used: %s", error.message)
-                except Exception:  # boundary: whatever it is, the service goes on
-                    log.exception("Looking after the engines failed.")
+                    trouble.tell(f"The board cannot be used: {error.message}")
+                except Exception as error:  # boundary: whatever it is, the service goes on
+                    log.debug("Looking after the engines failed.", exc_info=True)
+                    trouble.tell(f"Looking after the engines failed: {type(error).__name__}.")
                 await asyncio.sleep(LOOK_SECONDS)
         finally:
             for task in self._tasks:

@@ -24,7 +24,8 @@ from keelmark.store.board import decode, note, notes, pin, unpin
 from keelmark.store.ledger import Transaction
 
 SWITCH, ROLLOUT, WISH, ANSWER, SERVICE = "switch", "rollout", "wish", "answer", "service"
-FRESH_SECONDS = 20.0
+FRESH_SECONDS = 30.0
+"""How old the note of a running service may be."""
 _SHOWN = ("running", "done")
 
 Verb = Literal["load", "unload", "add", "remove"]

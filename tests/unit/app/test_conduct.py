@@ -10,7 +10,7 @@ from keelmark import app
 from keelmark.app import decisions
 from keelmark.app.conduct import Conductor, is_routed
 from keelmark.core import events
-from keelmark.core.errors import UsageError
+from keelmark.core.errors import UnavailableError, UsageError
 from keelmark.core.events import FIELDS
 from keelmark.core.policy import Policy
 from keelmark.core.rollouts import Plan
@@ -325,6 +325,30 @@ def test_two_services_make_one_step(home):
 
     asyncio.run(scene())
     assert len(bodies(home, events.ROLLOUT_STEP)) == 1
+
+
+def test_the_service_goes_on_when_the_board_cannot_be_read(home, monkeypatch, caplog):
+    async def scene():
+        async with service(home) as conductor:
+            decisions.stop_model(home.store, "one", "", "cli")
+            looks, take_up = [], decisions.take_up
+
+            def broken(*words):
+                looks.append(words)
+                if len(looks) < 4:
+                    raise UnavailableError("The database is away.")
+                take_up(*words)
+
+            monkeypatch.setattr(decisions, "take_up", broken)
+            monkeypatch.setattr("keelmark.app.conduct.LOOK_SECONDS", 0)
+            running = asyncio.create_task(conductor.run())
+            while not conductor.steering.stopped:  # noqa: ASYNC110 (it is no event)
+                await asyncio.sleep(0.001)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(scene())
+    assert caplog.text.count("The database is away.") == 1, "told once"
 
 
 def test_a_service_that_ended_is_not_shown(home):
