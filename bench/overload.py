@@ -1,6 +1,6 @@
 """More is asked than an engine can do: what is still answered in time, and who pays for it.
 
-    python bench/overload.py [--seconds 10] [--json]
+    make bench ARGS="overload [--seconds 10] [--json]"
 
 A gateway on loopback, before an engine that answers 8 requests at once in 0.2 s each and lets all
 others wait, as engines do. Load comes with constant arrivals (open loop) at 1, 2 and 5 times of

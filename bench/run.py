@@ -15,6 +15,7 @@ BENCHES = {
     "held": "held.py",
     "batch": "batch.py",
     "gateway": "gateway",
+    "overload": "overload.py",
     "scores": "scores.py",
     "guard-peers": "guard_peers.py",
     "secrets": "secret_recall.py",
