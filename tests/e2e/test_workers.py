@@ -144,6 +144,11 @@ def test_one_service(crew: Service) -> None:
     check_sums(crew)
     assert crew.said().count("Keelmark is ready at") == 1
     assert json.loads(get(crew, "/readyz"))["status"] == "ready"
+    steered = urllib.request.Request(
+        f"{crew.url}/api/v1/models", headers={"authorization": f"Bearer {KEY}"}
+    )
+    with urllib.request.urlopen(steered, timeout=60) as answer:  # asked of the first process
+        assert [one["name"] for one in json.load(answer)["models"]] == ["fake"]
 
 
 def test_limits_are_of_the_whole_service(crew: Service, valkey: OwnValkey) -> None:

@@ -4,16 +4,19 @@ import asyncio
 import os
 import socket
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keelmark.app.workers.channel import Channel
+from keelmark.app.workers.crew import Crew, _Hand
 from keelmark.app.workers.messages import (
     Answer,
     EngineState,
     Enter,
     Exposition,
+    Gauges,
     GiveBack,
     Leave,
     Reserve,
@@ -377,5 +380,38 @@ def test_only_what_is_listed_is_understood():
             with pytest.raises(TypeError):
                 channel.tell(object())
             await channel.ask(Write(TRACE, None))
+
+    run(scenario)
+
+
+def test_what_cannot_be_understood_ends_the_connection(caplog):
+    async def scenario(desk, shared):
+        pair = Pair(Office(shared))
+        async with pair as channel:
+            said = msgspec.msgpack.encode((0, ["Nothing", 1]))
+            channel._transport.write(len(said).to_bytes(4, "big") + said)
+            async with asyncio.timeout(30):
+                await pair.gone.wait()
+        assert "cannot be understood" in caplog.text
+
+    run(scenario)
+
+
+def test_what_workers_measure_is_joined():
+    async def scenario(desk, shared):
+        offices = [Office(shared), Office(shared)]
+        for office, values in zip(offices, ((3, 1, 0.5), (4, 0, 0.0)), strict=True):
+            async with Pair(office) as channel:
+                names = ("queue_depth", "engine_left_alone", "engine_error_ratio")
+                found = zip(names, values, strict=True)
+                channel.tell(Gauges(tuple((f"keelmark_{n}", "up", float(v)) for n, v in found)))
+                await channel.ask(Exposition())
+        crew = Crew.__new__(Crew)
+        crew._hands = {n: _Hand(n, None, None, one) for n, one in enumerate(offices)}
+        assert {name: value for name, _, value in crew.gauges()} == {
+            "keelmark_queue_depth": 7.0,
+            "keelmark_engine_left_alone": 1.0,
+            "keelmark_engine_error_ratio": 0.25,
+        }
 
     run(scenario)

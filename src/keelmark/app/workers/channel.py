@@ -121,7 +121,12 @@ class Channel(asyncio.Protocol):
                 return
             if end > size:
                 break
-            number, body = _decode(rest[at + _HEAD : end])
+            try:
+                number, body = _decode(rest[at + _HEAD : end])
+            except msgspec.MsgspecError:
+                log.exception("Another process said what cannot be understood: a defect.")
+                self.close()
+                return
             at = end
             self._take(number, body)
         del rest[:at]

@@ -154,7 +154,10 @@ class Crew(Front):
     async def _watch_over(self) -> None:
         """Tell the workers how the service stands, until it is to stop."""
         while not self._stop.is_set():
-            await self._look()
+            try:
+                await self._look()
+            except Exception:  # boundary: whatever it is, the service goes on
+                log.exception("How the engines stand cannot be told to the workers.")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._stop.wait()

@@ -19,6 +19,7 @@ import uvloop
 
 from keelmark.app.composing import Parts, StoredKeys, compose, gauges, settle_memory
 from keelmark.app.conduct import follow
+from keelmark.app.decisions import take_up
 from keelmark.app.home import value_key
 from keelmark.app.listening import SharingServer
 from keelmark.app.workers.channel import Channel
@@ -124,6 +125,7 @@ class Worker:
             way = HostedTransport(way_to(body.upstreams, transport), RemoteLeases(self._channel))
             with _open_store(Path(body.data)) as store:
                 steering = Steering()
+                await asyncio.to_thread(take_up, store, steering)  # what is stopped stays so
                 stand_ins(self._engines, body.standing.engines)  # routes name them
                 gateway = self._gateway = build_app(
                     compose(
@@ -151,7 +153,7 @@ class Worker:
                 self._server = SharingServer(config, started.set, connections)
                 beside = [
                     asyncio.create_task(self._measure(gateway)),
-                    asyncio.create_task(follow(store, gateway.config.steering)),
+                    asyncio.create_task(follow(store, steering)),
                 ]
                 await self._server.serve(sockets=[self._listener])
                 for task in beside:
@@ -166,7 +168,8 @@ class Worker:
 
     async def _measure(self, gateway: Gateway) -> None:
         while True:
-            self._channel.tell(Gauges(tuple(gauges(gateway))))
+            found = ((name, engine, float(value)) for name, engine, value in gauges(gateway))
+            self._channel.tell(Gauges(tuple(found)))
             await asyncio.sleep(_MEASURE_SECONDS)
 
     async def _guard(self, policy: Policy, shadow: Policy | None) -> Guard:
