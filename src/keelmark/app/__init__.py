@@ -24,7 +24,7 @@ from keelmark.app.moving import move_store
 from keelmark.app.proof import newest_checkpoint, newest_records, report, verify_ledger
 from keelmark.app.registry import vet_each
 from keelmark.app.replay import replay, replay_text
-from keelmark.app.routes import drawn, health_at
+from keelmark.app.routes import check_routes, drawn, health_at
 from keelmark.app.service import create_key, serve
 from keelmark.app.vetting import asked, compare
 from keelmark.app.wording import policy_in_words
@@ -38,6 +38,7 @@ __all__ = [
     "asked",
     "calibrate",
     "calibration_text",
+    "check_routes",
     "compare",
     "create_key",
     "data_folder",

@@ -19,7 +19,7 @@ from keelmark.guard import Guard, shipped_policies
 from keelmark.serve.engine import Engine
 from keelmark.serve.facts import told
 from keelmark.serve.health import Health, Report
-from keelmark.serve.routing import RouteError, Router
+from keelmark.serve.routing import RouteError, Router, lookers
 
 _SECONDS = 5.0
 _LONGEST = 1024 * 1024
@@ -36,12 +36,14 @@ class _Ready(msgspec.Struct):
     health: dict[str, Report] = {}
 
 
-def check_routes(guard: Guard, engines: Sequence[Engine], path: Path | None = None) -> None:
+def check_routes(
+    guard: Guard, engines: Sequence[Engine] | None = None, path: Path | None = None
+) -> None:
     """Refuse routes that name what is not here.
 
     Args:
         guard: The guard of the policy.
-        engines: The engines of the service.
+        engines: The engines of the service; None: they are not known here.
         path: The file that the policy was loaded from, as for `load_policy`.
 
     Raises:
@@ -50,7 +52,10 @@ def check_routes(guard: Guard, engines: Sequence[Engine], path: Path | None = No
     if not guard.policy.routes.models:
         return
     try:
-        Router(guard.policy, engines, guard, Health())
+        if engines is None:
+            lookers(guard.policy.routes, guard)
+        else:
+            Router(guard.policy, engines, guard, Health())
     except RouteError as error:
         raise UsageError(_place(error, path) + error.message) from None
 

@@ -96,6 +96,11 @@ def _scope(scope: Scope) -> Iterator[str]:
 
 def _rest(policy: Policy) -> Iterator[str]:
     kept, admission = policy.retention, policy.admission
+    if policy.routes.models:
+        names = ", ".join(policy.routes.models)
+        yield f"Who answers is told by routes for: {names} (`keelmark routes` shows them)."
+    for what in (name for name in ("images", "audio") if getattr(policy.media, name) == "pass"):
+        yield f"In chat, {what} may pass to engines that take them; nobody reads them here."
     if kept.content == "none":
         yield "Nothing of what is said is kept."
     else:

@@ -72,7 +72,7 @@ def check(file: Path) -> None:
       keelmark policy check my-policy.yaml
     """
     loaded = app.load_policy(file)
-    app.make_guard(loaded, file)
+    app.check_routes(app.make_guard(loaded, file), path=file)
     say(f"{file} is a valid policy with guard rules: {len(loaded.guard.rules)}.")
     for note in app.policy_notes(loaded):
         say(f"WARNING: {note}")

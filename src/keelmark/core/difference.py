@@ -30,7 +30,8 @@ def policy_difference(before: Policy, after: Policy) -> list[str]:
     old, new = msgspec.to_builtins(before), msgspec.to_builtins(after)
     out = [*_named("Rule", old["guard"].pop("rules"), new["guard"].pop("rules"))]
     out += _named("Exception", old["guard"].pop("exceptions"), new["guard"].pop("exceptions"))
-    for section in ("admission", "guard", "limits", "retention"):
+    out += _routes(old["routes"].pop("models"), new["routes"].pop("models"))
+    for section in (name for name, value in new.items() if isinstance(value, dict)):
         out += (f"{section}.{said}" for said in _fields(old[section], new[section]))
     if before.name != after.name:
         out.append(f"The name is {after.name!r}, was {before.name!r}.")
@@ -47,6 +48,18 @@ def _named(kind: str, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> I
             yield f"{kind} {name!r} is new: {_short(one)}."
         else:
             yield from (f"{kind} {name!r}: {said}" for said in _fields(was[name], one))
+
+
+def _routes(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+    """What changes in the trees of routes, and in the order of patterns."""
+    yield from (f"Route {name!r} is gone." for name in old if name not in new)
+    for name, tree in new.items():
+        if name not in old:
+            yield f"Route {name!r} is new; `keelmark routes` shows it."
+        elif old[name] != tree:
+            yield f"Route {name!r} leads elsewhere; `keelmark routes` shows both."
+    if [name for name in old if name in new] != [name for name in new if name in old]:
+        yield "The order of routes changes, and with it which pattern comes first."
 
 
 def _short(one: Mapping[str, Any]) -> str:

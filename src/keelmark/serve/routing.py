@@ -11,7 +11,7 @@ from keelmark.core.errors import UsageError, sentence
 from keelmark.core.looking import Looking, Looks
 from keelmark.core.policy import Policy
 from keelmark.core.ports import GuardPort
-from keelmark.core.routing import Node, as_node, finds_of, parts_of, unknown_engines
+from keelmark.core.routing import Node, Routes, as_node, finds_of, parts_of, unknown_engines
 from keelmark.serve.calls import Call
 from keelmark.serve.engine import Engine
 from keelmark.serve.errors import ApiError
@@ -65,17 +65,9 @@ class Router:
         self._routes, self._limits = policy.routes, policy.limits
         self._engines, self._health = engines, health
         self._prices, self._clock = Prices(policy.quota), clock
-        self._looking: dict[str, Looking] = {}
         for mistake in unknown_engines(policy.routes, tuple(one.id for one in engines)):
             raise RouteError(("routes", *mistake.path), sentence(mistake.message))
-        for path, node in parts_of(policy.routes):
-            for number, branch in enumerate(node.when):
-                route, where = str(path[1]), ("routes", *path, "when", number, "finds")
-                if branch.finds:
-                    _looker(guard, branch.finds, where)  # says which branch is wrong
-                if branch.finds or branch.languages:
-                    names = finds_of(policy.routes.models[route])
-                    self._looking[route] = _looker(guard, names, where)
+        self._looking = lookers(policy.routes, guard)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -183,6 +175,23 @@ class Router:
         said = (self._routes.salt, why, *who.get(sticky, (trace.trace_id,)))
         whole = b"".join(len(one).to_bytes(4, "big") + one.encode() for one in said)
         return int.from_bytes(hashlib.blake2b(whole, digest_size=8).digest(), "big")
+
+
+def lookers(routes: Routes, guard: GuardPort) -> dict[str, Looking]:
+    """Return who looks through the texts of calls, for the routes that ask for it.
+
+    Raises:
+        RouteError: A route asks for something to be found that does not exist.
+    """
+    found: dict[str, Looking] = {}
+    for path, node in parts_of(routes):
+        for number, branch in enumerate(node.when):
+            route, where = str(path[1]), ("routes", *path, "when", number, "finds")
+            if branch.finds:
+                _looker(guard, branch.finds, where)  # says which branch is wrong
+            if branch.finds or branch.languages:
+                found[route] = _looker(guard, finds_of(routes.models[route]), where)
+    return found
 
 
 def share_of(number: int, weights: Sequence[int]) -> int:

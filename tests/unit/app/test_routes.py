@@ -123,3 +123,40 @@ def test_what_the_how_to_shows_can_be_used(tmp_path, block):
     path.write_text(block if "extends" in block else "extends: default\n" + block)
     guard = Guard(app.load_policy(path))
     check_routes(guard, [_engine(name) for name in ("llama", "hosted", "gpu", "gpu2")], path)
+
+
+def _invoke(*words):
+    return CliRunner().invoke(root, [*map(str, words)])
+
+
+def test_a_check_of_the_policy_looks_at_what_routes_look_for(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(POLICY.replace("EMAIL", "EMALE"))
+    with pytest.raises(UsageError, match=r"line 6: .*did you mean 'EMAIL'"):
+        check_routes(Guard(app.load_policy(path)), path=path)
+    path.write_text(POLICY)
+    assert _invoke("policy", "check", path).exit_code == 0
+
+
+def test_what_changes_in_routes_is_said(tmp_path):
+    before, after = tmp_path / "before.yaml", tmp_path / "after.yaml"
+    before.write_text(POLICY)
+    changes = {
+        "Route 'gpt-4.1' leads elsewhere": POLICY.replace("to: local\n", "to: hosted\n", 1),
+        "Route 'gpt-4.1' is gone": POLICY.replace("gpt-4.1:", "gpt-5:"),
+        "Route 'gpt-5' is new": POLICY.replace("gpt-4.1:", "gpt-5:"),
+        "routes.after_first_byte is restart": POLICY + "  after_first_byte: restart\n",
+        "media.images is pass": POLICY + "media: {images: pass}\n",
+        "Nothing changes": POLICY,
+    }
+    for said, text in changes.items():
+        after.write_text(text)
+        assert said in _invoke("policy", "diff", before, after).output
+
+
+def test_routes_are_said_in_words(tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text(POLICY + "media: {images: pass}\n")
+    shown = _invoke("policy", "show", "--policy", path, "--words").output
+    assert "routes for: gpt-4.1" in shown
+    assert "images may pass" in shown
