@@ -294,7 +294,8 @@ async def test_a_client_that_leaves_before_anything_is_known_pays_all_that_was_h
 
 
 async def recorded(room, count):
-    await until(lambda: len(room.store.traces()) >= count)
+    """Wait for so many records, and for the end of the requests themselves."""
+    await until(lambda: len(room.store.traces()) >= count and not room.app.config.tally.active)
 
 
 @scene
