@@ -41,6 +41,8 @@ def record_policy(home: Home, guard: Guard) -> None:
     }
     if policy.routes.models:
         body["routes"] = msgspec.to_builtins(policy.routes)
+    if policy.cache.enabled:
+        body["cache"] = msgspec.to_builtins(policy.cache)
     home.store.append(events.POLICY_LOADED, body)
 
 

@@ -7,7 +7,7 @@ service.started: version, bind, policy_digest
 policy.loaded: policy_digest, rules [{id, stage, detector, action, fail, threshold}],
     detectors {id: {version, tags, labels}}, admission {..}, retention {..}, limits {..}; where
     there are any: shadow [rules that only record], exceptions [{id, rule, author, expires}],
-    quota {..}, routes {..}
+    quota {..}, routes {..}, cache {..}
 policy.changed: policy_digest (in force now), before (the one it takes the place of), name
 policy.refused: policy_digest (stays in force), reason
 model.vetted: digest, name, verdict, reason, findings {severity: count}, rules [ids found],
@@ -71,7 +71,7 @@ FIELDS: dict[str, frozenset[str]] = {
     for kind, names in {
         SERVICE_STARTED: "version bind policy_digest",
         POLICY_LOADED: "policy_digest rules detectors admission retention limits shadow exceptions"
-        " quota routes",
+        " quota routes cache",
         POLICY_CHANGED: "policy_digest before name",
         POLICY_REFUSED: "policy_digest reason",
         MODEL_VETTED: "digest name verdict reason findings rules coverage checks rule_pack answers"
