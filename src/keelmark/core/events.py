@@ -91,7 +91,7 @@ FIELDS: dict[str, frozenset[str]] = {
         KEY_CREATED: "key_id name scopes expires team",
         KEY_REVOKED: "key_id name scopes expires team",
         REQUEST: "trace_id trace operation key_id subject model model_digest engine policy_digest"
-        " status error outcome findings not_examined coverage tokens content ms usage",
+        " status error outcome findings not_examined coverage tokens content ms usage route",
         USAGE_LOST: "hold trace_id key_id subject team model engine owner usage",
         SUBJECT_ERASED: "subject",
     }.items()

@@ -43,6 +43,12 @@ def write_request(
     row = (seq, trace.trace_id, trace.started, trace.key_id, subject, model, body)
     transaction.add("traces", row)
     record = _request(trace, subject, trace_digest(body), digest)
+    if semconv.ROUTE in trace.attributes:
+        record["route"] = {
+            "name": trace.attributes[semconv.ROUTE],
+            "found": trace.attributes.get(semconv.ROUTE_FOUND),  # None: nothing was looked for
+            "unsure": trace.attributes.get(semconv.ROUTE_UNSURE, []),
+        }
     if used := write_usage(transaction, seq, subject, usage):
         record["usage"] = used
     return transaction.append(REQUEST, record)

@@ -82,3 +82,22 @@ def test_who_has_used_up_the_hosted_budget_is_answered_here(tmp_path):
             assert tried.startswith("hosted: over_budget")
 
     asyncio.run(scene())
+
+
+def test_the_ledger_says_what_was_found_before_an_engine_was_chosen(tmp_path):
+    private = (
+        "routes: {models: {assistant: {when: [{finds: [EMAIL], to: local}], otherwise: hosted}}}\n"
+    )
+
+    async def scene():
+        async with billed(tmp_path, private + QUOTA, {"hosted": SAID, "local": SAID}) as room:
+            for text in ("Hi", "I am ada@example.org"):
+                body = {"model": "assistant", "messages": [{"role": "user", "content": text}]}
+                assert (await room.post("/v1/chat/completions", body))[0] == 200
+            bodies = [record.body for record in room.store.records(["request"])]
+            assert [(body["engine"], body["route"]["found"]) for body in bodies] == [
+                ("hosted", []),
+                ("local", ["EMAIL"]),
+            ]
+
+    asyncio.run(scene())
