@@ -111,6 +111,7 @@ class Conductor:
         self._beat = 0.0
         self._evidence: dict[str, Evidence] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        decisions.take_up(store, steering)  # what is stopped stays so, from the first request on
 
     async def run(self) -> None:
         """Look after them until cancelled."""

@@ -111,8 +111,9 @@ def test_a_switch_is_taken_up_by_every_service_and_survives_a_restart(home):
             assert first.fleet.unloaded == [("one", "It was stopped.")]
             reports = decisions.services(home.store)
             assert [report.stopped for report in reports] == [("one",), ("one",)]
+        again = Conductor(home.store, Fleet(), Steering(), print)
+        assert "one" in again.steering.stopped, "before the first request is served"
         async with service(home) as restarted:
-            assert "one" in restarted.steering.stopped
             decisions.start_model(home.store, "one", "mended", "key_1")
             await restarted.look()
             assert restarted.steering.stopped == {}

@@ -149,8 +149,7 @@ class Worker:
                 settle_memory()
                 limits = guard.policy.limits
                 config = server_config(gateway, host=body.host, port=body.port, limits=limits)
-                connections = Connections(words, body.slot)
-                self._server = SharingServer(config, started.set, connections)
+                self._server = SharingServer(config, started.set, Connections(words, body.slot))
                 beside = [
                     asyncio.create_task(self._measure(gateway)),
                     asyncio.create_task(follow(store, steering)),
