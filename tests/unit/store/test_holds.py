@@ -13,7 +13,10 @@ import pytest
 import racing
 from keelmark.core.errors import UnavailableError
 from keelmark.core.metering import NOTHING, Amounts, Ceiling, Rate
+from keelmark.store import Store
+from keelmark.store.meter import SharedMeter
 from keelmark.store.reconcile import open_meter, reconcile
+from keelmark.store.shelves import FileShelf
 from keelmark.store.usage import list_spent, sum_usage
 from racing import EACH, hold_of, record
 
@@ -223,3 +226,20 @@ def test_a_closed_meter_says_so(store):
     meter.close()
     with pytest.raises(UnavailableError, match="closed"):
         run(meter.held)
+
+
+@pytest.mark.parametrize("jump", [-86_400, 86_400, 10**9])
+def test_a_clock_that_jumps_locks_nobody_out(folder, signing_key, jump):
+    now = [1_795_000_000.0]
+    with Store.open(folder, signing_key):
+        meter = SharedMeter(lambda: FileShelf(folder, clock=lambda: now[0]))
+
+        async def scene():
+            for _ in range(2):
+                assert (await meter.enter("c", [rate()]))[0].wait == 0
+            now[0] += jump
+            levels = [(await meter.enter("c", [rate()]))[0] for _ in range(3)]
+            assert levels[-1].wait <= 60, "as if no time had passed, or all of it"
+
+        run(scene)
+        meter.close()
