@@ -390,7 +390,9 @@ cut into chunks, and the errors of the engine quote both. In every cell:
 - what the client reads is the beginning of what it would have read without the fault;
 - the engine is asked once (not at all where it cannot be reached): nothing is counted twice;
 - trace and ledger have one record of the call, with the status, the error and the token counts
-  below; the ledger verifies.
+  below; the ledger verifies;
+- with a budget in force, what the engine counted is billed once, a call that reached no engine is
+  billed nothing, nothing stays held, and the sum of the ledger is the sum of the usage.
 
 An error of a stream that has begun is its last event, and `[DONE]` does not follow. Dialects say
 the same in their own words: `/v1/messages` sends `error`, `/v1/responses` `error` and
@@ -468,7 +470,6 @@ CLIENT_WORDS = {
     "blocked": "raises an error when the guard stops the prompt",
     "masked": "gets an address back that the engine did not see",
     "retry": "waits and tries again after 429",
-    "OpenAPI": "tries requests that fit the description at `/api/v1/openapi.json`, and that do not",
     "OpenAPI": "tries requests that fit the description at `/api/v1/openapi.json`, and that do not",
 }
 

@@ -9,6 +9,7 @@ import re
 import ssl
 import tempfile
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -18,12 +19,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from faults import FAULTS, QUOTES
 from gateway_parts import ENGINE_KEY, run, stack
+from keelmark.app.quota import StoreMeter, meter_for
 from keelmark.core.events import REQUEST
 from keelmark.core.policy import Limits
+from keelmark.core.quota import Budget, Price, Quota
 from keelmark.core.semconv import RESPONSE_MODEL
 from keelmark.guard import Guard
 from keelmark.serve.fake import Script
 from keelmark.store import Store
+from keelmark.store.usage import sum_usage
 
 EMAIL, SECRET = "ada.lovelace@example.org", "AKIAQ7ZP2X4K8WJABCDE"
 PROMPT = f"Write to {EMAIL}."
@@ -35,6 +39,10 @@ ASKS = {
     "/v1/messages": {"messages": [{"role": "user", "content": PROMPT}], "max_tokens": 50},
     "/v1/responses": {"input": PROMPT},
 }
+QUOTA = Quota(
+    budgets=(Budget(id="all", window="total", tokens=10**9),),
+    prices=(Price(input=Decimal(1), output=Decimal(2)),),
+)
 ENDS = {"stop", "end_turn", "completed"}
 
 
@@ -49,6 +57,11 @@ def store(tmp_path_factory):
     with Store.open(tmp_path_factory.mktemp("faults"), signer=key) as opened:
         yield opened
         assert opened.verify().ok
+        records = [record.body for record in opened.records([REQUEST])]
+        billed = [body["usage"] for body in records if "usage" in body]
+        (used,) = opened.read(lambda db: sum_usage(db, (), 0, 1e12, {}))
+        for unit in ("input", "output", "money"):
+            assert sum(one[unit] for one in billed) == getattr(used, unit)
 
 
 @asynccontextmanager
@@ -165,6 +178,11 @@ def _check_record(s, store, fault, seen, trace_id):
     (trace,) = (t for t in s.traces if t.trace_id == trace_id)
     if fault.id == "wrong-model":
         assert (trace.model, trace.attributes[RESPONSE_MODEL]) == ("fake", "other")
+    usage = record.get("usage")
+    if seen.tokens:
+        assert (usage["input"], usage["output"]) == seen.tokens, "billed once, as it was counted"
+    elif not fault.reached:
+        assert usage is None or not (usage["input"] or usage["output"]), "nobody was asked"
     content = store.read_content(trace_id)
     kept = content.prompt + content.answer
     assert EMAIL.encode() not in kept
@@ -177,13 +195,16 @@ def test_engine_that_fails(fault, transport, guard, store, caplog):
     quotes = QUOTES.format(prompt=PROMPT, secret=SECRET)
     script = Script(**{"pieces": PIECES, "after": 3, "message": quotes} | fault.script)
     limits = Limits(request_seconds=2) if fault.id == "stall" else Limits()
-    policy = msgspec.structs.replace(guard.policy, limits=limits)
+    policy = msgspec.structs.replace(guard.policy, limits=limits, quota=QUOTA)
+    held = StoreMeter(store)
+    meter = meter_for(store, policy, held)
+    parts = {"guard": guard, "policy": policy, "recorder": store, "meter": meter}
     modes = [(path, stream) for path in ASKS for stream in (False, True)]
     modes = [(path, stream) for path, stream in modes if stream or fault.whole]
 
     async def scene():
         async with (
-            stack(script, guard=guard, policy=policy, transport=transport, recorder=store) as s,
+            stack(script, transport=transport, **parts) as s,
             broken_way(s, fault.door),
         ):
             calls = (_call(s, path, stream=stream) for path, stream in modes)
@@ -195,7 +216,9 @@ def test_engine_that_fails(fault, transport, guard, store, caplog):
             assert len(s.fake.received) == fault.reached * len(modes), "asked once, billed once"
             assert EMAIL not in str(s.fake.received)
             assert s.app.config.tally.active == 0
+            assert await held.held() == {}, "nothing is held for a call that is over"
             for secret in (EMAIL, SECRET, ENGINE_KEY, s.secret):
                 assert secret not in caplog.text
 
     run(scene)
+    held.close()
