@@ -127,24 +127,21 @@ class Worker:
                 steering = Steering()
                 await asyncio.to_thread(take_up, store, steering)  # what is stopped stays so
                 stand_ins(self._engines, body.standing.engines)  # routes name them
-                gateway = self._gateway = build_app(
-                    compose(
-                        Parts(
-                            engines=self._engines,
-                            guard=guard,
-                            recorder=self._recorder,
-                            keys=StoredKeys(store),
-                            way=way,
-                            metrics=lambda: exposition(self._channel),
-                            on_trace=(self._recorder.seen,),
-                            tally=SharedTally(words, body.slot),
-                            steering=steering,
-                            controls=RemoteControls(self._channel),
-                            meter=self._meter(guard.policy, store),
-                            answers=RemoteAnswers(self._channel, store),
-                        )
-                    )
+                parts = Parts(
+                    engines=self._engines,
+                    guard=guard,
+                    recorder=self._recorder,
+                    keys=StoredKeys(store),
+                    way=way,
+                    metrics=lambda: exposition(self._channel),
+                    on_trace=(self._recorder.seen,),
+                    tally=SharedTally(words, body.slot),
+                    steering=steering,
+                    controls=RemoteControls(self._channel),
+                    meter=self._meter(guard.policy, store),
+                    answers=RemoteAnswers(self._channel, store),
                 )
+                gateway = self._gateway = build_app(compose(parts))
                 self._stand(body.standing)
                 settle_memory()
                 limits = guard.policy.limits
