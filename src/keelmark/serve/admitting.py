@@ -147,9 +147,9 @@ def _share(desk: Desk, call: Call) -> Share:
 
 
 def _patience(call: Call) -> float:
-    """How long a route lets the call wait here; a queue is no slow engine, so it ends before."""
+    """How long a route lets the call wait for a slot here: as long as for the first byte."""
     seconds = call.target.seconds if call.target is not None else None
-    return math.inf if seconds is None else _PATIENCE * seconds
+    return math.inf if seconds is None else seconds
 
 
 def _left(given: bytes, began: float) -> float:

@@ -122,14 +122,18 @@ class _Attempt(Wire):
                 for stage in serving.each:
                     serving.call = await stage(serving.desk, serving.call)
                 self.asked = True
-                if seconds is not None:
-                    self._clock.reschedule(asyncio.get_running_loop().time() + seconds)
+                serving.at_engine = self._begin
                 return await serving.ask()
         except TimeoutError:
             if not self._clock.expired():
                 raise
             said = f"The engine did not begin to answer within {seconds:g} seconds: try again."
             raise ApiError(504, "engine_slow", said) from None
+
+    def _begin(self) -> None:
+        """The call has its slot: from here on the engine is waited for, not a place in a queue."""
+        if self.target.seconds is not None and not self.started:
+            self._clock.reschedule(asyncio.get_running_loop().time() + self.target.seconds)
 
     @property
     def first_byte(self) -> float:

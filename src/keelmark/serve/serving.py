@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
+from collections.abc import Callable
 from time import perf_counter
 from typing import ClassVar, Self
 
@@ -67,6 +68,7 @@ class Serving:
         self.wire = Wire(request, self.trace) if voice is None else Spoken(self.call.request, voice)
         self.answer: Answer | None = None
         self.kept: list[KeptAnswer] = []
+        self.at_engine: Callable[[], None] = _nothing
         self.began = perf_counter()
 
     async def run(self) -> None:
@@ -188,6 +190,7 @@ class Serving:
         if scorer:  # it answers all at once, in the end
             patience = max(patience, config.policy.limits.request_seconds)
         slot = await slot_for(self.desk, call, call.engine, self.began)
+        self.at_engine()
         return await sent(slot, patience, self._forward(call.engine, scorer, patience))
 
     async def _forward(
@@ -330,6 +333,9 @@ class Serving:
             return None
         kept = self.answer.kept() if self.answer is not None else b""
         return Content(prompt=without_canary(self.call.prompt), answer=kept)
+
+
+def _nothing() -> None: ...
 
 
 async def read_answer(response: UpstreamResponse) -> bytes:

@@ -8,6 +8,7 @@ from gateway_parts import GUARDED, events, run, stack, text_of
 from keelmark.core.overload import Overload, Share
 from keelmark.core.scope import Scope
 from keelmark.serve.fake import Script
+from routing_parts import routed
 
 STUCK = Script(fault="hang", after=1)
 
@@ -185,5 +186,37 @@ def test_a_changed_policy_reaches_the_queues():
             assert (await waiting)[0] == 200
             stream.close()
             await until(lambda: lane(gateway).active == 0)
+
+    run(scene)
+
+
+BUSY = """
+routes:
+  models: {assistant: {fallback: [{engine: hosted, first_byte_ms: 40}, local]}}
+overload: {concurrent: 1, adapt: false}
+"""
+
+
+def test_a_route_goes_on_to_the_next_engine_and_thinks_no_less_of_a_busy_one():
+    async def scene():
+        async with routed(BUSY, {"hosted": answers, "local": Script()}) as gateway:
+            body = {"messages": [{"role": "user", "content": "hold"}], "stream": True}
+            headers = {"content-type": "application/json", **gateway.auth}
+            stuck = await gateway.http.post(
+                gateway.url + "/v1/chat/completions",
+                json={"model": "hosted-model", **body},
+                headers=headers,
+            )
+            await stuck.content.readany()
+            for _ in range(6):
+                status, _, _ = await gateway.chat(model="assistant")
+                assert status == 200
+                trace = gateway.traces[-1]
+                assert trace.engine == "local"
+                assert trace.attributes["keelmark.route.tried"][0].startswith("hosted: busy")
+            assert gateway.app.health.of("hosted").state == "closed"
+            assert len(gateway.fakes["hosted"].received) == 1
+            stuck.close()
+            await until(lambda: gateway.app.lanes.all["hosted"].active == 0)
 
     run(scene)
