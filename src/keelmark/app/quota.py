@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -11,6 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from keelmark.core.accounts import Account, ceiling_of
+from keelmark.core.errors import KeelmarkError
 from keelmark.core.gcra import MemoryRates
 from keelmark.core.metering import NOTHING, UNIT, Amounts, Hold, Level, Rate, Short
 from keelmark.core.policy import Policy
@@ -24,6 +26,8 @@ from keelmark.store.meter import SharedMeter
 from keelmark.store.reconcile import has_meter, open_meter, reconcile
 from keelmark.store.usage import Spent, list_spent
 
+
+log = logging.getLogger("keelmark.app")
 
 _MOST_NAMES = 4096  # of users, whose pseudonyms are remembered
 
@@ -102,11 +106,14 @@ def meter_for(store: Store, policy: Policy, kept: StoreMeter) -> Meter:
 
 
 async def look_after(store: Store, kept: StoreMeter, metrics: Metrics, quota: Quota) -> None:
-    """Charge what dead processes held, and measure the budgets.
+    """Charge what dead processes held, and measure the budgets; what goes wrong is logged."""
+    try:
+        await _look_after(store, kept, metrics, quota)
+    except KeelmarkError as error:
+        log.warning("The budgets cannot be looked after now: %s", error.message)
 
-    Raises:
-        KeelmarkError: The database is away.
-    """
+
+async def _look_after(store: Store, kept: StoreMeter, metrics: Metrics, quota: Quota) -> None:
     lost = await kept.tidy()
     if lost:
         metrics.count("keelmark_holds_lost_total", lost)

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway_parts import GUARDED, MemoryGuard, events, stack
 from keelmark.app.quota import StoreMeter, balances, meter_for
-from keelmark.core.policy import Policy
+from keelmark.core.policy import GuardRules, Policy, Repair, Rule
 from keelmark.core.quota import Budget, Price, Quota, RateLimit
+from keelmark.guard import Guard
 from keelmark.serve.bounds import TEMPLATE
 from keelmark.serve.fake import Script
 from keelmark.store import Store
@@ -426,3 +427,23 @@ async def test_embeddings_are_billed_for_what_they_read(tmp_path):
         assert status == 200
         (row,) = used(room)
         assert (row.output, row.input > 0, row.estimated) == (0, True, 0)
+
+
+@scene
+async def test_each_answer_of_a_repair_is_billed_once(tmp_path):
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    rule = Rule(id="form", detector="structured_output", action="flag", repair=Repair(attempts=1))
+    left = ['{"n": "x"}', '{"n": 5}']
+    guard = Guard(Policy(guard=GuardRules(rules=(rule,))))
+    parts = {"script": lambda _: Script(pieces=(left.pop(0),)), "guard": guard}
+    async with metered(tmp_path, quota(tokens(100_000)), **parts) as room:
+        status, answer, _ = await room.chat(response_format=wanted)
+        assert (status, answer["choices"][0]["message"]["content"]) == (200, '{"n": 5}')
+        (row,) = used(room)
+        assert row.calls == 2
+        assert row.input == answer["usage"]["prompt_tokens"]
+        assert row.output == answer["usage"]["completion_tokens"] == 2
+        (told,) = [r.body["usage"] for r in room.store.records(["request"])]
+        assert told["how"] == ["engine", "engine"]
+        await none_held(room)
