@@ -13,7 +13,9 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -146,17 +148,22 @@ class Worker:
                 settle_memory()
                 limits = guard.policy.limits
                 config = server_config(gateway, host=body.host, port=body.port, limits=limits)
-                self._server = SharingServer(config, started.set, Connections(words, body.slot))
-                beside = [
-                    asyncio.create_task(self._measure(gateway)),
-                    asyncio.create_task(follow(store, steering)),
-                ]
-                await self._server.serve(sockets=[self._listener])
-                for task in beside:
-                    task.cancel()
+                connections = Connections(words, body.slot)
+                self._server = SharingServer(config, started.set, connections)
+                await self._run(self._server, self._measure(gateway), follow(store, steering))
         finally:
             await transport.close()
             self._over.set()
+
+    async def _run(self, server: SharingServer, *beside: Coroutine[Any, Any, None]) -> None:
+        """Serve until told to stop, with something else beside it for as long."""
+        tasks = [asyncio.create_task(one) for one in beside]
+        try:
+            await server.serve(sockets=[self._listener])
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _meter(self, policy: Policy, store: Store) -> Meter:
         rates, holds = RemoteRates(self._channel), RemoteHolds(self._channel)
