@@ -61,7 +61,7 @@ def render(figures):
             continue
         row = rows[key]
         p50, p99 = (row["json"][p] - direct["json"][p] for p in ("p50", "p99"))
-        yield f"| {name} | {row['json_cpu_ms']:.2f} ms | {row['stream_cpu_ms']:.2f} ms "
+        yield f"| {name} | {report.cpu(row['json_cpu_ms'])} | {report.cpu(row['stream_cpu_ms'])} "
         yield f"| {max(p50, 0):.1f} / {max(p99, 0):.1f} ms | {row['rest_mb']:.0f} MB |\n"
     yield "\nMore of it, and which goals are not reached: "
     yield "[figures of the gateway](docs/reference/gateway-figures.md).\n"

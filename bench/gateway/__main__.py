@@ -12,6 +12,7 @@ time of the target per request is measured with 64 requests in flight; memory is
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import time
 from pathlib import Path
 
 import report
-from process import DidNotStartError, free_port
+from process import TICK, DidNotStartError, free_port
 from targets import KEY, TARGETS, direct
 
 FAST = 200  # requests a second, at which the time to the first token is measured
@@ -77,6 +78,13 @@ def soak(server, count, slices=10):
     return out
 
 
+def busy():
+    """CPU seconds that the machine has worked, and those of them that were for us."""
+    user, nice, system, _idle, _wait, irq, soft, steal = Path("/proc/stat").read_text().split()[1:9]
+    ticks = sum(map(int, (user, nice, system, irq, soft, steal)))
+    return ticks / TICK, sum(os.times()[:4])
+
+
 def run(names, act, *, baseline=True):
     """Start each target in its turn; return what was measured, and why some did not start."""
     rows, missing = {}, {}
@@ -115,8 +123,16 @@ def main():
         out = {"soak": rows, "missing": missing}
         lines = report.soak(out)
     else:
+        began, (before, ours) = time.monotonic(), busy()
         rows, missing = run(args.only, lambda server: measure(server, args))
-        out = {"direct": rows.pop("direct"), "rows": rows, "missing": missing}
+        took, (after, now) = time.monotonic() - began, busy()
+        others = round((after - before - (now - ours)) / took, 2)
+        out = {
+            "others_cores": others,
+            "direct": rows.pop("direct"),
+            "rows": rows,
+            "missing": missing,
+        }
         lines = report.table(out)
     print(json.dumps(out) if args.json else "".join(lines))
 

@@ -29,8 +29,8 @@ def table(found):
 
 
 def _cells(row, direct):
-    yield f"{row['json_cpu_ms']:.2f} ms"
-    yield f"{row['stream_cpu_ms']:.2f} ms"
+    yield cpu(row["json_cpu_ms"])
+    yield cpu(row["stream_cpu_ms"])
     yield _added(row, direct, "json", "p")
     yield _added(row, direct, "stream", "first")
     yield _added(row, direct, "fast", "first") if "fast" in row else "too much for it"
@@ -40,6 +40,11 @@ def _cells(row, direct):
         sum(run.get(name, 0) for run in _runs(row)) for name in ("chunk for chunk", "other chunks")
     )
     yield f"{same} of {same + other}" if other else f"all {same}"
+
+
+def cpu(ms):
+    """Milliseconds, with as many digits as tell something."""
+    return f"{ms:.3f} ms" if ms < 0.1 else f"{ms:.2f} ms"
 
 
 def _runs(row):
@@ -104,7 +109,9 @@ def page(figures):
     yield f"Measured on {figures['dates']['gateway']} ({figures['machine']}) by "
     yield "`python bench/gateway`, all in one run, one after the other, each between the same mock "
     yield "engine and the same load, with one process that answers. The machine is shared: use the "
-    yield "ratios. CPU time is that of the product's own processes.\n\n"
+    yield "ratios. CPU time is that of the product's own processes. Other work took "
+    yield f"{found['others_cores']} cores meanwhile; with more than a tenth of one, times of "
+    yield "waiting say little.\n\n"
     yield from table(found)
     direct = found["direct"]
     yield "\nThe mock engine answers JSON requests, and streams of 40 chunks 3 ms apart. Each "
