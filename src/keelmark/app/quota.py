@@ -26,7 +26,6 @@ from keelmark.store.meter import SharedMeter
 from keelmark.store.reconcile import has_meter, open_meter, reconcile
 from keelmark.store.usage import Spent, list_spent
 
-
 log = logging.getLogger("keelmark.app")
 
 _MOST_NAMES = 4096  # of users, whose pseudonyms are remembered
