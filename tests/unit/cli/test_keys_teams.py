@@ -73,7 +73,7 @@ def test_traces_of_one_team(capsys):
 def test_keys_of_a_store_made_before_there_were_teams(capsys):
     before = made(capsys, "old")
     with app.Home.open() as home:
-        path = home.store.path
+        path = home.store.folder / "keelmark.db"
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("ALTER TABLE api_keys DROP COLUMN team")
         db.execute("DELETE FROM migrations WHERE name = '_004_teams'")
