@@ -123,8 +123,8 @@ def test_a_running_rollout_is_in_the_trace_and_a_subject_stays_in_its_arm():
     async def scene():
         async with stack(models=("fake", "other")) as s:
             s.app.config.steering.use({}, {"fake": rollout(50)})
-            for number in range(12):
-                await s.chat(user=f"s{number % 6}")
+            for number in range(80):  # which arm is by chance: the key is a new one each time
+                await s.chat(user=f"s{number % 40}")
             arms = {}
             for sent, (trace, _) in zip(s.fake.received, s.recorder.records, strict=True):
                 assert trace.attributes[semconv.ROLLOUT] == "r"
