@@ -15,6 +15,7 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from keelmark.core.errors import IntegrityError, UsageError
@@ -151,6 +152,9 @@ def _paths(
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    der = certificate.public_bytes(Encoding.DER)
+    if der[-1 - len(certificate.signature)]:
+        return False  # a signature is whole bytes: with unused bits it is another spelling of one
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):

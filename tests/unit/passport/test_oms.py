@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -385,6 +387,19 @@ def test_certificates(root):
 
 
 FIRM = Authority()
+
+
+def test_a_signature_with_unused_bits_is_another_spelling(root):
+    while True:  # until a signature ends with a bit that is 0
+        firm = Authority()
+        if not firm.leaf.signature[-1] & 1:
+            break
+    der = bytearray(firm.leaf.public_bytes(Encoding.DER))
+    der[-1 - len(firm.leaf.signature)] = 1
+    leaf = x509.load_der_x509_certificate(bytes(der))
+    bundle, _ = sign_model(root, firm.key, certificates=(leaf, firm.middle))
+    trust = Trust(roots=(firm.root,))
+    assert verify_model(bundle, root, trust, now=NOW).outcome == "invalid"
 
 
 @settings(
