@@ -219,4 +219,4 @@ def unknown_reason(file: File) -> str:
             return f"no check reads {what} yet"
     if file.suffix in _NAMES:
         return f"no check reads {_NAMES[file.suffix]} yet"
-    return UNKNOWN
+    return "no check reads text of this kind" if is_text(file.head, whole=False) else UNKNOWN

@@ -77,7 +77,7 @@ _STANDARD |= {"com.ms.internal.nhwc", "org.pytorch.aten"}
 _PYTHON = {"PyOp", "PyCustomOp", "PythonOp", "PythonOpGrad"}
 _MEMORY = "*/_ORT_MEM_ADDR_/*"
 _LEAVES = re.compile(r"\A[/\\~]|\A[A-Za-z]:|://|(?:\A|[/\\])\.\.(?:[/\\]|\Z)|[\0-\x1f]|\A\.?\Z")
-_MAX_PLACES = 10_000
+_MAX_PLACES = 100_000
 _INT63 = (1 << 63) - 1
 _TAGS = ("owasp:llm03",)
 _FETCH = "Do not use this file; ask its publisher for a clean one."
@@ -174,8 +174,9 @@ class _Seen:
         self.functions: set[tuple[str, str]] = set()
         self.external: dict[int, _External] = {}
         self.reasons: list[str] = []
-        self.places: dict[str, int] = {}
-        """Other files that hold tensors, and how long each must be."""
+        self.places: dict[str, set[tuple[int, int]]] = {}
+        """Other files that hold tensors, and where in them they begin and end."""
+        self.count = 0
 
     def add(self, rule: Rule, where: str, message: str, evidence: str = "") -> None:
         if len(self.findings) < 200:
@@ -212,7 +213,7 @@ def _run(file: File) -> Result:
         seen.reasons.append("there is no graph in it")
     _external(seen)
     _operators(seen)
-    facts = {"onnx": {"external": dict(sorted(seen.places.items()))}} if seen.places else {}
+    facts = {"onnx": _elsewhere(seen.places)} if seen.places else {}
     return Result(tuple(seen.findings), "; ".join(seen.reasons[:3]), facts=facts)
 
 
@@ -293,10 +294,25 @@ def _external(seen: _Seen) -> None:
             seen.add(BOUNDS, name, f"Offset or length of its data is {numbers}.")
         elif "length" in entries and needed is not None and int(numbers[1]) != needed:
             seen.add(BOUNDS, name, f"Its shape needs {needed} bytes, its length says {numbers[1]}.")
-        elif len(seen.places) < _MAX_PLACES:
+        elif seen.count < _MAX_PLACES:
             size = int(numbers[1]) if "length" in entries else needed or 0
-            end = max(seen.places.get(location, 0), int(numbers[0]) + size)
-            seen.places[location] = end
+            begin = int(numbers[0])
+            seen.places.setdefault(location, set()).add((begin, begin + size))
+            seen.count += 1
+        else:
+            seen.reasons.append(f"it has more than {_MAX_PLACES:,} tensors in other files")
+
+
+def _elsewhere(places: dict[str, set[tuple[int, int]]]) -> dict[str, dict[str, int]]:
+    """How long other files must be, and the longest part of each that no tensor fills."""
+    ends, gaps = {}, {}
+    for location, spans in sorted(places.items()):
+        end = gap = 0
+        for begin, stop in sorted(spans):
+            gap = max(gap, begin - end)
+            end = max(end, stop)
+        ends[location], gaps[location] = end, gap
+    return {"external": ends, "gaps": gaps}
 
 
 def _operators(seen: _Seen) -> None:

@@ -2,8 +2,8 @@
 
 ONNX models, OpenVINO networks and indices of shards name other files and places in them. One that
 is missing is told; a place behind the end of its file is a finding, since a loader that maps the
-file reads foreign memory there. A file of unknown format that such tensors fill to its end is
-numbers, and nothing else is known to read it.
+file reads foreign memory there. A file of unknown format that such tensors fill from end to end
+is numbers, and nothing else is known to read it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from keelmark.vet.contract import Rule, printable
 from keelmark.vet.survey import Subject, Survey, Surveyed
 
 _SHOWN = 20
-_PAGE = 4096
+_ALIGNED = 65_536  # ONNX Runtime puts large tensors at multiples of it
 
 OUTSIDE = Rule(
     "parts.outside_file",
@@ -31,18 +31,20 @@ OUTSIDE = Rule(
 
 
 class _Reference(NamedTuple):
-    """Which file points where, and how long the other one must be."""
+    """Which file points where, how long the other one must be, and what of it is not explained."""
 
     path: str
     target: str
     end: int
+    gap: int | None = None
 
 
 def _references(path: str, facts: dict[str, Any]) -> Iterator[_Reference]:
     folder = posixpath.dirname(path)
-    said = facts.get("onnx", {}).get("external", {})
-    for location, end in sorted(said.items()):
-        yield _Reference(path, posixpath.normpath(posixpath.join(folder, location)), end)
+    said = facts.get("onnx", {})
+    for location, end in sorted(said.get("external", {}).items()):
+        target = posixpath.normpath(posixpath.join(folder, location))
+        yield _Reference(path, target, end, said.get("gaps", {}).get(location))
     needed = facts.get("openvino", {}).get("weights", 0)
     if needed:
         yield _Reference(path, posixpath.splitext(path)[0] + ".bin", needed)
@@ -84,13 +86,11 @@ def run(subject: Subject) -> Surveyed:
 
 
 def _numbers(pointed: list[_Reference], sizes: dict[str, int]) -> Iterator[str]:
-    """Files that tensors fill to the end; writers fill up the last page."""
-    ends: dict[str, int] = {}
-    for reference in pointed:
-        ends[reference.target] = max(ends.get(reference.target, 0), reference.end)
-    for target, end in ends.items():
-        if 0 < end <= sizes.get(target, 0) < end + _PAGE:
-            yield target
+    """Files that the tensors of one model fill from end to end, but for what aligns them."""
+    for one in pointed:
+        rest = sizes.get(one.target, 0) - one.end
+        if one.end and one.gap is not None and one.gap < _ALIGNED and 0 <= rest < _ALIGNED:
+            yield one.target
 
 
 def _outside(pointed: list[_Reference], sizes: dict[str, int]) -> Iterator[ArtefactFinding]:
