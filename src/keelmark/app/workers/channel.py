@@ -24,7 +24,7 @@ from keelmark.core.errors import (
     UnavailableError,
     UsageError,
 )
-from keelmark.serve.errors import ApiError
+from keelmark.serve.errors import ApiError, told
 
 log = logging.getLogger("keelmark.app")
 
@@ -168,7 +168,7 @@ class Channel(asyncio.Protocol):
         except KeelmarkError as error:
             answer = _failed(error)
         except Exception as error:  # boundary: whoever asked must hear that it failed
-            log.exception("A question of another process could not be answered.")
+            log.error("A question of another process could not be answered: %s", told(error))  # noqa: TRY400 (quotes)
             answer = Failed("", f"Keelmark failed inside ({type(error).__name__}): see its log.")
         self._send(number, answer)
 
