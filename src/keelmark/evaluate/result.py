@@ -88,6 +88,8 @@ def make_result(
     suite, counts = manifest.suite, summary.counts
     missing = total - counts.get("asked", 0) - counts.get("variants", 0)
     failed = counts.get("failed", 0)
+    if not reason and not total:
+        reason = _nothing(manifest)
     if not reason and missing:
         reason = f"{missing} of {total} samples were not asked."
     if not reason and failed:
@@ -126,14 +128,25 @@ def _named(manifest: Manifest) -> str:
     return f"{asked.model} ({weights}), {ways[asked.how]}"
 
 
+def _nothing(manifest: Manifest) -> str:
+    """Why there is no sample at all."""
+    if limit := manifest.sampling.limit:
+        return (
+            f"There was nothing to ask: the suite leaves out every one of the {limit} rows that "
+            f"were drawn of {manifest.data.file}, if it has any; draw more, or look into it."
+        )
+    return (
+        f"There was nothing to ask: {manifest.data.file} has no rows, or the suite leaves out "
+        "every one of them."
+    )
+
+
 def _notes(manifest: Manifest, summary: Summary) -> list[str]:
     suite, notes = manifest.suite, []
     n = summary.measures[suite.primary].n
     if n < suite.minimum:
-        notes.append(
-            f"{n} samples are few: below {suite.minimum} the figure says little ({suite.id} has "
-            f"{suite.data.rows or 'more'})."
-        )
+        has = f" ({suite.id} has {suite.data.rows})" if suite.data.rows > n else ""
+        notes.append(f"{n} samples are few: below {suite.minimum} the figure says little{has}.")
     unscored = summary.measures[suite.primary].unscored
     if unscored:
         notes.append(f"{unscored} could not be scored and count for nothing: see scores.jsonl.")

@@ -170,6 +170,24 @@ def test_broken_data_is_told_with_its_line(tmp_path, capsys):
     assert "rows.jsonl, line 4 is not JSON" in "".join(capsys.readouterr())
 
 
+@pytest.mark.parametrize(("more", "why"), [((), "has no rows"), (("--limit", 5), "if it has any")])
+def test_no_rows_are_no_complete_run(tmp_path, capsys, more, why):
+    suite, data = own_suite(tmp_path / "suite", 0), tmp_path / "data"
+    assert called(FakeEngine(WEIGHS), "run", suite, "--data", data, *more) == 2
+    assert f"INCOMPLETE: {read_result(run_folder(data)).reason}" in capsys.readouterr().out
+    assert why in read_result(run_folder(data)).reason
+
+
+def test_few_samples_are_told_and_more_only_where_there_are_more(tmp_path):
+    text = CHOICE.replace("rows.jsonl", "rows.jsonl, rows: 12")
+    for number, (declared, limit, said) in enumerate(
+        [(CHOICE, 0, "says little."), (text, 2, "says little (small has 12).")]
+    ):
+        suite, data = own_suite(tmp_path / str(number), 4, declared), tmp_path / f"data{number}"
+        called(FakeEngine(WEIGHS), "run", suite, "--data", data, "--limit", limit)
+        assert any(said in one for one in read_result(run_folder(data)).notes)
+
+
 class TestJournal:
     ONES = tuple(
         Kept(id=f"s{n}", replies=(Reply(state="answered", texts=(f"é{n}\n",)),)) for n in range(5)
