@@ -114,6 +114,9 @@ class Book:
             "model": "smol",
             "model_digest": MODEL,
             "state": "complete",
+            "primary": "acc",
+            "metrics": {"acc": {"value": 0.5, "n": 100, "unscored": 0}},
+            "needed": 100,
         }
         return self.add("evaluation.finished", days, **{**body, **changes})
 

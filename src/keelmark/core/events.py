@@ -38,7 +38,7 @@ subject.erased: subject (pseudonym)
 evaluation.finished: run, manifest (its digest), attestation (sha256 of the envelope), suite,
     tags (of the suite), version, suite_digest, data (sha256), how (served, raw, url), model,
     model_digest, policy_digest, state, reason, primary, metrics {name: {value, low, high, n,
-    unscored, how}}, counts
+    unscored, how}}, needed (fewest samples for which the primary measure is evidence), counts
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ FIELDS: dict[str, frozenset[str]] = {
         USAGE_LOST: "hold trace_id key_id subject team model engine owner usage",
         SUBJECT_ERASED: "subject",
         EVALUATION_FINISHED: "run manifest attestation suite tags version suite_digest data how"
-        " model model_digest policy_digest state reason primary metrics counts",
+        " model model_digest policy_digest state reason primary metrics needed counts",
     }.items()
 }
 """Kind to the first-level fields of its body."""

@@ -14,8 +14,10 @@ Added to `model.loaded`:
     vetted: the newest `model.vetted` of the same digest, with its `time` and `seq`.
     passport_state: valid, unknown (never issued here), foreign (issued for another model),
         not yet valid, or expired: at the moment of loading.
-    evaluated: tag of a suite to the time of the newest complete run of such a suite on these
-        weights (`evaluated.owasp:llm01`).
+    evaluated: tag of a suite to the `run` and `time` of the newest run of such a suite on these
+        weights that counts: it is complete, and has as many samples as it needed
+        (`evaluated.owasp:llm01.time`).
+    set_aside: tag of a suite to a newer run that does not count, and why, a sentence.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ IN_USE = "model.in_use"
 ADDED: dict[str, frozenset[str]] = {
     events.POLICY_LOADED: frozenset({"tags"}),
     events.REQUEST: frozenset({"tags", "missed", "found", "vetted"}),
-    events.MODEL_LOADED: frozenset({"vetted", "passport_state", "evaluated"}),
+    events.MODEL_LOADED: frozenset({"vetted", "passport_state", "evaluated", "set_aside"}),
 }
 _ANY = "*"
 _ACTING = frozenset({"mask", "redact", "block"})
@@ -47,7 +49,8 @@ class Context:
         self._policies: dict[str, _Policy | None] = {}
         self._vetted: dict[str, dict[str, Any]] = {}
         self._passports: dict[str, Mapping[str, Any]] = {}
-        self._evaluated: dict[str, dict[str, str]] = {}
+        self._evaluated: dict[str, dict[str, dict[str, str]]] = {}
+        self._set_aside: dict[str, dict[str, str]] = {}
         self._engines: dict[str, Record] = {}
         self._stopped: set[str] = set()
 
@@ -77,10 +80,19 @@ class Context:
             self._stopped.clear()
 
     def _learn_run(self, record: Record) -> None:
-        body = record.body
-        if body.get("state") == "complete" and body.get("model_digest"):
-            known = self._evaluated.setdefault(str(body["model_digest"]), {})
-            known.update((str(tag), record.time) for tag in body.get("tags") or ())
+        body, run = record.body, {"run": str(record.body.get("run")), "time": record.time}
+        weights = str(body.get("model_digest") or "")
+        if not weights:
+            return
+        counted = self._evaluated.setdefault(weights, {})
+        set_aside = self._set_aside.setdefault(weights, {})
+        why = _why_not(body)
+        for tag in map(str, body.get("tags") or ()):
+            if why:
+                set_aside[tag] = f"{run['run']}, {record.time[:10]}: {why}"
+            else:
+                counted[tag] = run
+                set_aside.pop(tag, None)
 
     @property
     def in_use(self) -> list[Record]:
@@ -104,6 +116,7 @@ class Context:
                 "vetted": self._vetted.get(digest),
                 "passport_state": self._passport_state(record),
                 "evaluated": self._evaluated.get(digest, {}),
+                "set_aside": self._set_aside.get(digest, {}),
             }
         return body
 
@@ -118,6 +131,19 @@ class Context:
         if loaded < moment(passport.get("not_before"), name):
             return "not yet valid"
         return "valid" if loaded <= moment(passport.get("not_after"), name) else "expired"
+
+
+def _why_not(body: Mapping[str, Any]) -> str:
+    """Why a run is no evidence; "" when it is."""
+    if body.get("state") != "complete":
+        return "incomplete"
+    metrics = body.get("metrics")
+    primary = metrics.get(body.get("primary")) if isinstance(metrics, Mapping) else None
+    found = primary.get("n") if isinstance(primary, Mapping) else None
+    needed = body.get("needed")
+    if type(found) is not int or type(needed) is not int:
+        return "the record does not say how many samples it had and needed"
+    return "" if found >= needed else f"{found} of {needed} samples that it takes"
 
 
 class _Rule(msgspec.Struct, frozen=True):

@@ -3,11 +3,15 @@
 import itertools
 import json
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation_parts import CHOICE, WEIGHS, called, own_suite, run_folder, served
+from keelmark.app.evaluation.evidence import needed
+from keelmark.app.home import Home
+from keelmark.core import events
 from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.evaluate.contract import Reply, Score
 from keelmark.evaluate.journal import REPLIES, Journal, Kept
@@ -176,6 +180,20 @@ def test_no_rows_are_no_complete_run(tmp_path, capsys, more, why):
     assert called(FakeEngine(WEIGHS), "run", suite, "--data", data, *more) == 2
     assert f"INCOMPLETE: {read_result(run_folder(data)).reason}" in capsys.readouterr().out
     assert why in read_result(run_folder(data)).reason
+
+
+def test_the_ledger_says_on_how_many_samples_a_run_is_evidence(tmp_path):
+    text = CHOICE.replace("minimum: 5", "minimum: 1") + "tags: [owasp:llm01]\n"
+    data = tmp_path / "data"
+    assert called(FakeEngine(WEIGHS), "run", own_suite(tmp_path, text=text), "--data", data) == 0
+    with Home.open(data, None) as home:
+        (record,) = home.store.records({events.EVALUATION_FINISHED})
+    assert (record.body["needed"], record.body["metrics"]["acc"]["n"]) == (30, 12)
+    assert record.body.keys() <= events.FIELDS[record.kind]
+    shipped = load_suite("redteam_jailbreak").suite
+    assert needed(shipped) == shipped.data.rows
+    assert needed(msgspec.structs.replace(shipped, minimum=1)) == 30
+    assert needed(msgspec.structs.replace(shipped, minimum=500)) == 500
 
 
 def test_few_samples_are_told_and_more_only_where_there_are_more(tmp_path):

@@ -120,6 +120,30 @@ def test_only_complete_runs_of_the_weights_in_use_count(book: Book, result: str)
 
 
 @pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"metrics": {"acc": {"n": 99}}}, "99 of 100 samples that it takes"),
+        ({"state": "incomplete"}, "incomplete"),
+        ({"needed": None}, "does not say how many"),
+        ({"metrics": None}, "does not say how many"),
+    ],
+)
+def test_a_run_that_does_not_count_is_told_with_its_reason(
+    changes: dict[str, Any], why: str
+) -> None:
+    book = Book().loaded(9).evaluated(8, "llm01", run="tiny-1", **changes)
+    found = answer(book, "LLM01", "attacked")
+    assert found.result == "unmet"
+    told = found.records[0].shows["set_aside.owasp:llm01"]
+    assert told.startswith(f"tiny-1, {ago(8)[:10]}: ")
+    assert why in told
+    found = answer(book.evaluated(7, "llm01", run="whole-1"), "LLM01", "attacked")
+    assert found.result == "met"
+    assert found.records[0].shows["evaluated.owasp:llm01.run"] == "whole-1"
+    assert found.records[0].shows["set_aside.owasp:llm01"] is None
+
+
+@pytest.mark.parametrize(
     ("change", "query"),
     [
         ({"action": "flag"}, "rules-stop"),

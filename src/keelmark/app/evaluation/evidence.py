@@ -18,12 +18,15 @@ from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.evaluate.journal import AGAIN, REPLIES
 from keelmark.evaluate.manifest import Manifest
 from keelmark.evaluate.result import MANIFEST, RESULT, SCORES, Result, read_manifest, read_result
+from keelmark.evaluate.suite import Suite, load_suite, suite_ids
 from keelmark.passport.files import write_whole
 from keelmark.passport.results import Outcome, attest, read_attestation
 
 ATTESTATION = "attestation.json"
 _FILES = (MANIFEST, REPLIES, AGAIN, SCORES, RESULT)
 _BLOCK = 1 << 20
+_FEWEST = 30
+"""Below it, a share of a half may as well be a third or two thirds."""
 _UNSEEN = "sha256:" + "0" * 64
 """Stands for weights that cannot be seen, because a statement must have a subject."""
 
@@ -106,9 +109,16 @@ def record_run(home: Home, folder: Path, manifest: Manifest, result: Result) -> 
         "reason": result.reason,
         "primary": result.primary,
         "metrics": msgspec.to_builtins(result.metrics),
+        "needed": needed(manifest.suite),
         "counts": result.counts,
     }
     return home.store.append(events.EVALUATION_FINISHED, body)
+
+
+def needed(suite: Suite) -> int:
+    """Return on how many samples a run is evidence; an own suite cannot ask for next to none."""
+    shipped = suite.id in suite_ids() and load_suite(suite.id).suite == suite
+    return suite.minimum if shipped else max(suite.minimum, _FEWEST)
 
 
 def verify_run(home: Home, folder: Path) -> Outcome:
