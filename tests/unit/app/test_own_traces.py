@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import stat
 
 import msgspec
 import pytest
@@ -70,6 +71,7 @@ def test_good_answers_and_better_ones_are_right(tmp_path):
     assert [one["role"] for one in second.asks[0].messages] == ["user"]
     assert any("unencrypted" in one for one in made.said)
     assert "ada.lovelace" not in made.data.read_text("utf-8")
+    assert stat.S_IMODE(made.data.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Runs as logs of Inspect, and logs of Inspect as runs."""
 
 import json
+import stat
 import zipfile
 import zlib
 from pathlib import Path
@@ -53,6 +54,7 @@ def test_a_run_comes_back_as_it_was_with_its_signature(tmp_path, form):
         made = import_inspect(log, home)
     assert (made.own, made.doubt) == (True, "")
     assert made.folder == folder
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (log, folder)] == [0o600, 0o700]
     assert contents(folder) == before
     assert run(["eval", "verify", str(folder), "--data", str(tmp_path / "data")]) == 0
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import stat
 
 import msgspec
 import pytest
@@ -51,6 +52,17 @@ def test_a_run_is_kept_and_shown_again(suite, tmp_path, capsys):
     assert [one.id for one in scores] == [f"q{n}" for n in range(12)]
     right = [one.scores["acc"] for one in scores]
     assert said["metrics"]["acc"]["value"] == pytest.approx(sum(right) / 12)
+
+
+def test_folders_of_runs_are_for_their_owner(suite, tmp_path):
+    """Prompts and answers lie there in plain text; a folder that was there stays as it is."""
+    data, mine = tmp_path / "data", tmp_path / "mine"
+    mine.mkdir(0o755)
+    words = ["run", suite, "--data", data, "--limit", 6]
+    served(FakeEngine(WEIGHS), lambda call: [call(*words), call(*words, "--out", mine)])
+    (beside,) = mine.iterdir()
+    modes = [stat.S_IMODE(one.stat().st_mode) for one in (run_folder(data), beside, mine)]
+    assert modes == [0o700, 0o700, 0o755]
 
 
 def test_what_is_complete_is_not_asked_again(suite, tmp_path, capsys):

@@ -75,7 +75,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with draft.open("xb") as file:
+        with open(draft, "xb", opener=_for_owner) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -88,6 +88,11 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
+
+
+def _for_owner(path: str, flags: int) -> int:
+    """Open a file that nobody else may read: it holds prompts and answers."""
+    return os.open(path, flags, 0o600)
 
 
 def _kept(folder: Path) -> dict[str, Any]:

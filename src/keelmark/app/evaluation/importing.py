@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 import msgspec
 
 from keelmark.app.evaluation.evidence import ATTESTATION, verify_run
-from keelmark.app.evaluation.run import RUNS, pretty
+from keelmark.app.evaluation.run import OWNER_ONLY, RUNS, pretty
 from keelmark.app.home import Home
 from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.core.lazily import Lazy
@@ -88,10 +88,10 @@ def import_inspect(path: Path, home: Home) -> Imported:
     try:
         with contextlib.ExitStack() as stack:
             log = _opened(path, stack)
-            runs.mkdir(parents=True, exist_ok=True)
+            runs.mkdir(OWNER_ONLY, parents=True, exist_ok=True)
             place = stack.enter_context(tempfile.TemporaryDirectory(dir=runs, prefix="."))
             draft = Path(place) / "run"
-            draft.mkdir()
+            draft.mkdir(OWNER_ONLY)
             own = own_of(log.header)
             made = _restored(draft, log, own, home) if own else _made(draft, log, path)
             folder = runs / made.result.run

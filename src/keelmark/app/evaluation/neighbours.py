@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from keelmark.app.evaluation.run import OWNER_ONLY
 from keelmark.app.evaluation.targets import Wanted
 from keelmark.app.home import Home
 from keelmark.core import events
@@ -105,7 +106,7 @@ def _found(program: str, name: str) -> str:
 
 def _prepare(folder: Path, options: Path | None, text: str, old: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(OWNER_ONLY, parents=True, exist_ok=True)
         old.unlink(missing_ok=True)
         if options:
             options.write_text(text, encoding="utf-8")

@@ -55,6 +55,8 @@ from keelmark.evaluate.suite import Choice, Loaded, load_suite, scorer
 from keelmark.passport.files import write_whole
 
 RUNS = "runs"
+OWNER_ONLY = 0o700
+"""Mode of folders that we make for runs: they hold prompts and answers in plain text."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,7 +256,7 @@ def _finished(folder: Path) -> Result | None:
 
 def _prepare(folder: Path, manifest: Manifest, *, fresh: bool) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(OWNER_ONLY, parents=True, exist_ok=True)
         for name in (REPLIES, AGAIN, SCORES, RESULT, SESSIONS) if fresh else ():
             (folder / name).unlink(missing_ok=True)
         if not (folder / MANIFEST).exists():

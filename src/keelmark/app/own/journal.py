@@ -78,7 +78,7 @@ class Journal:
             return
         line = b"\n" + msgspec.json.encode((self._key(written.passage), written))
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
             with self._path.open("ab") as file:
                 file.write(line)
         except OSError as error:

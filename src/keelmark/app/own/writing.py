@@ -109,7 +109,7 @@ def write_suite(
     text = yaml.dump(ordered, sort_keys=False, allow_unicode=True, width=100, Dumper=_Dumper)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(data, content)
+        write_whole(data, content, mode=0o600)  # it may be what people said, from traces
         write_whole(suite, text.encode())
     except OSError as error:
         data.unlink(missing_ok=True)
