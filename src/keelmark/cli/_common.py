@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ import msgspec
 
 from keelmark.core.errors import UsageError
 from keelmark.core.vetting import VetVerdict
-from keelmark.passport.files import write_whole
+from keelmark.passport.files import escape_lines, write_whole
 
 DATABASE = "KEELMARK_DATABASE"
 EXIT = {VetVerdict.PASS: 0, VetVerdict.FAIL: 1, VetVerdict.INCOMPLETE: 2}
@@ -94,15 +95,20 @@ def coloured() -> bool:
     )
 
 
+def tell(text: str, *, nl: bool = True) -> None:
+    """Print on stdout what others had a word in (names, answers, errors): it cannot steer it."""
+    click.echo(escape_lines(text), nl=nl)
+
+
 def say(text: str) -> None:
     """Tell the person something; data goes to stdout, this to stderr."""
-    click.echo(text, err=True)
+    click.echo(escape_lines(text), err=True)
 
 
 def print_json(value: Any) -> None:
-    """Print a value as indented JSON on stdout."""
+    """Print a value as indented JSON on stdout; what could steer a terminal is escaped in it."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    click.echo(text)
+    click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def progress(label: str, *, things: str = "") -> Callable[[int, int], None]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from keelmark.app.evaluation.neighbours import Tool, record_foreign, run_garak, run_pyrit
 from keelmark.app.evaluation.targets import Wanted
 from keelmark.app.home import Home
-from keelmark.cli._common import print_json, say
+from keelmark.cli._common import print_json, say, tell
 from keelmark.cli._tables import table
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.crosswalk import crosswalk
@@ -59,7 +57,7 @@ def foreign(
     if as_json:
         print_json(made)
     else:
-        click.echo(_text(made))
+        tell(_text(made))
         say(f"Read from {path}")
     return 0 if made.complete else 2
 

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from keelmark.app import pairs as paired
-from keelmark.cli._common import json_option, print_json, write_out
+from keelmark.cli._common import json_option, print_json, tell, write_out
 from keelmark.core.errors import UsageError
 
 
@@ -85,7 +85,7 @@ def pairs(file: Path | None, out: Path | None, *, show: bool, as_json: bool, **o
     if as_json:
         print_json(report)
     else:
-        click.echo(paired.report_text(report))
+        tell(paired.report_text(report))
     return report.exit_code
 
 

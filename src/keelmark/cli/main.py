@@ -18,6 +18,7 @@ import click
 
 from keelmark import __version__, cli
 from keelmark.core.errors import IntegrityError, KeelmarkError
+from keelmark.passport.files import escape
 
 _EPILOG = """\b
 Start here:
@@ -73,7 +74,7 @@ def run(arguments: list[str] | None = None) -> int:
         if code == 141:  # keep the interpreter from complaining at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         else:
-            click.echo(f"keelmark: {said}", err=True)
+            click.echo(f"keelmark: {escape(said)}", err=True)
         return code
 
 
@@ -98,7 +99,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
 def _sentence(error: click.ClickException) -> str:
     """What click has to say, as one sentence with the mend at its end."""
     hint = r"\.? \(?Did you mean (.+?)\?\)?$"
-    said = re.sub(hint, r" (did you mean \1?)", error.format_message())
+    said = re.sub(hint, r" (did you mean \1?)", " ".join(error.format_message().split()))
     context = error.ctx if isinstance(error, click.UsageError) else None
     verb = context.command_path if context else "keelmark"
     return f"{said.rstrip('.')}; see `{verb} --help`."

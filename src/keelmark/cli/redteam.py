@@ -10,7 +10,7 @@ import click
 from keelmark.app.engines import Person
 from keelmark.app.evaluation.redteam import Attacking, Report, attack_suites, red_team
 from keelmark.app.home import Home
-from keelmark.cli._common import json_option, print_json, progress, say, store_option
+from keelmark.cli._common import json_option, print_json, progress, say, store_option, tell
 from keelmark.cli._eval.run import target_options, wanted_of
 from keelmark.cli._foreign import foreign
 from keelmark.cli._tables import table
@@ -84,7 +84,7 @@ def command(
       keelmark redteam --read garak.report.jsonl
     """
     if listing:
-        click.echo(_listed())
+        tell(_listed())
         return 0
     policies, named = options.pop("policies"), options.pop("named")
     others = {name: options.pop(name) for name in ("garak", "pyrit", "read", "program")}
@@ -112,7 +112,7 @@ def command(
     if as_json:
         print_json(report)
     else:
-        click.echo(_text(report))
+        tell(_text(report))
     return report.exit_code
 
 

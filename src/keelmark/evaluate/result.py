@@ -12,6 +12,7 @@ from keelmark.core.errors import IntegrityError, UsageError
 from keelmark.evaluate.contract import Measure, Scored
 from keelmark.evaluate.manifest import Manifest
 from keelmark.evaluate.measures import Summary
+from keelmark.passport.files import escape
 
 MANIFEST, SCORES, RESULT = "manifest.json", "scores.jsonl", "result.json"
 
@@ -239,7 +240,7 @@ def table(result: Result) -> str:
     if result.state == "incomplete":
         lines.append(f"INCOMPLETE: {result.reason}")
     lines.append(f"Run {result.run}, manifest {result.manifest[:19]}")
-    return "\n".join(lines)
+    return "\n".join(map(escape, lines))
 
 
 def _used(used: Spent) -> str:

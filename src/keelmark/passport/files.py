@@ -160,6 +160,11 @@ def escape(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def escape_lines(text: str) -> str:
+    """Return text of several lines that is safe on a terminal; see `escape`."""
+    return "\n".join(map(escape, text.split("\n")))
+
+
 def open_regular(name: Path | str, shown: str, *, dir_fd: int | None = None) -> int:
     """Open a regular file for reading; the caller closes the descriptor.
 

@@ -84,6 +84,7 @@ class FakeEngine:
 
     Args:
         script: The script, or a function from the request body to one.
+        models: Names of the models that it lists.
 
     Attributes:
         received: The bodies of all requests so far, as they came.
@@ -92,8 +93,13 @@ class FakeEngine:
         sent: Bytes of answers that have left so far.
     """
 
-    def __init__(self, script: Script | Callable[[dict[str, Any]], Script] | None = None) -> None:
+    def __init__(
+        self,
+        script: Script | Callable[[dict[str, Any]], Script] | None = None,
+        models: tuple[str, ...] = ("fake",),
+    ) -> None:
         self.script = script or Script()
+        self._models = [{"id": name, "object": "model"} for name in models]
         self.received: list[dict[str, Any]] = []
         self.running = 0
         self.cancelled = 0
@@ -107,7 +113,7 @@ class FakeEngine:
             await send({"type": "lifespan.shutdown.complete"})
             return
         if scope["method"] == "GET":
-            models = {"object": "list", "data": [{"id": "fake", "object": "model"}]}
+            models = {"object": "list", "data": self._models}
             await _whole(send, 200, msgspec.json.encode(models))
             return
         body = msgspec.json.decode(await _read(receive))

@@ -8,7 +8,7 @@ import click
 
 from keelmark.app.evaluation.found import load_of, runs_of
 from keelmark.app.home import load_policy
-from keelmark.cli._common import data_option, policy_option, say, write_out
+from keelmark.cli._common import data_option, policy_option, say, tell, write_out
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.card import card_text, into_card
 from keelmark.evaluate.gating import rule
@@ -63,7 +63,7 @@ def command(
         write_out(into, into_card(_text_of(into), found, name))
         say(f"The results are in {into}.")
     if not html and not into:
-        click.echo(card_text(found, name), nl=False)
+        tell(card_text(found, name), nl=False)
     return max(one.result.exit_code for one in found)
 
 

@@ -8,7 +8,7 @@ import click
 
 from keelmark.app.evaluation.found import runs_of
 from keelmark.app.home import load_policy
-from keelmark.cli._common import data_option, json_option, policy_option, print_json
+from keelmark.cli._common import data_option, json_option, policy_option, print_json, tell
 from keelmark.evaluate.decision import decide, decision_text
 from keelmark.evaluate.ranking import rank, ranking_text
 
@@ -50,8 +50,8 @@ def command(
         one = decisions[0] if len(decisions) == 1 else {"decisions": decisions, "ranking": ranks}
         print_json(one)
     else:
-        click.echo("\n\n".join(decision_text(one) for one in decisions))
+        tell("\n\n".join(decision_text(one) for one in decisions))
         if ranks:
-            click.echo("\n" + ranking_text(ranks))
+            tell("\n" + ranking_text(ranks))
     codes = {one.exit_code for one in decisions}
     return 1 if 1 in codes else max(codes)

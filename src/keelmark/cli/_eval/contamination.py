@@ -20,6 +20,7 @@ from keelmark.cli._common import (
     progress,
     say,
     store_option,
+    tell,
 )
 from keelmark.cli._eval.run import target_options, wanted_of
 from keelmark.core.errors import UsageError
@@ -99,9 +100,9 @@ def command(
     if as_json:
         print_json({one.suite: msgspec.to_builtins(one) for one in results})
     else:
-        click.echo("\n\n".join(map(table, results)))
+        tell("\n\n".join(map(table, results)))
         lows = {one.primary: one.metrics[one.primary].low or 0.0 for one in results}
-        click.echo(f"\n{_sentence(lows)}")
+        tell(f"\n{_sentence(lows)}")
     return max(one.exit_code for one in results)
 
 
@@ -121,13 +122,13 @@ def _plain(found: Overlap) -> dict[str, Any]:
 
 
 def _tell(found: Overlap) -> None:
-    click.echo(
+    tell(
         f"{len(found.met)} of {found.rows} rows share {WORDS} words in a row with the corpus "
         f"({found.texts:,} texts)."
     )
     if found.short:
-        click.echo(f"{found.short} rows are too short to tell.")
+        tell(f"{found.short} rows are too short to tell.")
     for one in found.met[:_SHOWN]:
-        click.echo(f"  {one.id}: {one.share:.0%} of it, in {one.where}: {one.words}")
+        tell(f"  {one.id}: {one.share:.0%} of it, in {one.where}: {one.words}")
     if len(found.met) > _SHOWN:
-        click.echo(f"  and {len(found.met) - _SHOWN} others; --json names them all.")
+        tell(f"  and {len(found.met) - _SHOWN} others; --json names them all.")

@@ -20,6 +20,7 @@ from keelmark.cli._common import (
     progress,
     say,
     store_option,
+    tell,
 )
 from keelmark.cli._eval.run import target_options, wanted_of
 from keelmark.core.canonical import digest
@@ -108,9 +109,9 @@ def command(
         told = msgspec.to_builtins(done.result)
         print_json({**told, "grid": msgspec.to_builtins(cells), "folder": str(done.folder)})
         return done.result.exit_code
-    click.echo(table(done.result))
-    click.echo(f"\n{shown(cells)}\n")
-    click.echo(f"Kept in {done.folder}")
+    tell(table(done.result))
+    tell(f"\n{shown(cells)}\n")
+    tell(f"Kept in {done.folder}")
     return done.result.exit_code
 
 

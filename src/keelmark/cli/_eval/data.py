@@ -9,7 +9,7 @@ import click
 
 from keelmark import app
 from keelmark.app import batch, quality
-from keelmark.cli._common import data_option, json_option, print_json, progress, say
+from keelmark.cli._common import data_option, json_option, print_json, progress, say, tell
 from keelmark.cli._own import columns_of, columns_options
 
 
@@ -85,7 +85,7 @@ def command(
     if as_json:
         print_json(report)
     else:
-        click.echo(quality.as_text(report))
+        tell(quality.as_text(report))
         if no_contents:
             say("Contents were not looked through (--no-contents).")
     return report.exit_code

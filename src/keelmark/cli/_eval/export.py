@@ -10,7 +10,7 @@ from keelmark.app.evaluation.exporting import export_inspect
 from keelmark.app.evaluation.run import RUNS
 from keelmark.app.evaluation.tabling import export_parquet
 from keelmark.app.home import data_folder
-from keelmark.cli._common import data_option
+from keelmark.cli._common import data_option, tell
 from keelmark.core.errors import UsageError
 from keelmark.passport.files import printable
 
@@ -60,5 +60,5 @@ def command(
     if not made:
         raise UsageError("Say what is to be written: --inspect FILE, --parquet FILE, or both.")
     for one in made:
-        click.echo(f"{one.samples} samples written to {printable(one.path)}.")
+        tell(f"{one.samples} samples written to {printable(one.path)}.")
     return 0

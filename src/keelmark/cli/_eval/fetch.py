@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from keelmark.app.home import data_folder
-from keelmark.cli._common import data_option, json_option, print_json, say
+from keelmark.cli._common import data_option, json_option, print_json, say, tell
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.data import EVALS
 from keelmark.evaluate.fetching import fetch, hubs
@@ -41,5 +41,5 @@ def command(suites: tuple[str, ...], data: Path | None, *, every: bool, as_json:
         print_json(found)
         return 0
     for name, paths in found.items():
-        click.echo(f"{name}: {', '.join(paths)}")
+        tell(f"{name}: {', '.join(paths)}")
     return 0

@@ -10,7 +10,14 @@ import msgspec
 
 from keelmark.app.evaluation.found import gate_lines, runs_of
 from keelmark.app.home import load_policy
-from keelmark.cli._common import data_option, json_option, policy_option, print_json, write_out
+from keelmark.cli._common import (
+    data_option,
+    json_option,
+    policy_option,
+    print_json,
+    tell,
+    write_out,
+)
 from keelmark.core.errors import UsageError
 from keelmark.core.gates import Gates
 from keelmark.evaluate.ci import gate_sarif, junit, markdown
@@ -75,7 +82,7 @@ def command(
     if as_json:
         print_json({"answer": overall(rulings), "sentences": sentences, "rulings": rulings})
     else:
-        click.echo("\n".join([*ruling_lines(rulings), *sentences]))
+        tell("\n".join([*ruling_lines(rulings), *sentences]))
     return _CODES[overall(rulings)]
 
 

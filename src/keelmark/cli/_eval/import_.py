@@ -9,7 +9,7 @@ import msgspec
 
 from keelmark.app.evaluation.importing import import_inspect
 from keelmark.app.home import Home
-from keelmark.cli._common import json_option, print_json, say, store_option
+from keelmark.cli._common import json_option, print_json, say, store_option, tell
 from keelmark.evaluate.result import table
 
 
@@ -40,6 +40,6 @@ def command(log: Path, data: Path | None, *, as_json: bool) -> int:
         return code
     if made.doubt:
         say(f"Whether Keelmark made this run cannot be told: {made.doubt}")
-    click.echo(table(made.result))
-    click.echo(f"Kept in {made.folder}")
+    tell(table(made.result))
+    tell(f"Kept in {made.folder}")
     return code

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from keelmark.cli._common import json_option, print_json
+from keelmark.cli._common import json_option, print_json, tell
 from keelmark.evaluate.suite import Suite, load_suite, suite_ids
 
 
@@ -22,7 +22,7 @@ def command(tags: tuple[str, ...], *, as_json: bool) -> int:
     width = max((len(one.id) for one in some), default=0)
     for one in some:
         rows = f"{one.data.rows:,} rows" if one.data.rows else "your rows"
-        click.echo(f"{one.id:{width}}  {one.title} ({rows}, {one.language}, {one.data.licence})")
+        tell(f"{one.id:{width}}  {one.title} ({rows}, {one.language}, {one.data.licence})")
     return 0
 
 

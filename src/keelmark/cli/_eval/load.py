@@ -18,6 +18,7 @@ from keelmark.cli._common import (
     progress,
     say,
     store_option,
+    tell,
 )
 from keelmark.cli._eval.run import target_options, wanted_of
 from keelmark.core.errors import UsageError
@@ -92,7 +93,7 @@ def command(
     if as_json:
         print_json(msgspec.to_builtins(curve))
     else:
-        click.echo(table(curve))
+        tell(table(curve))
     return 1 if any(one.failed for one in curve.levels) else 0
 
 

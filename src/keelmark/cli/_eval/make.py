@@ -20,13 +20,13 @@ from keelmark.cli._common import (
     progress,
     say,
     store_option,
+    tell,
 )
 from keelmark.cli._eval.run import target_options, wanted_of
 from keelmark.cli._own import columns_of, columns_options
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.own.form import SCORERS
 from keelmark.evaluate.packs import pack_ids
-from keelmark.observe.show import clean
 
 
 @click.command()
@@ -174,11 +174,11 @@ def _show_pack(made: own.Unpacked, *, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(made, enc_hook=str))
         return
-    click.echo(
+    tell(
         f"Made {len(made.suites)} suites with {made.rows} example rows in "
-        f"{clean(str(made.folder))}.\n"
-        f"What is missing before they measure something: {clean(str(made.checklist))}"
-        f"\nWhat a policy may demand of them: {clean(str(made.gates))}"
+        f"{made.folder}.\n"
+        f"What is missing before they measure something: {made.checklist}"
+        f"\nWhat a policy may demand of them: {made.gates}"
     )
 
 
@@ -187,14 +187,14 @@ def _show(made: own.Made, *, as_json: bool) -> None:
         print_json(msgspec.to_builtins(made, enc_hook=str))
         return
     for one in made.said:
-        click.echo(clean(one))
-    click.echo(
-        f"Made {clean(str(made.suite))}: {number(made.rows, 'question')}, measured by "
-        f"{', '.join(made.measures)}.\nIts data is {clean(str(made.data))} "
+        tell(one)
+    tell(
+        f"Made {made.suite}: {number(made.rows, 'question')}, measured by "
+        f"{', '.join(made.measures)}.\nIts data is {made.data} "
         f"(SHA-256 {made.sha256[:12]}…).\nRun it: keelmark eval run {_path(made.suite)}"
     )
 
 
 def _path(path: Path) -> str:
-    text = clean(str(path))
+    text = str(path)
     return text if "/" in text else f"./{text}"

@@ -19,6 +19,7 @@ from keelmark.cli._common import (
     progress,
     say,
     store_option,
+    tell,
 )
 from keelmark.cli._eval.run import target_options, wanted_of
 from keelmark.evaluate.manifest import Sampling
@@ -65,5 +66,5 @@ def command(
     if as_json:
         print_json({one.suite: msgspec.to_builtins(one) for one in results})
     else:
-        click.echo("\n\n".join(map(table, results)))
+        tell("\n\n".join(map(table, results)))
     return max(one.exit_code for one in results)

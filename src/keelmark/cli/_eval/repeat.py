@@ -18,6 +18,7 @@ from keelmark.cli._common import (
     progress,
     say,
     store_option,
+    tell,
 )
 from keelmark.cli._eval.run import target_options, wanted_of
 from keelmark.core.errors import UsageError
@@ -140,14 +141,14 @@ def _show(
             }
         )
         return
-    click.echo(found.sentence)
+    tell(found.sentence)
     for one in found.first:
-        click.echo(f"  {one.id}, ask {one.ask}, {one.what}: {one.detail}")
+        tell(f"  {one.id}, ask {one.ask}, {one.what}: {one.detail}")
     if found.differing > len(found.first):
-        click.echo("  ...")
+        tell("  ...")
     if changed:
-        click.echo(
+        tell(
             f"The runs were not of one manifest: {', '.join(changed)} differ, so this says "
             "nothing about determinism."
         )
-    click.echo(f"Compared {first} and {second}")
+    tell(f"Compared {first} and {second}")

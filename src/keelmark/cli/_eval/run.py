@@ -19,6 +19,7 @@ from keelmark.cli._common import (
     progress,
     say,
     store_option,
+    tell,
 )
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.manifest import How, Sampling
@@ -198,8 +199,8 @@ def command(
         return done.result.exit_code
     if done.cached:
         say("This run was complete already; --again runs it anew.")
-    click.echo(table(done.result))
+    tell(table(done.result))
     if found:
-        click.echo(f"\n{shown(found)}\n")
-    click.echo(f"Kept in {done.folder}")
+        tell(f"\n{shown(found)}\n")
+    tell(f"Kept in {done.folder}")
     return done.result.exit_code

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from keelmark.app.home import data_folder
-from keelmark.cli._common import data_option, json_option, print_json
+from keelmark.cli._common import data_option, json_option, print_json, tell
 from keelmark.core.errors import KeelmarkError, UsageError
 from keelmark.evaluate.result import Result, figure, read_result, table
 
@@ -38,7 +38,7 @@ def command(run: Path | None, data: Path | None, *, slices: bool, as_json: bool)
     if as_json:
         print_json({**msgspec.to_builtins(result), "folder": str(folder)})
         return result.exit_code
-    click.echo(table(result))
+    tell(table(result))
     if slices:
         _show_slices(result)
     return result.exit_code
@@ -46,11 +46,11 @@ def command(run: Path | None, data: Path | None, *, slices: bool, as_json: bool)
 
 def _show_slices(result: Result) -> None:
     for field, values in result.slices.items():
-        click.echo(f"\n{result.primary} by {field}")
+        tell(f"\n{result.primary} by {field}")
         width = max(map(len, values), default=0)
         for value, measures in values.items():
             if one := measures.get(result.primary):
-                click.echo(f"  {value:{width}}  {figure(one)}")
+                tell(f"  {value:{width}}  {figure(one)}")
 
 
 def _list(runs: Path, *, as_json: bool) -> int:
@@ -64,10 +64,10 @@ def _list(runs: Path, *, as_json: bool) -> int:
         print_json(found)
         return 0
     if not found:
-        click.echo("There are no runs yet; begin with `keelmark eval run arc_easy --limit 100`.")
+        tell("There are no runs yet; begin with `keelmark eval run arc_easy --limit 100`.")
     width = max((len(one.run) for one in found), default=0)
     for one in found:
         said = figure(one.metrics[one.primary])
         state = "" if one.state == "complete" else "  INCOMPLETE"
-        click.echo(f"{one.run:{width}}  {one.primary} {said}  {one.asked}{state}")
+        tell(f"{one.run:{width}}  {one.primary} {said}  {one.asked}{state}")
     return 0

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from keelmark.cli._common import json_option, print_json
+from keelmark.cli._common import json_option, print_json, tell
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.vary import chosen_variants, listed, variants, vary_texts
 
@@ -47,5 +47,5 @@ def command(names: str, text: str | None, seed: int, *, as_json: bool) -> int:
         shown = f"{entry['title']} ({entry['view']}, {entry['languages']})"
         if given is not None:
             shown = entry["text"] if entry["text"] != given else "(nothing to change)"
-        click.echo(f"{entry['id']:{width}}  {shown}")
+        tell(f"{entry['id']:{width}}  {shown}")
     return 0

@@ -9,8 +9,7 @@ import msgspec
 
 from keelmark.app.evaluation import verify_run
 from keelmark.app.home import Home
-from keelmark.cli._common import json_option, print_json, store_option
-from keelmark.passport.files import escape
+from keelmark.cli._common import json_option, print_json, store_option, tell
 
 
 @click.command()
@@ -34,8 +33,8 @@ def command(run: Path, data: Path | None, *, as_json: bool) -> int:
         return 0
     told = outcome.told
     weights = outcome.model_digest if told.get("attested") else "weights not seen"
-    click.echo(f"The run verifies: {escape(str(told.get('run')))}, {told.get('state')}.")
-    click.echo(f"model     {escape(outcome.model)} ({weights})")
+    tell(f"The run verifies: {told.get('run')}, {told.get('state')}.")
+    tell(f"model     {outcome.model} ({weights})")
     for name, value in outcome.inputs.items():
-        click.echo(f"{name:9} {value}")
+        tell(f"{name:9} {value}")
     return 0

@@ -8,7 +8,7 @@ import click
 
 from keelmark.app.evaluation.views import views_of
 from keelmark.app.home import data_folder
-from keelmark.cli._common import data_option, json_option, print_json
+from keelmark.cli._common import data_option, json_option, print_json, tell
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.views import shown
 
@@ -38,5 +38,5 @@ def command(run: Path, data: Path | None, *, as_json: bool) -> int:
     if as_json:
         print_json({view.name: view for view in found})
     else:
-        click.echo(shown(found))
+        tell(shown(found))
     return 0
