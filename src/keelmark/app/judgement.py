@@ -17,6 +17,7 @@ _DID = {
     "redact": "redacted it",
     "block": "stopped the text",
     "flag": "flagged it",
+    "annotate": "put a marker behind it",
 }
 
 

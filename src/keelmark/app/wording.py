@@ -23,6 +23,7 @@ _DOES = {
     "redact": "taken out for good",
     "block": "a reason to stop the text",
     "flag": "noted, and nothing is done about it",
+    "annotate": "left, with a marker behind it",
 }
 _INSTEAD = {"placeholder": "a placeholder", "surrogate": "a made-up value of the same form"}
 _THRESHOLD = 0.5  # of rules that say none

@@ -23,6 +23,8 @@ from keelmark.cli._common import (
 )
 from keelmark.core.errors import UsageError
 from keelmark.core.outcome import Outcome
+from keelmark.core.ports import Segment
+from keelmark.core.segments import context_segments
 from keelmark.guard.engine import STAGES
 from keelmark.guard.guard import Result
 
@@ -165,12 +167,28 @@ def _left_out(unreadable: int) -> int:
     help="Who speaks; rules may apply to some roles only.",
 )
 @policy_option
+@click.option(
+    "--context",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="A file that answers may rest on; may be given several times.",
+)
 @click.option("--all", "every", is_flag=True, help="Run every tier, so that scores are complete.")
 @json_option
 def check(
-    file: Path, stage: str, role: str, policy: Path | None, *, every: bool, as_json: bool
+    file: Path,
+    stage: str,
+    role: str,
+    policy: Path | None,
+    *,
+    context: tuple[Path, ...],
+    every: bool,
+    as_json: bool,
 ) -> int:
     """Guard lines of text, or JSONL records {"id", "text", "context"}, from FILE or "-".
+
+    The `context` of a record is what an answer may rest on: a text, or a list of texts or of
+    objects with a "text". A "question" beside it may be repeated. `--context` is for all records.
 
     Ends with 0 when everything passes, 1 when something is redacted, flagged or blocked, 2 when
     something could not be checked.
@@ -180,12 +198,15 @@ def check(
       echo "write to ada@example.org" | keelmark guard
       keelmark guard prompts.jsonl --json > verdicts.jsonl
       keelmark guard answers.txt --stage output
+      keelmark guard answers.txt --policy grounded --stage output --context handbook.txt
     """
+    given = [_context(one.read_bytes(), str(one)) for one in context]
     guard = app.make_guard(app.load_policy(policy), policy)
     worst = 0
     with _opened(file) as stream:
         for record in _records(stream, str(file)):
-            result = guard.check(record["text"], stage=stage, role=role, every=every)
+            asked = [*given, *record["asked"]]
+            result = guard.check(record["text"], stage=stage, role=role, every=every, asked=asked)
             row = _row(record["id"], result)
             outcome = Outcome(row["verdict"])
             worst = max(worst, 2 if outcome in _FAILURES else int(outcome is not Outcome.ALLOW))
@@ -213,19 +234,36 @@ def _records(lines: Iterable[bytes], source: str) -> Iterator[dict[str, Any]]:
         if text.lstrip().startswith("{"):
             yield _record(text, number, source)
         else:
-            yield {"id": number, "text": text}
+            yield _plain(number, text)
+
+
+def _plain(number: int, text: str) -> dict[str, Any]:
+    return {"id": number, "text": text, "asked": []}
 
 
 def _record(text: str, number: int, source: str) -> dict[str, Any]:
     try:
         record = msgspec.json.decode(text.encode())
     except (msgspec.DecodeError, RecursionError):
-        return {"id": number, "text": text}  # a line of text that happens to begin with a brace
+        return _plain(number, text)  # a line of text that happens to begin with a brace
     if not isinstance(record, dict) or "text" not in record:
-        return {"id": number, "text": text}
+        return _plain(number, text)
     if not isinstance(record["text"], str):
         raise UsageError(f'{source}, line {number}: "text" must be a string.')
-    return {"id": record.get("id", number), "text": record["text"]}
+    asked = context_segments(record.get("context"), record.get("question"))
+    if asked is None:
+        raise UsageError(
+            f'{source}, line {number}: "context" must be a text, or a list of texts or of objects '
+            'with a "text".'
+        )
+    return {"id": record.get("id", number), "text": record["text"], "asked": asked}
+
+
+def _context(raw: bytes, source: str) -> Segment:
+    try:
+        return Segment(role="retrieved", path=source, text=raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise UsageError(f"{source} is not UTF-8; convert the file.") from None
 
 
 def _row(record_id: Any, result: Result) -> dict[str, Any]:
@@ -236,6 +274,7 @@ def _row(record_id: Any, result: Result) -> dict[str, Any]:
         "text": result.text,
         "findings": msgspec.to_builtins(result.findings),
         "scores": result.scores,
+        **({"sentences": msgspec.to_builtins(verdict.sentences)} if verdict.sentences else {}),
         "coverage": verdict.coverage,
         "ms": round(verdict.ms, 3),
     }

@@ -10,7 +10,7 @@ import msgspec
 from keelmark.core.policy import Policy
 
 _ORDER: dict[str, tuple[Any, ...]] = {
-    "action": ("flag", "mask", "redact", "block"),
+    "action": ("flag", "annotate", "mask", "redact", "block"),
     "mode": ("shadow", "enforce"),
     "on_failure": ("open", "closed"),
     "unattested": ("allow", "refuse"),

@@ -28,6 +28,7 @@ class Outcome(StrEnum):
 
 OF_ACTION = {
     "flag": Outcome.FLAG,
+    "annotate": Outcome.FLAG,
     "mask": Outcome.REDACT,
     "redact": Outcome.REDACT,
     "block": Outcome.BLOCK,

@@ -20,7 +20,7 @@ from keelmark.core.scope import EVERYWHERE, RuleException, Scope
 from keelmark.core.yamlfile import Document, Strict, fill, meant, read_document
 
 Stage = Literal["input", "output", "both", "tool_call", "tool_result", "retrieved"]
-Action = Literal["mask", "redact", "block", "flag"]
+Action = Literal["mask", "redact", "block", "flag", "annotate"]
 FailMode = Literal["closed", "open"]
 LoadMode = Literal["sealed", "hash", "mtime"]
 Mode = Literal["enforce", "shadow"]
@@ -83,14 +83,16 @@ class Rule(Strict, frozen=True):
     Attributes:
         id: Name of the rule; unique.
         detector: Detector id (a file in guard/detectors); required unless it is inherited.
-        action: mask (placeholder, reversible for the one request), redact (label, for good),
-            block, or flag; required unless it is inherited.
+        action: mask (placeholder, reversible for the one request), redact (label, for good), flag,
+            annotate (a marker behind it), or block; required unless it is inherited.
         stage: Where it applies: everything a model reads or writes, or only the calls of tools
             that it writes, the results of tools, or the documents that were looked up for it.
         mode: shadow records what the rule would have done and changes nothing.
         labels: Labels it cares about; empty means all of the detector's.
         replacement: What mask puts in the place of a value: a placeholder (`<EMAIL_1>`), or a
-            surrogate of the same form (another address, another number with right check digits).
+            surrogate of the same form (another number with right check digits).
+        marker: What annotate puts behind a find and redact in its place: the label in brackets
+            when left out; `{label}` is the label in small letters.
         roles: Roles of input text it applies to; empty means all.
         threshold: Lowest score that counts, 0 to 1, or the name of an operating point of the
             detector.
@@ -109,6 +111,7 @@ class Rule(Strict, frozen=True):
     mode: Mode = "enforce"
     labels: tuple[str, ...] = ()
     replacement: Replacement = "placeholder"
+    marker: Annotated[str, msgspec.Meta(max_length=200)] = ""
     roles: tuple[str, ...] = ()
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | str = 0.5
     scope: Scope = EVERYWHERE
@@ -379,8 +382,7 @@ def _check_exceptions(document: Document, guard: GuardRules) -> None:
             ) from None
 
 
-_MONEY = b'"type":"string","format":"decimal"', b'"type":["number","string"]'
-"""How exact numbers are described, and how people write them."""
+_MONEY = b'"type":"string","format":"decimal"', b'"type":["number","string"]'  # as people write it
 
 
 def policy_schema() -> dict[str, Any]:

@@ -37,7 +37,11 @@ _NAMES = frozenset({"tool_call_id", "max_completion_tokens", "chat_template_kwar
 _PART = re.compile(r"(messages\[\d+\]\.content)\[\d+\](?:\.(?:text|refusal|thinking))?\Z")
 _TOOLS = frozenset({"tools", "functions", "response_format", "tool_choice", "function_call"})
 _ROLE = {"developer": "system", "function": "tool"}
-_FIELD_ROLE = {**dict.fromkeys(_TOOLS, "tool_description"), "documents": "retrieved"}
+_RETRIEVED = ("documents", "context", "search_results")
+_FIELD_ROLE = {
+    **dict.fromkeys(_TOOLS, "tool_description"),
+    **dict.fromkeys(_RETRIEVED, "retrieved"),
+}
 _LONG_NUMBER = 10_000_000
 
 
@@ -162,3 +166,28 @@ def write_back(reading: Reading, texts: Sequence[str]) -> None:
         pairs = [(names.get(key, key), value) for key, value in holder.items()]
         holder.clear()
         holder.update(pairs)
+
+
+def context_segments(context: Any, question: Any = None) -> list[Segment] | None:
+    """Return what an answer may rest on, as the segments of the request it answers.
+
+    Args:
+        context: A text, a list of texts or of objects with a `text` (or `content`), or None.
+        question: What was asked, or None.
+
+    Returns:
+        The segments; None when the context is something else.
+    """
+    given = context if isinstance(context, list) else [] if context is None else [context]
+    texts = [one.get("text", one.get("content")) if isinstance(one, dict) else one for one in given]
+    if not all(isinstance(text, str) for text in texts):
+        return None
+    many = isinstance(context, list)
+    segments = [
+        Segment(role="retrieved", path=f"context[{number}]" if many else "context", text=text)
+        for number, text in enumerate(texts)
+        if text
+    ]
+    if isinstance(question, str) and question:
+        segments.append(Segment(role="user", path="question", text=question))
+    return segments

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from keelmark.core.findings import TextFinding
+from keelmark.core.grounding import Sentence
 from keelmark.core.outcome import Outcome
 
 
@@ -45,6 +46,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         reason: One sentence for the client when `stops`; names the rule, never quotes the text.
         shadow: What would have happened under rules that are in shadow, and under a policy that
             is; nothing of it was done.
+        sentences: What is said of each sentence of an answer, where a rule asks for its grounds.
     """
 
     stage: str
@@ -57,3 +59,4 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     stops: bool = False
     reason: str = ""
     shadow: tuple[Verdict, ...] = ()
+    sentences: tuple[Sentence, ...] = ()

@@ -8,8 +8,17 @@ from keelmark.guard.contract import BaseDetector, Hit, Request
 from keelmark.guard.run import Probe
 
 
-def bound(plan: tuple[Probe, ...], request: Request) -> tuple[Probe, ...]:
-    """Return the probes for the answers to a request."""
+def bound(plan: tuple[Probe, ...], request: Request, *, answer: bool = True) -> tuple[Probe, ...]:
+    """Return the probes for the answers to a request.
+
+    Args:
+        plan: The probes.
+        request: The request.
+        answer: Whether they read what is said to the user, not a thought or a call of a tool.
+    """
+    if not answer and any(probe.detector.answers for probe in plan):
+        kept = [probe for probe in plan if not probe.detector.answers]
+        plan = tuple(probe._replace(number=number) for number, probe in enumerate(kept))
     return tuple(
         probe
         if type(probe.detector).for_request is BaseDetector.for_request

@@ -30,6 +30,7 @@ import msgspec
 
 from keelmark.core.errors import KeelmarkError
 from keelmark.core.form import Form
+from keelmark.core.grounding import Sentence
 from keelmark.core.ports import Segment
 
 LOOK_BEHIND = 96
@@ -116,6 +117,10 @@ class BaseDetector(ABC):
             work while it is asked for one hit after the other.
         Config: Its settings with defaults, a frozen msgspec struct that forbids unknown fields.
         examples: At least one that is found, one clean, one evasion, one look-alike.
+        costly: Whether a look costs so much that a stream shows it only what is decided: up to
+            what it has just answered to `open_from`.
+        answers: Whether it reads only what is said to the user: no thoughts, no calls of tools, no
+            documents in JSON.
     """
 
     title: ClassVar[str]
@@ -134,6 +139,8 @@ class BaseDetector(ABC):
     enough: ClassVar[int] = 0
     Config: ClassVar[type[msgspec.Struct]] = NoConfig
     examples: ClassVar[tuple[Example, ...]]
+    costly: ClassVar[bool] = False
+    answers: ClassVar[bool] = False
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config
@@ -189,6 +196,14 @@ class BaseDetector(ABC):
         True promises, however the text goes on, that no hit starts between `start` and where the
         last token begins. A stream asks this first for every chunk; False is always right. A text
         that has ended is shown with a line break after it: then True promises that nothing is
+    def judged(self) -> Iterable[Sentence]:
+        """Return what it has said of the sentences of its text so far, in their order."""
+        return ()
+
+    def rates(self, text: str) -> Mapping[str, float]:  # noqa: ARG002 (the default has none)
+        """Return a score for each of its labels over a whole text, where it weighs them all."""
+        return {}
+
         found in it at all.
         """
         return False

@@ -322,6 +322,7 @@ class Engine:
         excused = [run for run, _ in asked if run.excused]
         if labels or lost or excused:
             found = [f"found {number} {label}" for label, number in sorted(labels.items())]
+            sentences=tuple(chain.from_iterable(run.sentences for run in runs)),
             found += ["looked no further"] * any(run.enough(probe) for run, probe in asked)
             found += _excused(rule, excused)
             own = [OF_ACTION[rule.action]] if labels else []

@@ -25,7 +25,8 @@ from keelmark.guard.engine import Detectors, Engine
 from keelmark.guard.excuses import first
 from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.looks import Look
-from keelmark.guard.places import channel_role, place
+from keelmark.guard.places import channel_role, is_answer, place
+from keelmark.guard.reading import read_all
 from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
 from keelmark.guard.run import MEMORY, Probe, Run
 from keelmark.guard.seams import mended
@@ -145,6 +146,7 @@ class Guard:
         origin: Origin = NOWHERE,
         mask: Mask | None = None,
         before: str = "",
+        asked: Sequence[Segment] = (),
     ) -> Result:
         """Judge one whole text.
 
@@ -162,6 +164,7 @@ class Guard:
                 placeholders in what a model reads, and redaction in the rest, when None.
             before: What stands before the text and is not part of it, such as the name of its
                 field and a colon: it may say what the text is, and nothing is found in it.
+            asked: The request that the text answers, with its documents.
 
         Raises:
             UsageError: There is no such stage or role.
@@ -169,7 +172,7 @@ class Guard:
         began = perf_counter()
         engine = self._engine.within(origin)
         side, role = place(stage, role)
-        run = Run(engine.plan(side, role, every=every))
+        run = Run(bound(engine.plan(side, role, every=every), Request(tuple(asked))))
         mask = mask or (Vault([text], self._key).mask if side == "input" else None)
         out = "".join(judged(run, text, mask=mask, decoding=side == "input", before=before))
         ms = 1000 * (perf_counter() - began)
@@ -279,7 +282,7 @@ class GuardedRequest:
         self._digest = policy_digest
         self._vault = Vault()
         self._request = Request()
-        self._plans: dict[str, tuple[Probe, ...]] = {}
+        self._plans: dict[tuple[str, bool], tuple[Probe, ...]] = {}
         self._channels: dict[str, Channel] = {}
         self._forms: Forms | None = None
 
@@ -359,11 +362,12 @@ class GuardedRequest:
     def channel(self, name: str, *, is_json: bool = False) -> Channel:
         """Return the stream for one channel of the answer, made on first use."""
         if name not in self._channels:
-            role = channel_role(name)
-            if role not in self._plans:
-                plan = bound(streamed(self._engine.plan("output", role)), self._request)
-                self._plans[role] = _letting_pass(self._vault, plan)
-            run = Run(self._plans[role], name)
+            role, answer = channel_role(name), is_answer(name) and not is_json
+            if (role, answer) not in self._plans:
+                plan = streamed(self._engine.plan("output", role))
+                plan = bound(plan, self._request, answer=answer)
+                self._plans[role, answer] = _letting_pass(self._vault, plan)
+            run = Run(self._plans[role, answer], name)
             if self._shadows:
                 vault = self._vault
                 filters = [one.channel(name, role, vault, is_json=is_json) for one in self._shadows]

@@ -22,6 +22,11 @@ def place(stage: str, role: str) -> tuple[str, str]:
     return side, of or (role if side == "input" else "")
 
 
+def is_answer(name: str) -> bool:
+    """Whether what a model writes in a channel is said to the user."""
+    return name.partition(".")[2].partition("[")[0] in {"content", "text", ""}
+
+
 def channel_role(name: str) -> str:
     """Return `tool_call` for a channel in which a model writes to a tool, "" for others."""
     return "tool_call" if ".tool_calls" in name or ".function_call" in name else ""

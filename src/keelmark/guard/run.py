@@ -7,7 +7,11 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import NamedTuple
 
+import msgspec
+
+from keelmark.core.errors import IntegrityError, UnavailableError
 from keelmark.core.findings import TextFinding
+from keelmark.core.grounding import Sentence
 from keelmark.core.outcome import Outcome
 from keelmark.core.policy import Rule
 from keelmark.guard.contract import BaseDetector, ContractError, Hit
@@ -280,7 +284,7 @@ def _ask(
         raise ContractError("A detector answered with a border outside the text.")
     if stop == start:
         return [], stop
-    found: Iterable[Hit] = detector.find(text, start)
+    found: Iterable[Hit] = detector.find(text[:stop] if detector.costly else text, start)
     if detector.enough and (enough := probe.enough):
         found = _first(probe, found, enough - sated.get(probe.number, 0))
     hits = [hit for hit in found if hit.start < stop]
@@ -288,6 +292,19 @@ def _ask(
         raise ContractError("A detector answered with a place outside the text.")
     return hits, stop
 
+
+    @property
+    def sentences(self) -> Iterator[Sentence]:
+        """What detectors say of the sentences that have left, and of the one that blocked."""
+        blocking = {
+            rule.id for probe in self.plan for rule in probe.rules if rule.action == "block"
+        }
+        stops = (one.start + 1 for one in self.findings if one.rule in blocking)
+        limit = min(self.decided, *stops, self.decided)
+        for probe in self.plan:
+            for one in probe.detector.judged():
+                if one.start < limit:
+                    yield msgspec.structs.replace(one, path=self.path)
 
 def _first(probe: Probe, found: Iterable[Hit], most: int) -> Iterator[Hit]:
     """Yield hits until so many count for each rule."""

@@ -25,6 +25,8 @@ from keelmark.guard.binding import bound
 from keelmark.guard.contract import Request
 from keelmark.guard.engine import Engine
 from keelmark.guard.excuses import Values
+from keelmark.guard.places import is_answer
+from keelmark.guard.reading import read_all
 from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.run import Run
 from keelmark.guard.seams import mended
@@ -88,7 +90,8 @@ class Shadow:
             vault: What stands for values in the answer, by the policy in force.
             is_json: Whether it is a JSON document.
         """
-        plan = bound(streamed(self.engine.plan("output", role)), self._request)
+        plan = streamed(self.engine.plan("output", role))
+        plan = bound(plan, self._request, answer=is_answer(name) and not is_json)
         unread = Values((*self._taken, *(vault.values if self._beside else ())), _UNREAD)
         if unread:
             plan = tuple(probe._replace(excuses=(*probe.excuses, unread)) for probe in plan)

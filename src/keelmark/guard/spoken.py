@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from keelmark.core.grounding import Sentence
 from keelmark.core.yamlfile import meant
 from keelmark.guard._languages import Shown, known, shown
 from keelmark.guard.contract import BaseDetector, Hit, Request
@@ -89,7 +90,7 @@ def spoken(
     return Spoken(detector, frozenset(languages))
 
 
-_SAME = tuple(BaseDetector.__annotations__)  # what it says of itself
+_SAME = tuple(BaseDetector.__annotations__)  # what it says of itself; but it wants to see more
 
 
 class Spoken(BaseDetector):
@@ -113,7 +114,7 @@ class Spoken(BaseDetector):
         self._inner = inner
         self._languages = languages
         for name in _SAME:
-            setattr(self, name, getattr(inner, name))
+            setattr(self, name, name != "costly" and getattr(inner, name))
 
     def _like(self, inner: BaseDetector) -> BaseDetector:
         return self if inner is self._inner else Spoken(inner, self._languages)
@@ -129,6 +130,10 @@ class Spoken(BaseDetector):
     def passed(self, text: str) -> None:
         """See BaseDetector."""
         self._inner.passed(text)
+
+    def judged(self) -> Iterable[Sentence]:
+        """See BaseDetector."""
+        return self._inner.judged()
 
     def find(self, text: str, start: int = 0) -> Iterator[Hit]:
         """See BaseDetector."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 
-from keelmark.core.policy import Replacement
+from keelmark.core.policy import Replacement, Rule
 from keelmark.guard.contract import LOOK_BEHIND, last_token
 from keelmark.guard.normalise import View, fold, folded
 from keelmark.guard.run import Run, Seen
@@ -232,13 +232,18 @@ class Filter:
         changed: list[Seen] = []
         for one in (one for cluster in clusters for one in cluster):
             self._run.note(one, (tape.offset(one.start), tape.offset(one.end)))
-            if one.start < cut and one.acts("mask", "redact"):
+            if one.start < cut and one.acts("mask", "redact", "annotate"):
                 changed.append(one)
         for group in joined(changed):
-            start, end = group[0].start, max(one.end for one in group)
-            out.append(tape.written(done, start))
-            out.append(tape.replaced(start, end, substitute(group, self._mask)))
-            done = end
+            for taken in joined([one for one in group if one.acts("mask", "redact")]):
+                start, end = taken[0].start, max(one.end for one in taken)
+                out.append(tape.written(done, start))
+                out.append(tape.replaced(start, end, substitute(taken, self._mask)))
+                done = end
+            if type(tape) is Tape and (told := annotation(group)):
+                end = max(one.end for one in group)
+                out += tape.written(done, end), told
+                done = end
         out.append(tape.written(done, cut))
         self._forget(len(tape.text) if self.blocked else cut)
         return "".join(out)
@@ -260,10 +265,28 @@ class Filter:
 
 def substitute(group: list[Seen], mask: Mask | None) -> Replace:
     """Return what puts something in the place of what overlaps: a placeholder, or the label."""
+def annotation(group: list[Seen]) -> str:
+    """Return what is written behind what overlaps and stays: the marker of each rule, once."""
+    told = (
+        marked(rule, one.hit.label, f" [{one.hit.label.lower()}]")
+        for one in group
+        for rule in one.rules()
+        if rule.action == "annotate"
+    )
+    return "".join(dict.fromkeys(told))
+
+
+def marked(rule: Rule, label: str, otherwise: str) -> str:
+    """Return the marker of a rule for what it has found."""
+    return rule.marker.replace("{label}", label.lower()) or otherwise
+
+
     longest = max(group, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
     label = longest.hit.label
     if mask is None or any(one.acts("redact") for one in group):
-        return lambda _: f"[{label}]"
+        rules = (rule for rule in longest.rules() if rule.action == "redact")
+        told = next((marked(rule, label, f"[{label}]") for rule in rules), f"[{label}]")
+        return lambda _: told
     wanted = next(rule.replacement for rule in longest.rules() if rule.action == "mask")
     return lambda value: mask(label, value, wanted)
 

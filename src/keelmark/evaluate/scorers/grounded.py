@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from keelmark.core.yamlfile import Strict
 from keelmark.evaluate.abstaining import JUDGE, abstains
 from keelmark.evaluate.contract import Judge, Reply, Sample, Scores
-from keelmark.evaluate.figures import figures
+from keelmark.core.figures import figures
 from keelmark.evaluate.texts import bag, leaves, plain, references, rouge_l, words
 
 JUDGES = (JUDGE,)

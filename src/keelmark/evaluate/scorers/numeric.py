@@ -17,7 +17,7 @@ import msgspec
 
 from keelmark.core.yamlfile import Strict
 from keelmark.evaluate.contract import Judge, Reply, Sample, Scores
-from keelmark.evaluate.figures import Decimals, figure, figures
+from keelmark.core.figures import Decimals, figure, figures
 from keelmark.evaluate.texts import references
 
 Share = Annotated[float, msgspec.Meta(ge=0)]

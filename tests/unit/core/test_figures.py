@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keelmark.evaluate.figures import figure, figures
+from keelmark.core.figures import figure, figures
 from keelmark.evaluate.rulings import ruling
 
 CASES = [

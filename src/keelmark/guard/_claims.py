@@ -1,0 +1,209 @@
+"""What a sentence claims: its telling words, names, quotations and negations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from keelmark.guard._measures import WORDS
+from keelmark.guard._patterns import table
+
+_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
+_ENDINGS = ("ingly", "edly", "ing", "ied", "ies", "ed", "es", "ly", "s", "e")
+_QUOTED = re.compile(
+    r"“([^“”]{0,400})”|\"([^\"\n]{0,400})\"|«([^«»]{0,400})»|「([^「」]{0,400})」|„([^“”„]{0,400})[“”]"
+)
+_BEGINS = re.compile(r"(?:\A|[:;.!?•+–—|]\s|\n)[\s\"'“‘(*_#+-]*\Z")
+_GAP = re.compile(r"\.\.\.|…|\[[^\]]*\]")
+_MARKS = str.maketrans(
+    {"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "\u00a0": " "}
+)
+_LEAST_WORDS = 3
+_MOST_CAPITALS = 0.6
+
+
+class Word(NamedTuple):
+    """A word of a text.
+
+    Attributes:
+        key: What it is compared by.
+        start: Where it begins.
+        end: Where it ends.
+        text: As it is written.
+    """
+
+    key: str
+    start: int
+    end: int
+    text: str
+
+
+class Name(NamedTuple):
+    """A name in a text: words with a capital, one after the other.
+
+    Attributes:
+        words: Those that tell something: no titles, no initials.
+        start: Where it begins.
+        end: Where it ends.
+    """
+
+    words: tuple[str, ...]
+    start: int
+    end: int
+
+
+@lru_cache(maxsize=65_536)
+def key(word: str) -> str:
+    """Return what a word is compared by: small letters, without its ending."""
+    word = word.casefold().replace("’", "'").removesuffix("'s").removesuffix("'")
+    if len(word) <= 3 or not word.isascii() or not word.isalpha():
+        return word
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            stem = word[: -len(ending)]
+            if ending in {"ied", "ies"}:
+                return stem + "y"
+            return stem[:-1] if len(stem) > 3 and stem[-1] == stem[-2] not in "ls" else stem
+    return word
+
+
+def words(text: str) -> Iterator[Word]:
+    """Yield the words of a text; in scripts without white space every two characters are one."""
+    for found in _TOKEN.finditer(text):
+        start, end, written = found.start(), found.end(), found[0]
+        if written.isascii() or not (runs := list(_SPACELESS.finditer(written))):
+            yield Word(key(written), start, end, written)
+            continue
+        for run in runs:
+            for at in range(run.start(), max(run.end() - 1, run.start() + 1)):
+                pair = written[at : at + 2]
+                yield Word(pair, start + at, start + at + len(pair), pair)
+
+
+def telling(text: str) -> list[Word]:
+    """Return the words of a text that are not function words; numbers are left to `quantities`."""
+    stop = _stop()
+    return [
+        one
+        for one in words(text)
+        if one.text.casefold() not in stop
+        and one.key not in stop
+        and not one.text.isdigit()
+        and (len(one.text) > 1 or not one.text.isascii())
+    ]
+
+
+def names(text: str) -> list[Name]:
+    """Return the names of a text; none where capitals say nothing (German, titles)."""
+    found = list(_TOKEN.finditer(text))
+    letters = [one[0] for one in found if one[0][0].isalpha()]
+    capitals = sum(word[0].isupper() for word in letters)
+    german = sum(word.casefold() in _table()["german"] for word in letters)
+    if not letters or german > 1 or (len(letters) > 4 and capitals > _MOST_CAPITALS * len(letters)):
+        return []
+    out: list[Name] = []
+    group: list[re.Match[str]] = []
+    for one in found:
+        gap = text[group[-1].end() : one.start()] if group else ""
+        if one[0][0].isupper() and (not group or gap in {" ", "-", ". ", "&", " & "}):
+            group.append(one)
+            continue
+        out += _named(text, group)
+        group = [one] if one[0][0].isupper() else []
+    return [*out, *_named(text, group)]
+
+
+def _named(text: str, group: Sequence[re.Match[str]]) -> Iterator[Name]:
+    """A group of words with a capital, if it is a name."""
+    known = _table()
+    if group and _BEGINS.search(text, 0, group[0].start()):
+        first = group[0][0].casefold()
+        group = (
+            group[1:]
+            if len(group) == 1 or first in known["stop"] or key(first) in known["stop"]
+            else group
+        )
+    telling = [
+        one
+        for one in group
+        if len(one[0].removesuffix("'s").removesuffix("’s")) > 1
+        and one[0].casefold() not in known["stop"]
+        and one[0].casefold() not in known["title"]
+    ]
+    if telling:
+        yield Name(tuple(one[0] for one in telling), telling[0].start(), telling[-1].end())
+
+
+def quotations(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield what stands in quotation marks and is longer than a title, with its place."""
+    for found in _QUOTED.finditer(text):
+        said = found[found.lastindex or 0]
+        written = _TOKEN.findall(said)
+        if sum(word[0].isupper() for word in written) > _MOST_CAPITALS * len(written):
+            continue  # a title: its words are looked up as a name
+        if len(written) >= _LEAST_WORDS or _SPACELESS.search(said):
+            yield said, found.start(), found.end()
+
+
+def parts(quotation: str) -> list[str]:
+    """Return the pieces of a quotation between what was left out, as `plain` writes them."""
+    pieces = (plain(one).strip(" .,;:!?'\"") for one in _GAP.split(quotation))
+    return [one for one in pieces if len(one) > 2]
+
+
+def plain(text: str) -> str:
+    """Return a text without its typography: small letters, plain marks, single spaces."""
+    return " ".join(text.translate(_MARKS).casefold().split())
+
+
+def negations(text: str) -> int:
+    """Return how many words of a sentence deny."""
+    known = _table()["negation"]
+    said = (one.casefold() for one in _TOKEN.findall(text.replace("’", "'")))
+    return sum(one in known or one.endswith("n't") for one in said)
+
+
+def opposites(said: set[str], known: set[str]) -> bool:
+    """Whether one says a word and the other its opposite, and neither says both."""
+    for one, other in _antonyms():
+        if one in said and other in known and other not in said and one not in known:
+            return True
+    return False
+
+
+def claims(text: str) -> bool:
+    """Whether a sentence says something that sources could bear out."""
+    bare = text.strip(" *_#>-\"'")
+    if not bare or bare[-1] in "?？؟" or bare[0] in "{[":
+        return False
+    if not telling(bare) and not any(one.isdigit() for one in bare):
+        return False
+    return not any(pattern.search(bare) for pattern in _talk())
+
+
+@cache
+def _table() -> dict[str, frozenset[str]]:
+    return {name: frozenset(given.split()) for name, given in table("grounding")["words"].items()}
+
+
+@cache
+def _antonyms() -> tuple[tuple[str, str], ...]:
+    pairs = [
+        tuple(key(one) for one in pair.split("/"))
+        for pair in table("grounding")["antonyms"].split()
+    ]
+    return tuple((one, other) for a, b in pairs for one, other in ((a, b), (b, a)))
+
+
+@cache
+def _talk() -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(one, re.IGNORECASE) for one in table("grounding")["talk"])
+
+
+@cache
+def _stop() -> frozenset[str]:
+    """Function words, and numbers in letters."""
+    return _table()["stop"] | WORDS.keys()

@@ -1,0 +1,203 @@
+"""Dates and times of day in texts, also those of which only a part is said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import NamedTuple
+
+_NAMES = (
+    "january janvier januar enero gennaio janeiro januari jan",
+    "february février februar febrero febbraio fevereiro februari feb",
+    "march mars märz marzo março maart mar",
+    "april avril abril aprile apr",
+    "may mai mayo maggio maio mei",
+    "june juin juni junio giugno junho jun",
+    "july juillet juli julio luglio julho jul",
+    "august août agosto augustus aug",
+    "september septembre septiembre settembre setembro sep sept",
+    "october octobre oktober octubre ottobre outubro oct okt",
+    "november novembre noviembre novembro nov",
+    "december décembre dezember diciembre dicembre dezembro dec dez",
+)
+_MONTHS = {name: number for number, names in enumerate(_NAMES, 1) for name in names.split()}
+_DAYS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "monday mon montag lundi lunes lunedì",
+            "tuesday tue tues dienstag mardi martes martedì",
+            "wednesday wed mittwoch mercredi miércoles mercoledì",
+            "thursday thu thurs donnerstag jeudi jueves giovedì",
+            "friday fri freitag vendredi viernes venerdì",
+            "saturday samstag sonnabend samedi sábado sabato",
+            "sunday sonntag dimanche domingo domenica",
+        )
+    )
+    for name in names.split()
+}
+_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.)?"
+_YEAR = r"(?P<year>\d{4})"
+_FORMS = tuple(
+    re.compile(form, re.IGNORECASE)
+    for form in (
+        rf"\b{_YEAR}-(?P<month>\d\d)-(?P<day>\d\d)(?!\d)",
+        rf"\b{_YEAR}\s?[年년]\s?(?:(?P<month>\d{{1,2}})\s?[月월]\s?(?:(?P<day>\d{{1,2}})\s?[日일号])?)?",
+        r"\b(?P<month>\d{1,2})\s?[月월]\s?(?P<day>\d{1,2})\s?[日일号]",
+        r"(?<![\d.,/])(?P<one>\d{1,2})(?P<mark>[/.-])(?P<two>\d{1,2})(?P=mark)(?P<year>\d{4}|\d\d)(?![\d/]|[.-]\d)",
+        rf"\b{_DAY}\s+(?:of\s+|de\s+)?(?P<name>{_MONTH})\b\.?(?:,?\s+(?:de\s+|del\s+)?{_YEAR}\b)?",
+        rf"\b(?P<name>{_MONTH})\b\.?\s+(?:the\s+)?{_DAY}(?![\d.,]\d|\d)(?:,?\s+(?:of\s+)?{_YEAR}\b)?",
+        rf"\b(?P<name>{_MONTH})\b\.?,?\s+(?:of\s+|de\s+)?{_YEAR}\b",
+    )
+)
+_BARE = re.compile(
+    "|".join(rf"\b{one}\b" for one in sorted(_MONTHS, key=len, reverse=True) if len(one) > 4)
+    + "|"
+    + "|".join(rf"\b{one}\b" for one in sorted(_DAYS, key=len, reverse=True) if len(one) > 4),
+    re.IGNORECASE,
+)
+_TIMES = re.compile(
+    r"(?<![\d:.])(?P<hour>\d{1,2})(?:[:h](?P<minute>[0-5]\d)(?::[0-5]\d)?)?\s?(?P<half>[ap]\.?\s?m\b\.?)"
+    r"|(?<![\d:.])(?P<hours>[01]?\d|2[0-4]):(?P<minutes>[0-5]\d)(?::[0-5]\d)?(?![\d:])",
+    re.IGNORECASE,
+)
+
+
+class When(NamedTuple):
+    """A date of which some is said; None for what is not.
+
+    Attributes:
+        year: The year.
+        month: The month, 1 to 12.
+        day: The day of the month.
+        weekday: The day of the week, 0 for Monday.
+    """
+
+    year: int | None = None
+    month: int | None = None
+    day: int | None = None
+    weekday: int | None = None
+
+
+class Dated(NamedTuple):
+    """A date or a time of day in a text.
+
+    Attributes:
+        readings: What it can be; `3/4/2020` is two dates, `3:30` two times in minutes.
+        start: Where it begins.
+        end: Where it ends.
+    """
+
+    readings: tuple[When | int, ...]
+    start: int
+    end: int
+
+
+def dated(text: str) -> list[Dated]:
+    """Return the dates and times of a text, without years that stand alone."""
+    found: list[Dated] = []
+    closed = bytearray(len(text))
+    for one in _all(text):
+        if one.readings and not any(closed[one.start : one.end]):
+            closed[one.start : one.end] = b"\1" * (one.end - one.start)
+            found.append(one)
+    return found
+
+
+def _all(text: str) -> Iterator[Dated]:
+    for form in _FORMS:
+        for found in form.finditer(text):
+            yield Dated(tuple(_readings(found.groupdict())), *found.span())
+    for found in _TIMES.finditer(text):
+        yield Dated(_minutes(found), *found.span())
+    for found in _BARE.finditer(text):
+        name = found[0].lower()
+        if name in _MONTHS and not found[0][0].isupper():
+            continue  # `may`, `march`: a verb
+        when = When(month=_MONTHS.get(name), weekday=_DAYS.get(name))
+        yield Dated((when,), *found.span())
+
+
+def _readings(said: dict[str, str | None]) -> Iterator[When]:
+    year, month, day = (_number(said.get(name)) for name in ("year", "month", "day"))
+    if year is not None and year < 100:
+        year += 2000 if year < 50 else 1900
+    one, two = _number(said.get("one")), _number(said.get("two"))
+    if one is not None and two is not None:
+        for first, second in {(one, two), (two, one)}:
+            if _exists(year, second, first):
+                yield When(year, second, first)
+        return
+    if name := said.get("name"):
+        month = _MONTHS[name.lower()]
+    if _exists(year, month, day):
+        yield When(year, month, day)
+
+
+def _number(digits: str | None) -> int | None:
+    return int(digits) if digits else None
+
+
+def _exists(year: int | None, month: int | None, day: int | None) -> bool:
+    try:
+        date(year or 2000, month or 1, day or 1)
+    except ValueError:
+        return False
+    return True
+
+
+def _minutes(found: re.Match[str]) -> tuple[int, ...]:
+    hour = int(found["hour"] or found["hours"])
+    minute = int(found["minute"] or found["minutes"] or 0)
+    if found["half"]:
+        late = found["half"][0] in "pP"
+        return (60 * (hour % 12 + 12 * late) + minute,) if 1 <= hour <= 12 else ()
+    return (60 * hour + minute, *((60 * (hour + 12) + minute,) if hour < 12 else ()))
+
+
+class Calendar:
+    """The dates and times of the sources.
+
+    Args:
+        found: They.
+        years: Years that stand alone.
+    """
+
+    def __init__(self, found: Iterable[Dated], years: Iterable[int]) -> None:
+        readings = [one for each in found for one in each.readings]
+        self._whens = {one for one in readings if isinstance(one, When)}
+        self._times = {one for one in readings if isinstance(one, int)}
+        self.years = {one.year for one in self._whens if one.year} | set(years)
+        self.days = {one.day for one in self._whens if one.day}
+
+    def has(self, one: Dated) -> bool:
+        """Whether a date or time of an answer is one of these, as far as both say it."""
+        return any(
+            each in self._times if isinstance(each, int) else self._knows(each)
+            for each in one.readings
+        )
+
+    def _knows(self, said: When) -> bool:
+        if said in self._whens:
+            return True
+        if said.year and said.year not in self.years:
+            return False
+        return any(_fits(said, known) for known in self._whens)
+
+
+def _fits(said: When, known: When) -> bool:
+    if said.weekday is not None:
+        return _weekday(known) == said.weekday
+    return (
+        said.month in {None, known.month}
+        and said.day in {None, known.day}
+        and (known.year is None or said.year in {None, known.year})
+    )
+
+
+def _weekday(known: When) -> int | None:
+    if known.weekday is not None or not (known.year and known.month and known.day):
+        return known.weekday
+    return date(known.year, known.month, known.day).weekday()

@@ -1,0 +1,127 @@
+"""Sentences of a text while it comes: a prefix decides the same ones as the whole.
+
+A sentence ends with its last mark, which white space has to follow (nothing in scripts that write
+none), or with its line. Initials, abbreviations and the numbers of a list end none. One without an
+end is cut at white space after LONGEST characters at most. Lines between fences are code.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+LONGEST = 600
+"""Code points after which a sentence that has no end is taken as it is."""
+
+_CLOSERS = "\"'”’»›」』）)\\]】》*_"
+_END = re.compile(
+    rf"[.!?…؟।॥۔]+(?:[{_CLOSERS}]+|\[\d{{1,3}}\])*(?=\s)"
+    rf"|[。！？｡]+[{_CLOSERS}]*(?=[^。！？｡{_CLOSERS}])|\n"
+)
+_MARK = re.compile(r"(?:(?:[-*•·–#>]{1,6}|\(?\d{1,3}[.)]|\(?[a-z]\))[ \t]+)+")
+_FENCE = ("```", "~~~")
+_NUMBERED = re.compile(r"\(?\d{1,3}\.\Z")
+_SHORT = re.compile(r"(?:(?<![^\W\d_])[A-Z]|(?:\b[^\W\d_]\.)+[^\W\d_])\Z")
+_WORD = re.compile(r"[^\W\d_]+\Z")
+_ABBREVIATIONS = (
+    "mr mrs ms dr prof sr jr st vs etc al inc ltd co corp approx est fig figs vol ed eds "
+    "gen col lt sgt capt gov sen rep rev hon dept cf ca nr bzw usw ggf bspw sog evtl zzgl "
+    "sra srta mme mlle jan feb mar apr jun jul aug sep sept oct nov dec"
+)
+_SHORTENED = frozenset(_ABBREVIATIONS.split())
+
+
+class Piece(NamedTuple):
+    """A sentence, or a line of code; without the mark of a list before it.
+
+    Attributes:
+        start: Where it begins.
+        end: Where it ends.
+        code: Whether it is code.
+    """
+
+    start: int
+    end: int
+    code: bool
+
+
+class Cut(NamedTuple):
+    """A text in sentences.
+
+    Attributes:
+        pieces: Those that are complete.
+        rest: Where the first that is not begins; the length of the text when there is none.
+        code: Whether that is within code.
+    """
+
+    pieces: list[Piece]
+    rest: int
+    code: bool
+
+
+def cut(text: str, *, code: bool = False, final: bool = False) -> Cut:
+    """Cut a text into sentences.
+
+    Args:
+        text: It begins where a sentence does.
+        code: Whether it begins within code.
+        final: Whether it ends here, so that the last sentence is complete.
+    """
+    pieces: list[Piece] = []
+    at, length = 0, len(text)
+    while True:
+        begin = _begin(text, at)
+        if begin == length:
+            return Cut(pieces, length, code)
+        fence = text.startswith(_FENCE, begin)
+        end = _line_end(text, begin) if code or fence else _end(text, begin)
+        if end < 0:
+            if not final:
+                return Cut(pieces, begin, code)
+            end = length
+        mark = None if code or fence else _MARK.match(text, begin, end)
+        start = mark.end() if mark and mark.end() < end else begin
+        stop = start + len(text[start:end].rstrip())
+        pieces.append(Piece(start, stop, code or fence))
+        code ^= fence
+        at = end
+
+
+def _begin(text: str, at: int) -> int:
+    """Where the next character that is no white space stands."""
+    while at < len(text) and text[at].isspace():
+        at += 1
+    return at
+
+
+def _line_end(text: str, begin: int) -> int:
+    """Where the line ends, or the piece of it; -1 when that is not known."""
+    end = text.find("\n", begin, begin + LONGEST)
+    return end if end >= 0 else begin + LONGEST if len(text) - begin > LONGEST else -1
+
+
+def _end(text: str, begin: int) -> int:
+    """Where the sentence that begins here ends; -1 when that is not known."""
+    limit = begin + LONGEST
+    for found in _END.finditer(text, begin, min(limit + 1, len(text))):
+        if found[0] == "\n":
+            return found.start()
+        if found.end() <= limit and not _goes_on(text, begin, found):
+            return found.end()
+    if len(text) <= limit:
+        return -1
+    for at in range(limit, begin + LONGEST // 2, -1):
+        if text[at].isspace():
+            return at
+    return limit
+
+
+def _goes_on(text: str, begin: int, found: re.Match[str]) -> bool:
+    """Whether a full stop is that of an abbreviation, an initial or the number of a list."""
+    if found[0] != ".":
+        return False
+    if _NUMBERED.match(text, begin, found.end()):
+        return True
+    before = text[max(begin, found.start() - 16) : found.start()]
+    word = _WORD.search(before)
+    return bool(_SHORT.search(before)) or (word is not None and word[0].lower() in _SHORTENED)

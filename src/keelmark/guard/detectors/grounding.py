@@ -1,0 +1,180 @@
+"""Sentences of an answer that its sources do not bear out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import ClassVar, Literal
+
+import msgspec
+
+from keelmark.core.grounding import Ground, Sentence
+from keelmark.core.ports import Segment
+from keelmark.guard._grounds import judge
+from keelmark.guard._sentences import cut
+from keelmark.guard._sources import Index, given
+from keelmark.guard.contract import BaseDetector, Example, Hit, Request
+
+_MOST_KEPT = 512
+_SOURCE = Request(
+    (
+        Segment(
+            role="retrieved",
+            path="documents[0]",
+            text="Acme was founded in Berlin on 12 March 1998 by Ada Long. It has 1,200 employees "
+            'and made 3.5 million euros in 2020. Its motto is "we build small boats".',
+        ),
+        Segment(role="user", path="messages[0].content", text="Who founded Acme?"),
+    )
+)
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of the detector for grounds.
+
+    Attributes:
+        sources: What an answer may rest on: documents of the request, results of tools, what
+            stands between marks in a user's message, system prompts, all that users say.
+        marks: Names of the tags that are such marks (`<document>...</document>`).
+    """
+
+    sources: tuple[Literal["documents", "tools", "marked", "system", "user"], ...] = (
+        "documents",
+        "tools",
+        "marked",
+    )
+    marks: tuple[str, ...] = (
+        "document", "documents", "doc", "context", "source", "sources", "passage", "passages",
+        "article", "search_results", "search_result", "chunk", "reference",
+    )  # fmt: skip
+
+
+class Detector(BaseDetector):
+    """Sentences that contradict their sources, or say what no source says.
+
+    A sentence is judged when it is complete, or has 600 characters. Numbers with their units,
+    dates, names, quotations, denials and opposites are compared exactly; the rest by its words.
+    A hit is a whole sentence, also one that is supported, whose score is below 0.5. Where a
+    request has no sources nothing is said.
+    """
+
+    title = "Answers that their sources do not bear out"
+    version = "1"
+    labels: ClassVar[tuple[str, ...]] = ("CONTRADICTED", "UNSUPPORTED", "UNCHECKED", "SUPPORTED")
+    tags = ("owasp:llm09", "nist-ai-600-1:confabulation")
+    family = "ungrounded"
+    points: ClassVar[Mapping[str, float]] = {"balanced": 0.18, "fpr_5": 0.5, "fpr_1": 0.73}
+    raw = True
+    remembers = True
+    costly = True
+    answers = True
+    Config = Settings
+    config: Settings
+
+    examples = (
+        Example("Acme was founded in 1997.", ("CONTRADICTED",), "a number", _SOURCE),
+        Example("It was founded on March 13, 1998.", ("CONTRADICTED",), "a date", _SOURCE),
+        Example("Acme was founded by Bob Stone.", ("UNSUPPORTED",), "a name", _SOURCE),
+        Example('It says "we build very large ships".', ("UNSUPPORTED",), "quotation", _SOURCE),
+        Example(
+            "Acme was not founded in Berlin by Ada Long.", ("CONTRADICTED",), "a denial", _SOURCE
+        ),
+        Example(
+            "Hello! Acme has twelve hundred employees. It made € 3,500,000.",
+            ("SUPPORTED", "SUPPORTED"),
+            "look-alike: the same numbers",
+            _SOURCE,
+        ),
+        Example(
+            "Acme has 1.2 thousand employees, no, 1,3 thousand.",
+            ("CONTRADICTED",),
+            "evasion: another way to write it",
+            _SOURCE,
+        ),
+        Example("I do not know. What is Acme?", (), "clean: claims nothing", _SOURCE),
+        Example("Acme was founded in 1997.", (), "look-alike: there are no sources"),
+    )
+
+    def __init__(self, config: Settings | None = None) -> None:
+        super().__init__(config)
+        self._request = Request()
+        self._bound = False
+        self._judged: dict[str, Sentence] = {}
+        self._sentences: dict[int, Sentence] = {}
+        self._tail, self._at, self._code = "", 0, False
+
+    def for_request(self, request: Request) -> Detector:
+        """See BaseDetector."""
+        sources, _ = given(request.segments, self.config.sources, self.config.marks)
+        if not sources:
+            return self
+        own = Detector(self.config)
+        own._request, own._bound = request, True
+        return own
+
+    def for_text(self) -> Detector:
+        """See BaseDetector: what was judged of a request is judged for all its texts."""
+        own = copy.copy(self)
+        if self._bound:
+            own.__dict__["_index"] = self._index
+        own._sentences = {}  # noqa: SLF001 (its own kind)
+        own._tail, own._at, own._code = "", 0, False  # noqa: SLF001
+        return own
+
+    @cached_property
+    def _index(self) -> Index:
+        segments = self._request.segments
+        return Index(*given(segments, self.config.sources, self.config.marks))
+
+    def find(self, text: str, start: int = 0) -> Iterator[Hit]:
+        """See BaseDetector: one hit for each sentence that claims something."""
+        if not self._bound:
+            return
+        held = self._tail + text[start:]
+        gone = len(self._tail)
+        for piece in cut(held, code=self._code, final=True).pieces:
+            if piece.start < gone or piece.code:
+                continue
+            said = self._judge(held[piece.start : piece.end])
+            at = self._at + piece.start
+            self._sentences[at] = msgspec.structs.replace(
+                said, start=at, end=at + piece.end - piece.start
+            )
+            if said.verdict is not Ground.NO_CLAIM:
+                first = start + piece.start - gone
+                doubtful = (
+                    said.verdict is Ground.SUPPORTED and said.score >= self.points["balanced"]
+                )
+                label = "UNSUPPORTED" if doubtful else said.verdict.name
+                yield Hit(label, said.score, first, start + piece.end - gone, said.reason)
+
+    def open_from(self, text: str, start: int = 0) -> int:
+        """Return where the sentence begins that has not ended."""
+        if not self._bound:
+            return len(text)
+        held = self._tail + text[start:]
+        return max(start, start + cut(held, code=self._code).rest - len(self._tail))
+
+    def passed(self, text: str) -> None:
+        """See BaseDetector."""
+        if not self._bound:
+            return
+        self._tail += text
+        done = cut(self._tail, code=self._code)
+        self._tail, self._at, self._code = self._tail[done.rest :], self._at + done.rest, done.code
+
+    def judged(self) -> Iterable[Sentence]:
+        """See BaseDetector."""
+        return (one for _, one in sorted(self._sentences.items()))
+
+    def quiet(self, text: str, start: int) -> bool:  # noqa: ARG002
+        """See BaseDetector: there are no sources."""
+        return not self._bound
+
+    def _judge(self, text: str) -> Sentence:
+        if (said := self._judged.get(text)) is None:
+            if len(self._judged) >= _MOST_KEPT:
+                self._judged.clear()
+            said = self._judged[text] = judge(text, self._index)
+        return said
