@@ -1,4 +1,4 @@
-"""Templates of suites: Jinja in its sandbox, where nothing is missing silently."""
+"""Templates of suites: Jinja in a sandbox with bounds, where nothing is missing silently."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from functools import lru_cache
 from typing import Any
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from keelmark.core.errors import UsageError
+from keelmark.evaluate.bounds import Bounded, written
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-_ENVIRONMENT = ImmutableSandboxedEnvironment(
-    undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+_ENVIRONMENT = Bounded()
+_WRONG = (
+    *(jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError),
+    *(SyntaxError, RecursionError),  # of what Jinja makes of it, which is nested too deep
 )
 
 
@@ -26,6 +28,11 @@ def _compiled(template: str) -> jinja2.Template:
 @lru_cache(64)
 def _formula(expression: str) -> Callable[..., Any]:
     return _ENVIRONMENT.compile_expression(expression, undefined_to_none=False)
+
+
+def _why(error: Exception) -> str:
+    said = str(error).rstrip(".")
+    return f": {said}" if isinstance(error, jinja2.TemplateError) else f" ({said})"
 
 
 def filled(template: str, values: Mapping[str, Any], where: str) -> str:
@@ -40,11 +47,9 @@ def filled(template: str, values: Mapping[str, Any], where: str) -> str:
         UsageError: It is no template, or names something that is not there.
     """
     try:
-        return _compiled(template).render({"letters": LETTERS, **values})
-    except jinja2.TemplateError as error:
-        raise UsageError(f"{where}: the template cannot be filled in: {error.message}.") from None
-    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
-        raise UsageError(f"{where}: the template cannot be filled in ({error}).") from None
+        return written(_compiled(template).generate({"letters": LETTERS, **values}))
+    except _WRONG as error:
+        raise UsageError(f"{where}: the template cannot be filled in{_why(error)}.") from None
 
 
 def worked_out(expression: str, values: Mapping[str, Any], where: str) -> Any:
@@ -60,10 +65,8 @@ def worked_out(expression: str, values: Mapping[str, Any], where: str) -> Any:
     """
     try:
         found = _formula(expression)(**values)
-    except jinja2.TemplateError as error:
-        raise UsageError(f"{where}: {expression} cannot be worked out: {error.message}.") from None
-    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
-        raise UsageError(f"{where}: {expression} cannot be worked out ({error}).") from None
+    except _WRONG as error:
+        raise UsageError(f"{where}: {expression} cannot be worked out{_why(error)}.") from None
     if isinstance(found, jinja2.Undefined):
         raise UsageError(f"{where}: there is no {expression}.")
     return found
