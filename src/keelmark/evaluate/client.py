@@ -1,7 +1,7 @@
 """Asking a served model: any service that speaks as OpenAI's does, or a bare engine.
 
 Exact weights need `/completions` with `echo` and `logprobs`; a service that has them not, or that
-makes them up, is told so before the run (`probe`).
+makes them up, is told so before the run (`probing`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from keelmark.core.errors import KeelmarkError, UnavailableError, UsageError
+from keelmark.core.errors import UnavailableError, UsageError
 from keelmark.core.ports import Transport, UpstreamResponse
 from keelmark.evaluate.contract import Ask, Generate, Reply, Score
 from keelmark.evaluate.weights import WrongWeightsError, weights_of
@@ -22,6 +22,7 @@ _BUSY = frozenset({429, 502, 503, 504})
 _TRIES = 6
 _WAIT, _LONGEST_WAIT = 0.5, 30.0
 _LIFE_SECONDS = 20.0
+_LONGEST_ANSWER = 64 << 20
 _SHUT = frozenset({401, 403})
 _BLOCKED = "content_filter"
 _MASKED = "masked_prompt"
@@ -54,8 +55,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     tries: int = _TRIES
 
 
-class _LateError(UnavailableError):
-    """An answer took too long; asking again would take as long."""
+def base_url(url: str) -> str:
+    """Return the address of a service up to and including `/v1`, whether or not it has that."""
+    base = url.rstrip("/")
+    return base if base.endswith("/v1") else f"{base}/v1"
+
+
+class _EndlessError(UnavailableError):
+    """An answer took too long, or was too long; it would be so again."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -88,6 +95,11 @@ class Client:
             **({"authorization": f"Bearer {target.key}"} if target.key else {}),
             **target.headers,
         }
+
+    def of(self, model: str) -> Client:
+        """Return a client that asks another model there."""
+        target = msgspec.structs.replace(self.target, model=model)
+        return Client(target, self._transport, self._seed)
 
     async def ask(self, ask: Ask) -> Reply:
         """Ask once; what goes wrong with this one answer is a reply that failed.
@@ -242,7 +254,7 @@ class Client:
             try:
                 answer = await self._send("POST", url, body)
             except UnavailableError as error:
-                if attempt == self.target.tries or isinstance(error, _LateError):
+                if attempt == self.target.tries or isinstance(error, _EndlessError):
                     raise
                 answer = None
             if answer is not None and (answer.status not in _BUSY or attempt == self.target.tries):
@@ -260,9 +272,9 @@ class Client:
                 response = await self._transport.send(
                     method, url, headers=self._headers, body=data, timeout=seconds
                 )
-                read = await _whole(response)
+                read = await _whole(response, self.target.url)
         except TimeoutError:
-            raise _LateError(
+            raise _EndlessError(
                 f"{self.target.url} gave no answer within {seconds:g} seconds."
             ) from None
         if response.status in _SHUT:
@@ -276,11 +288,19 @@ class Client:
         return _Answer(response.status, dict(response.headers), read)
 
 
-async def _whole(response: UpstreamResponse) -> bytes:
+async def _whole(response: UpstreamResponse, url: str) -> bytes:
+    read = bytearray()
     try:
-        return await response.read()
+        async for chunk in response.chunks():
+            read += chunk
+            if len(read) > _LONGEST_ANSWER:
+                raise _EndlessError(
+                    f"{url} sent an answer of more than {_LONGEST_ANSWER >> 20} MiB: nothing asked "
+                    "for is as long."
+                )
     finally:
         await response.close()
+    return bytes(read)
 
 
 def _pause(answer: _Answer | None, attempt: int) -> float:
@@ -348,50 +368,3 @@ def _field(answer: _Answer, name: str) -> Any:
         return msgspec.json.decode(answer.body)[name]
     except (msgspec.DecodeError, RecursionError, LookupError, TypeError):
         return _strange(answer)
-
-
-_HELLO = Generate(messages=({"role": "user", "content": "Say yes."},), max_tokens=1)
-_PROBE = Score(context="The colour of the sky is", continuations=(" blue", " kettle"))
-
-
-async def probe(client: Client, *, weighs: bool) -> None:
-    """Make sure before a run that the model is there, and that weights are weights.
-
-    Args:
-        client: Whom to ask.
-        weighs: Whether the run needs weights.
-
-    Raises:
-        UnavailableError: Nothing answers there.
-        UsageError: The service lacks the model, or what the run needs.
-    """
-    target = client.target
-    try:
-        listed = await client.models()
-    except UnavailableError as error:
-        raise UnavailableError(
-            f"Nothing answers at {target.url} ({error.message.rstrip('.')}): start a service "
-            "(keelmark up), or name another with --url."
-        ) from None
-    if listed and target.model not in listed and not target.score_url:
-        raise UsageError(
-            f"{target.url} has no model {target.model!r}; choose from: {', '.join(listed[:24])}."
-        )
-    if not weighs:
-        await client.ask(_HELLO)
-        return
-    try:
-        reply = await client.ask(_PROBE)
-    except KeelmarkError as error:
-        raise UnavailableError(f"{target.url} weighs no text: {error.message}") from None
-    first = tuple(one.logprob for one in reply.weights)
-    if reply.state == "answered" and len(set(first)) == 2:
-        return
-    why = reply.error or (
-        "it finds every text equally likely" if first else "its answer holds no log-probabilities"
-    )
-    raise UsageError(
-        f"{target.url} cannot weigh texts ({why.rstrip('.')}), so this suite would measure chance: "
-        "it needs /v1/completions with `echo` and `logprobs`, which Keelmark's embedded engine and "
-        "vLLM have."
-    )

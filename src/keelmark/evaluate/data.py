@@ -42,16 +42,20 @@ def places(own: Path | None, data: Path) -> list[Path]:
     return [*([own] if own else []), *asked, _SHIPPED, data / EVALS]
 
 
-def find(suite: Suite, data: Data, folders: Sequence[Path]) -> tuple[Path, str]:
+def find(
+    suite: Suite, data: Data, folders: Sequence[Path], own: Path | None = None
+) -> tuple[Path, str]:
     """Return where a file is, and its SHA-256.
 
     Args:
         suite: Whose data it is, for messages.
         data: What is looked for: its own file first, then what was fetched from a hub.
         folders: Where.
+        own: Folder of a suite of one's own, which may be a stranger's: it gets no files but those
+            that lie there, or in a folder that the user has named.
 
     Raises:
-        UsageError: It is in none of the folders.
+        UsageError: It is in none of the folders, or elsewhere.
         IntegrityError: It is another edition than the suite is for.
     """
     given = Path(data.file).expanduser()
@@ -62,6 +66,11 @@ def find(suite: Suite, data: Data, folders: Sequence[Path]) -> tuple[Path, str]:
     path, sha256 = next((one for one in wanted if one[0].is_file()), (None, ""))
     if path is None:
         raise UsageError(f"The data of {suite.id} is not here: {_how_to_get(suite, data, folders)}")
+    if own is not None and not _vouched(path, own, [one for one in folders if one != own]):
+        raise UsageError(
+            f"The suite {suite.id} wants {path}, which is not in its folder, and its rows would be "
+            f"sent to whom you ask: if you want that, name the file's folder in ${PLACE}."
+        )
     found = sha256_of_file(path)
     if sha256 and found != sha256:
         raise IntegrityError(
@@ -69,6 +78,14 @@ def find(suite: Suite, data: Data, folders: Sequence[Path]) -> tuple[Path, str]:
             f"with {found[:12]}, not {sha256[:12]}): results would not be comparable."
         )
     return path, found
+
+
+def _vouched(path: Path, own: Path, named: Sequence[Path]) -> bool:
+    """Whether a file is in a suite's folder, links followed, or in one that the user has named."""
+    if path.resolve().is_relative_to(own.resolve()):
+        return True
+    whole = path.absolute()
+    return ".." not in whole.parts and any(whole.is_relative_to(one.absolute()) for one in named)
 
 
 def _how_to_get(suite: Suite, data: Data, folders: Sequence[Path]) -> str:

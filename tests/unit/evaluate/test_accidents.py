@@ -15,7 +15,7 @@ from keelmark.cli.main import run
 from keelmark.core.errors import UnavailableError
 from keelmark.evaluate import client, journal
 from keelmark.evaluate.journal import REPLIES
-from keelmark.evaluate.result import SCORES, read_result
+from keelmark.evaluate.result import SCORES, read_result, read_scores
 from keelmark.serve.fake import FakeEngine, Script
 from keelmark.serve.transport import new_transport
 
@@ -123,6 +123,19 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing(tmp_path, capsys, monkeyp
 
     served(FakeEngine(WEIGHS), act)
     assert read_result(run_folder(data)).state == "complete"
+
+
+def test_an_answer_without_end_is_a_failed_one(tmp_path, monkeypatch):
+    """It is not read on, not asked for again, and the run says what it was."""
+    monkeypatch.setattr(client, "_LONGEST_ANSWER", 4096)
+    suite, data = own_suite(tmp_path / "suite"), tmp_path / "data"
+    endless = Script(raw=b'{"choices": [{"text": "' + b"x" * 100_000 + b'"}]}')
+    engine = FakeEngine(lambda body: endless if "number 3?" in str(body) else WEIGHS)
+    assert called(engine, "run", suite, "--data", data) == 2
+    assert sum("number 3?" in str(body) for body in engine.received) == 1
+    failed = [one for one in read_scores(run_folder(data)) if one.state == "failed"]
+    assert [one.id for one in failed] == ["q3"]
+    assert "sent an answer of more than" in failed[0].note
 
 
 def test_a_judge_that_talks_nonsense_leaves_nothing_scored(tmp_path, capsys):

@@ -7,12 +7,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from evaluation_parts import WEIGHS, called, own_suite, run_folder
+from evaluation_parts import CHOICE, WEIGHS, called, own_suite, run_folder
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.data import rows
 from keelmark.evaluate.result import read_result
 from keelmark.serve.fake import FakeEngine
 
+OUTSIDE = "which is not in its folder, and its rows would be sent to whom you ask"
 ROWS = [{"id": "a", "question": "eins"}, {"id": "b", "question": "zwei\n"}]
 LINES = b'{"id": "a", "question": "eins"}\n\n{"id": "b", "question": "zwei\\n"}\n'
 
@@ -70,3 +71,25 @@ def test_data_that_breaks_in_the_middle_is_said_before_anything_is_asked(tmp_pat
     assert not any("Question:" in str(body.get("prompt")) for body in engine.received)
     folder = tmp_path / "data" / "runs"
     assert not folder.exists() or read_result(run_folder(tmp_path / "data")).state == "incomplete"
+
+
+def test_a_suite_gets_no_file_outside_its_folder(tmp_path, capsys, monkeypatch):
+    """It may be a stranger's, and its rows go to whoever is asked."""
+    secret = own_suite(tmp_path / "home").with_name("rows.jsonl")
+    engine = FakeEngine(WEIGHS)
+
+    def asked(file: str) -> int:
+        suite = own_suite(tmp_path / "theirs", text=CHOICE.replace("rows.jsonl", f'"{file}"'))
+        return called(engine, "run", suite, "--data", tmp_path / "data")
+
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "link.jsonl").symlink_to(secret)
+    for file in (str(secret), "../home/rows.jsonl", "link.jsonl"):
+        assert asked(file) == 2
+        assert OUTSIDE in capsys.readouterr().err
+    assert engine.received == []
+    monkeypatch.setenv("KEELMARK_EVALS", str(tmp_path / "elsewhere"))
+    assert asked("../home/rows.jsonl") == 2
+    monkeypatch.setenv("KEELMARK_EVALS", str(secret.parent))
+    assert asked(str(secret)) == 0
+    assert asked("rows.jsonl") == 0

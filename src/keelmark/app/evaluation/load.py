@@ -14,9 +14,10 @@ from keelmark.app.evaluation.spending import machine_facts, meter_of
 from keelmark.app.evaluation.targets import Opened, Wanted, opened
 from keelmark.app.home import Home
 from keelmark.core.errors import UnavailableError
-from keelmark.evaluate.client import Client, probe
+from keelmark.evaluate.client import Client
 from keelmark.evaluate.load import Level, Shot, closed, level, open_, prompts, shoot
 from keelmark.evaluate.manifest import Asked
+from keelmark.evaluate.probing import probe
 
 _SHARES = (0.5, 0.8, 1.2)
 """Of what the closed loop reached at best: relaxed, busy, and more than there is."""

@@ -50,11 +50,12 @@ def ask_texts(
     """
     loaded = load_suite(suite)
     if texts is not None:
+        texts = texts.resolve()
         data = Data(file=texts.name, licence="your own", source="your own")
         measures = tuple(one for one in loaded.suite.measures if one not in _CONTROLS)
         own = msgspec.structs.replace(loaded.suite, data=data, slices=(), measures=measures)
         _check_labels(texts)
-        loaded = Loaded(own, texts.absolute().parent, loaded.make)
+        loaded = Loaded(own, texts.parent, loaded.make)
     return _run(loaded, order, home, person, progress)
 
 
@@ -89,7 +90,7 @@ def words_of(
     """
     loaded = load_suite(reference)
     suite = loaded.suite
-    path, _ = find(suite, suite.data, places(loaded.folder, folder))
+    path, _ = find(suite, suite.data, places(loaded.folder, folder), loaded.folder)
     read = itertools.islice(rows(path, suite.data), limit or None)
     return suite, ((str(row["id"]), wording(suite, row)) for row in read)
 

@@ -16,6 +16,7 @@ from keelmark.app.evaluation.targets import Wanted
 from keelmark.app.home import Home
 from keelmark.core import events
 from keelmark.core.errors import UnavailableError, UsageError
+from keelmark.evaluate.client import base_url
 from keelmark.evaluate.foreign import Foreign, by_entry
 
 _NO_KEY = "none"
@@ -38,12 +39,6 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     more: tuple[str, ...] = ()
 
 
-def base_of(wanted: Wanted) -> str:
-    """Return the address of a service up to and including `/v1`."""
-    base = wanted.url.rstrip("/")
-    return base if base.endswith("/v1") else f"{base}/v1"
-
-
 def run_garak(tool: Tool, wanted: Wanted) -> Path:
     """Let garak attack a service; return its report. What it says goes to our stderr.
 
@@ -52,7 +47,7 @@ def run_garak(tool: Tool, wanted: Wanted) -> Path:
         UnavailableError: It ended without a report.
     """
     program = _found(tool.program, "garak")
-    settings = {"uri": f"{base_of(wanted)}/", "stop": [], "max_tokens": 150}
+    settings = {"uri": f"{base_url(wanted.url)}/", "stop": [], "max_tokens": 150}
     options = tool.folder / "garak-options.json"
     prefix = tool.folder / "garak"
     report = tool.folder / "garak.report.jsonl"
@@ -84,7 +79,7 @@ def run_pyrit(tool: Tool, wanted: Wanted) -> Path:
         raise UsageError(f"There is no script {tool.what}: see docs/how-to/red-team.md for one.")
     _prepare(tool.folder, None, "", memory)
     told = {
-        "OPENAI_CHAT_ENDPOINT": base_of(wanted),
+        "OPENAI_CHAT_ENDPOINT": base_url(wanted.url),
         "OPENAI_CHAT_KEY": wanted.key or _NO_KEY,
         "OPENAI_CHAT_MODEL": wanted.model,
         "KEELMARK_PYRIT_MEMORY": str(memory),

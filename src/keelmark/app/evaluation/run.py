@@ -36,12 +36,13 @@ from keelmark.app.evaluation.targets import Opened, Wanted, opened
 from keelmark.app.home import Home
 from keelmark.core.errors import UnavailableError, UsageError
 from keelmark.evaluate.canaries import check_known_texts
-from keelmark.evaluate.client import Client, probe
+from keelmark.evaluate.client import Client
 from keelmark.evaluate.contract import Scored
 from keelmark.evaluate.data import find, places
 from keelmark.evaluate.journal import AGAIN, REPLIES, Journal, Kept
 from keelmark.evaluate.manifest import Asked, Manifest, Sampling, Source, sha256_of
 from keelmark.evaluate.measures import summarise
+from keelmark.evaluate.probing import probe
 from keelmark.evaluate.result import (
     MANIFEST,
     RESULT,
@@ -173,11 +174,11 @@ def plan_of(loaded: Loaded, order: Order, data: Path) -> Planned:
     """
     suite, folders = loaded.suite, places(loaded.folder, data)
     count = order.sampling.shots
-    path, sha256 = find(suite, suite.data, folders)
+    path, sha256 = find(suite, suite.data, folders, loaded.folder)
     shots: Path | None = None
     told: Source | None = None
     if suite.shots.data and (suite.shots.count if count is None else count):
-        shots, digest = find(suite, suite.shots.data, folders)
+        shots, digest = find(suite, suite.shots.data, folders, loaded.folder)
         told = Source(file=shots.name, sha256=digest)
     plan = Plan(loaded, path, shots, order.sampling, order.variants)
     return plan, (Source(file=path.name, sha256=sha256), told)

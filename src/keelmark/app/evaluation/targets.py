@@ -21,8 +21,9 @@ from keelmark.app.reload import load_guard, record_policy
 from keelmark.core.errors import UnavailableError, UsageError
 from keelmark.core.policy import Limits
 from keelmark.core.ports import Transport
-from keelmark.evaluate.client import Client, Target
+from keelmark.evaluate.client import Client, Target, base_url
 from keelmark.evaluate.manifest import Asked, How
+from keelmark.evaluate.probing import with_model
 from keelmark.observe.metrics import Metrics
 from keelmark.serve.engine import Engine, Scoring
 from keelmark.serve.gateway import Gateway, build_app
@@ -110,10 +111,8 @@ async def opened(
 
 
 async def _elsewhere(wanted: Wanted, transport: Transport, seed: int) -> Opened:
-    base = wanted.url.rstrip("/")
-    url = base if base.endswith("/v1") else f"{base}/v1"
     target = Target(
-        url=url,
+        url=base_url(wanted.url),
         model=wanted.model,
         key=wanted.key,
         parallel=wanted.parallel,
@@ -121,17 +120,8 @@ async def _elsewhere(wanted: Wanted, transport: Transport, seed: int) -> Opened:
     )
     client = Client(target, transport, seed)
     if not wanted.model:
-        try:
-            listed = await client.models()
-        except UnavailableError as error:
-            raise UnavailableError(
-                f"Nothing answers at {url} ({error.message.rstrip('.')}): start a service "
-                "(keelmark up), or name another with --url."
-            ) from None
-        if not listed:
-            raise UsageError(f"{url} lists no model; name one with --model.")
-        client = Client(msgspec.structs.replace(target, model=listed[0]), transport, seed)
-    return Opened(client, Asked(how="url", model=client.target.model, url=url))
+        client = await with_model(client)
+    return Opened(client, Asked(how="url", model=client.target.model, url=target.url))
 
 
 def _local(fleet: Fleet) -> Engine:
