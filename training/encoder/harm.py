@@ -34,16 +34,14 @@ def rows(data: Path, seed: int) -> Iterator[Row]:
         seed: Chooses among rows and words.
     """
     seen: set[tuple[str, str]] = set()
-    for split in ("valid", "train"):
-        for found in _all(data, seed):
-            if found.split != split:
-                continue
-            row = msgspec.structs.replace(found, pair=cut(found.pair, 60) if found.pair else None)
-            key = (_key(row.text), _key(row.pair or ""))
-            if not key[0] or key in seen or (row.pair is None and (key[0], "") in seen):
-                continue
-            seen.add(key)
-            yield row
+    found = sorted(_all(data, seed), key=lambda row: row.split, reverse=True)
+    for row in found:
+        pair = cut(row.pair, 60) if row.pair else None
+        key = (_key(row.text), _key(pair or ""))
+        if not key[0] or key in seen:
+            continue
+        seen.add(key)
+        yield msgspec.structs.replace(row, pair=pair)
 
 
 def _all(data: Path, seed: int) -> Iterator[Row]:

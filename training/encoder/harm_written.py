@@ -44,7 +44,7 @@ def fill(template: str, slots: Slots, rng: random.Random) -> str:
 
     while _SLOT.search(template):
         template = _SLOT.sub(put, template)
-    return template
+    return template.replace(" .", ".").replace(" ,", ",").strip()
 
 
 def careless(text: str, rng: random.Random) -> str:
@@ -93,10 +93,10 @@ def requests(seed: int) -> Iterator[Row]:
         )
         for harmful, side in enumerate(("safe", "harmful")):
             acts = pair.get(side, ())
-            hazards = pair.get("hazards", ()) if harmful else ()
-            y: dict[str, Any] = {"harm_request": harmful, "toxic": 0, "hazards": list(hazards)}
-            if harmful and {"S10", "S12"} & set(hazards):
-                del y["toxic"]
+            hazards = pair.get("hazards") if harmful else []
+            y: dict[str, Any] = {"harm_request": harmful}
+            y |= {} if hazards is None else {"hazards": hazards}
+            y |= {} if {"S10", "S12"} & set(hazards or ()) else {"toxic": 0}
             for text in distinct(write, acts, pair.get("take", 5) * len(acts)):
                 yield Row(text=text, y=y, source=source, split=split)
 
@@ -194,11 +194,12 @@ def answers(seed: int) -> Iterator[Row]:
         slots = {**asked["slots"], **given["slots"], **pair.get("slots", {})}
         for harmful, side in enumerate(("safe", "harmful")):
             acts = [act for act in pair.get(side, ()) if not act.endswith(_WHOLE)]
-            hazards = list(pair.get("hazards", ())) if harmful else []
+            hazards = pair.get("hazards") if harmful else []
             for act in (fill(act, slots, rng) for act in acts for _ in range(2)):
                 text = careless(framed(act, asked["frames"], slots, rng), rng)
                 helps = fill(rng.choice(given["helps"]).replace("{act}", act), slots, rng)
-                y: dict[str, Any] = {"harm_answer": harmful, "hazards": hazards}
+                y: dict[str, Any] = {"harm_answer": harmful}
+                y |= {} if hazards is None else {"hazards": hazards}
                 yield Row(text=helps, pair=text, y=y, source=source, split=split)
                 if rng.random() < (0.6 if harmful else 0.15):
                     refusal = fill(rng.choice(given["refusals"]).replace("{act}", act), slots, rng)
