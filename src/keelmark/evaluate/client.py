@@ -26,6 +26,10 @@ _LONGEST_ANSWER = 64 << 20
 _SHUT = frozenset({401, 403})
 _BLOCKED = "content_filter"
 _MASKED = "masked_prompt"
+_UNREADABLE = (
+    *(msgspec.DecodeError, RecursionError, LookupError, TypeError, AttributeError),
+    *(ValueError, OverflowError),
+)
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,7 +240,7 @@ class Client:
             read = msgspec.json.decode(answer.body)
             choice = read["choices"][0]
             return _written(choice, _used(read), _marks(answer))
-        except (msgspec.DecodeError, RecursionError, LookupError, TypeError, AttributeError):
+        except _UNREADABLE:
             return _strange(answer)
 
     # --- the way there ---
@@ -346,7 +350,7 @@ def _refused(answer: _Answer) -> Reply:
     try:
         error = msgspec.json.decode(answer.body)["error"]
         code, message = str(error.get("code") or ""), str(error["message"])[:300]
-    except (msgspec.DecodeError, RecursionError, LookupError, TypeError, AttributeError):
+    except _UNREADABLE:
         return _strange(answer)
     states: dict[str, Literal["blocked", "masked"]] = {_BLOCKED: "blocked", _MASKED: "masked"}
     said = message if code in states else f"HTTP {answer.status}: {message}"

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from keelmark.core.errors import KeelmarkError, UnavailableError, UsageError
-from keelmark.core.ports import Transport
+from keelmark.core.errors import KeelmarkError
+from keelmark.evaluate.client import Client, Target, base_url
+from keelmark.evaluate.contract import Generate
+from keelmark.evaluate.probing import with_model
 from keelmark.guard.contract import BaseDetector
 from keelmark.guard.engine import discovered
 from keelmark.guard.normalise import fold
 from keelmark.serve.transport import new_transport
 
 _TRIES = 3
-_WAIT, _LONGEST_WAIT = 0.5, 10.0  # seconds before another try
-_BUSY = frozenset({429, 502, 503, 504})
-_FILTERED = "content_filter"
 _REFUSED_FROM = 0.7
 _BIASED_FROM = 0.5
 Progress = Callable[[int, int], None]
@@ -80,26 +79,25 @@ async def ask_all(
     """Ask every prompt once; return the model's name and the answers.
 
     Raises:
-        UnavailableError: Nothing answers at the address.
+        UnavailableError: Nothing answers at the address, or nothing any more.
         UsageError: The address, the key or the model is wrong.
     """
     transport = new_transport()
     try:
-        service = _Service(transport, asking)
-        model = await service.model()
+        client = await with_model(Client(_target(asking), transport, asking.seed))
         wanted = list(dict.fromkeys(prompts))
         answers: dict[str, Answer] = {}
         left = iter(wanted)
 
         async def work() -> None:
             for prompt in left:
-                answers[prompt] = await service.ask(model, prompt)
+                answers[prompt] = await _answer(client, prompt, asking)
                 progress(len(answers), len(wanted))
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(asking.parallel, len(wanted))):
                 group.create_task(work())
-        return model, answers
+        return client.target.model, answers
     except ExceptionGroup as errors:
         for one in errors.exceptions:
             if isinstance(one, KeelmarkError):
@@ -109,115 +107,33 @@ async def ask_all(
         await transport.close()
 
 
-class _Service:
-    """A service that speaks as OpenAI's does."""
-
-    def __init__(self, transport: Transport, asking: Asking) -> None:
-        base = asking.url.rstrip("/")
-        self._base = base if base.endswith("/v1") else f"{base}/v1"
-        self._transport = transport
-        self._asking = asking
-        self._headers = {"content-type": "application/json", "accept": "application/json"}
-        if asking.key:
-            self._headers["authorization"] = f"Bearer {asking.key}"
-
-    async def model(self) -> str:
-        """Return the model to ask: the one that is wanted, or the first that is listed."""
-        try:
-            status, _, body = await self._send("GET", "/models", b"")
-        except UnavailableError:
-            raise UnavailableError(
-                f"Nothing answers at {self._base}: start a service (keelmark up), or name another "
-                "with --url."
-            ) from None
-        if status in {401, 403}:
-            raise self._refused()
-        listed = _names(body) if status == 200 else []
-        wanted = self._asking.model
-        if not wanted and not listed:
-            raise UsageError(f"{self._base} lists no model; name one with --model.")
-        if wanted and listed and wanted not in listed:
-            raise UsageError(
-                f"{self._base} has no model {wanted!r}; choose from: {', '.join(listed[:24])}."
-            )
-        return wanted or listed[0]
-
-    def _refused(self) -> UsageError:
-        what = "does not accept the key" if self._asking.key else "asks for a key"
-        return UsageError(f"{self._base} {what}; put a valid one into KEELMARK_KEY or --key.")
-
-    async def ask(self, model: str, prompt: str) -> Answer:
-        """Ask one prompt; what goes wrong is an answer that failed."""
-        asking = self._asking
-        body = msgspec.json.encode(
-            {
-                "model": model,
-                "messages": [{"role": "user", "content": prompt}],
-                "max_tokens": asking.max_tokens,
-                "temperature": asking.temperature,
-                "seed": asking.seed,
-            }
-        )
-        answer = Answer(state="failed", error="no answer")
-        for attempt in range(1, _TRIES + 1):
-            try:
-                status, wait, got = await self._send("POST", "/chat/completions", body)
-            except KeelmarkError as error:
-                return Answer(state="failed", error=error.message)
-            if status in {401, 403}:
-                raise self._refused()
-            answer = _read(status, got)
-            if status not in _BUSY or attempt == _TRIES:
-                break
-            await asyncio.sleep(min(wait, _LONGEST_WAIT))
-        return answer
-
-    async def _send(self, method: str, path: str, body: bytes) -> tuple[int, float, bytes]:
-        """Return status, seconds to wait before another try, and the body."""
-        seconds = self._asking.timeout
-        try:
-            async with asyncio.timeout(seconds):
-                response = await self._transport.send(
-                    method, self._base + path, headers=self._headers, body=body, timeout=seconds
-                )
-                try:
-                    read = await response.read()
-                finally:
-                    await response.close()
-        except TimeoutError:
-            raise UnavailableError(f"No answer within {seconds:g} seconds.") from None
-        wait = response.headers.get("retry-after", "")
-        return response.status, float(wait) if wait.isdigit() else _WAIT, read
+def _target(asking: Asking) -> Target:
+    return Target(
+        url=base_url(asking.url),
+        model=asking.model,
+        key=asking.key,
+        parallel=asking.parallel,
+        timeout=asking.timeout,
+        tries=_TRIES,
+    )
 
 
-def _names(body: bytes) -> list[str]:
-    try:
-        return [str(one["id"]) for one in msgspec.json.decode(body)["data"]]
-    except (msgspec.DecodeError, RecursionError, KeyError, TypeError):
-        return []
+async def _answer(client: Client, prompt: str, asking: Asking) -> Answer:
+    """Ask one prompt; what goes wrong with this one is an answer that failed."""
+    said = ({"role": "user", "content": prompt},)
+    reply = await client.ask(
+        Generate(messages=said, max_tokens=asking.max_tokens, temperature=asking.temperature)
+    )
+    if reply.state == "answered":
+        return judged(reply.text, reply.finish[0])
+    if reply.state == "blocked":
+        return Answer(state="blocked", text=reply.text)
+    return Answer(state="failed", error=reply.error)
 
 
-def _read(status: int, body: bytes) -> Answer:
-    """Make an answer of what a service sent."""
-    try:
-        read: Any = msgspec.json.decode(body)
-        if status == 200:
-            choice = read["choices"][0]
-            text, finish = choice["message"].get("content"), choice.get("finish_reason")
-            return judged(text, finish)
-        error = read["error"]
-        if error.get("code") == _FILTERED:
-            return Answer(state="blocked")
-        return Answer(state="failed", error=f"HTTP {status}: {str(error['message'])[:200]}")
-    except (msgspec.DecodeError, RecursionError, LookupError, TypeError, AttributeError):
-        return Answer(state="failed", error=f"HTTP {status} with an answer that cannot be read")
-
-
-def judged(text: object, finish: object = "stop") -> Answer:
+def judged(text: str, finish: str = "stop") -> Answer:
     """Say what can be said of an answer's text."""
-    if finish == _FILTERED:
-        return Answer(state="blocked", text=text if isinstance(text, str) else "")
-    if not isinstance(text, str) or not text.strip():
+    if not text.strip():
         return Answer(state="failed", error="the answer is empty")
     folded = fold(text)
     refusal, bias = _detectors()
