@@ -19,7 +19,7 @@ import harm_data
 import harm_written
 import msgspec
 from harm_data import cut
-from rows import Row
+from rows import Row, shared
 
 _SPACE = re.compile(r"\s+")
 
@@ -45,12 +45,23 @@ def rows(data: Path, seed: int) -> Iterator[Row]:
 
 
 def _all(data: Path, seed: int) -> Iterator[Row]:
-    taken = (take.rows(data, seed) for take in harm_data.TAKES)
-    written = (
-        write(seed)
-        for write in (harm_written.requests, harm_written.ordinary, harm_written.comments)
+    return itertools.chain(
+        *(take.rows(data, seed) for take in harm_data.TAKES),
+        harm_written.requests(seed),
+        harm_written.ordinary(seed),
+        harm_written.comments(seed, _sentences(data)),
+        harm_written.answers(seed),
     )
-    return itertools.chain(*taken, *written, harm_written.answers(seed))
+
+
+def _sentences(data: Path) -> list[str]:
+    """Return ordinary sentences, from image captions and from an encyclopedia."""
+    found = {
+        record["source"].replace(" .", ".").replace(" ,", ",")
+        for file in ("snli_dev_test", "fever_symmetric")
+        for record in itertools.islice(shared(data, f"train/grounding/{file}.train"), 900)
+    }
+    return sorted(found)
 
 
 def _key(text: str) -> str:

@@ -134,9 +134,14 @@ def ordinary(seed: int) -> Iterator[Row]:
             yield Row(text=text, y=y, source=source, split=split)
 
 
-def comments(seed: int) -> Iterator[Row]:
-    """Yield hateful comments and their look-alikes, and what else is moderated with its twins."""
-    fillers = table("ordinary")["slots"]["sentence"]
+def comments(seed: int, around: Sequence[str] = ()) -> Iterator[Row]:
+    """Yield hateful comments and their look-alikes, and what else is moderated with its twins.
+
+    Args:
+        seed: Chooses words.
+        around: More ordinary sentences for comments to stand among.
+    """
+    fillers = [*table("ordinary")["slots"]["sentence"], *around]
     for name, stand_in in (("hate", "hate_lookalikes"), ("moderation", "moderation")):
         given = table(name)
         for family in given["families"]:
