@@ -57,7 +57,7 @@ def _all(data: Path, seed: int) -> Iterator[Row]:
 def _sentences(data: Path) -> list[str]:
     """Return ordinary sentences, from image captions and from an encyclopedia."""
     found = {
-        record["source"].replace(" .", ".").replace(" ,", ",")
+        record["source"].rstrip(" .").replace(" ,", ",") + "."
         for file in ("snli_dev_test", "fever_symmetric")
         for record in itertools.islice(shared(data, f"train/grounding/{file}.train"), 900)
     }
