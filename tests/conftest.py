@@ -27,7 +27,7 @@ sys.dont_write_bytecode = False
 _REAL_CONNECT = socket.socket.connect
 _REAL_CONNECT_EX = socket.socket.connect_ex
 _REAL_GETADDRINFO = socket.getaddrinfo
-_KEPT = ("KEELMARK_TEST_CACHE", "KEELMARK_GOLDEN")
+_KEPT = ("KEELMARK_TEST_CACHE", "KEELMARK_GOLDEN", "KEELMARK_WEIGHTS")
 _LOCAL = ("127.", "::1", "localhost", "0.0.0.0")
 
 

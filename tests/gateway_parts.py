@@ -112,6 +112,9 @@ class MemoryRequestGuard:
         verdict = Verdict(stage="input", outcome=outcome, stops=stops, reason=reason)
         return InputResult(texts=texts, verdict=verdict)
 
+    async def rated(self, text):
+        return {}
+
     def _mask(self, match):
         for placeholder, original in self.vault.items():
             if original == match.group():

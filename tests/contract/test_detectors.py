@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Iterable
+from functools import cache
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard_samples import told
+from keelmark.core.errors import UnavailableError
 from keelmark.core.policy import GuardRules, Policy, Rule
 from keelmark.guard import Guard
 from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Example, Hit
@@ -30,6 +32,24 @@ def reading(kind: type[BaseDetector], text: str) -> str:
     return text if kind.raw else fold(text)
 
 
+@cache
+def mute(name: str) -> str:
+    """Why a detector can say nothing here; "" when it can."""
+    kind = KINDS[name]
+    try:
+        list(kind.examples[0].detector(kind).find("a text"))
+    except UnavailableError as error:
+        return error.message
+    return ""
+
+
+@pytest.fixture(autouse=True)
+def _speaks(request: pytest.FixtureRequest) -> None:
+    name = getattr(request.node, "callspec", None) and request.node.callspec.params.get("name")
+    if name and (why := mute(name)):
+        pytest.skip(why)
+
+
 def before(hits: Iterable[Hit], limit: int) -> list[Hit]:
     return [hit for hit in hits if hit.start < limit]
 
@@ -42,7 +62,8 @@ def check_law(detector: BaseDetector, text: str) -> None:
         prefix = text[:end]
         limit = detector.open_from(prefix)
         assert 0 <= limit <= end
-        assert before(detector.find(prefix), limit) == before(whole, limit), (prefix, limit)
+        shown = prefix[:limit] if detector.costly else prefix
+        assert before(detector.find(shown), limit) == before(whole, limit), (prefix, limit)
     for start in range(len(text) + 1):
         if any(hit.start < start < hit.end for hit in whole):
             continue
@@ -99,7 +120,8 @@ def test_example_gives_its_labels(name: str, example: Example) -> None:
     kind = KINDS[name]
     detector = example.detector(kind)
     hits = list(detector.find(reading(kind, example.text)))
-    assert tuple(hit.label for hit in hits) == example.labels
+    counting = [hit for hit in hits if hit.score >= example.least]
+    assert tuple(hit.label for hit in counting) == example.labels
     assert all(hit.label in detector.labels and 0 <= hit.score <= 1 for hit in hits)
 
 

@@ -130,9 +130,9 @@ class GuardRules(Strict, frozen=True):
             rule changes the fields it names.
         remove: Ids of inherited rules and exceptions that do not apply.
         exceptions: What rules do not count.
-        logprobs: `sampled` passes the log-probabilities of cleared tokens and drops the
-            alternatives (which could spell what the guard withholds), of which prompts that
-            come back keep the numbers; `full` passes everything.
+        logprobs: `sampled` passes log-probabilities of cleared tokens without the alternatives
+            (which could spell what is withheld; echoed prompts keep the numbers); `full` all.
+        cascade: Whether the encoder is not asked about a prompt that a cheaper tier has stopped.
     """
 
     mode: Mode = "enforce"
@@ -140,6 +140,7 @@ class GuardRules(Strict, frozen=True):
     remove: tuple[str, ...] = ()
     exceptions: tuple[RuleException, ...] = ()
     logprobs: Literal["sampled", "full"] = "sampled"
+    cascade: bool = True
 
     @property
     def enforced(self) -> tuple[Rule, ...]:
@@ -387,11 +388,9 @@ _MONEY = b'"type":"string","format":"decimal"', b'"type":["number","string"]'  #
 
 def policy_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the policy file."""
-    written = msgspec.json.encode(msgspec.json.schema(Policy))
-    schema = msgspec.json.decode(written.replace(*_MONEY))
+    schema = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(Policy)).replace(*_MONEY))
     rule = schema["$defs"]["Rule"]
-    must = rule["required"]
-    rule["required"] = ["id"]  # what extends another policy may leave the rest to it
+    must, rule["required"] = rule["required"], ["id"]  # the rest may come from what is extended
     schema["$defs"]["Policy"]["if"] = {"not": {"required": ["extends"]}}
     schema["$defs"]["Policy"]["then"] = {
         "properties": {

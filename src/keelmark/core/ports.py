@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -37,10 +37,21 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InputResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the guard makes of a prompt: the texts to send instead, in the same order."""
+    """What the guard makes of a prompt: the texts to send instead, in the same order.
+
+    `heavy` says that reading the answer takes so long that it is to be done aside (core.aside).
+    """
 
     texts: tuple[str, ...]
     verdict: Verdict
+    heavy: bool = False
+
+
+class Rated(NamedTuple):
+    """The score of a label over a whole text, 0 to 1, and whether it counts for a rule."""
+
+    score: float
+    counts: bool
 
 
 class TextStream(Protocol):
@@ -70,6 +81,9 @@ class RequestGuard(Protocol):
 
     async def check_input(self, segments: Sequence[Segment]) -> InputResult:
         """Judge and mask everything the model will read."""
+
+    async def rated(self, text: str) -> Mapping[str, Rated]:
+        """Return what detectors that weigh all their labels say of what a user wrote, by label."""
 
     def channel(self, name: str, *, is_json: bool = False) -> TextStream:
         """Return the stream for one channel of the answer, made on first use."""

@@ -158,3 +158,11 @@ def found() -> Path:
         ) from None
     folder: Path = package.folder()
     return folder
+
+
+def installed() -> bool:
+    """Whether there are weights; whether they can be used shows when they are loaded."""
+    try:
+        return (found() / "encoder.onnx").is_file()
+    except UnavailableError:
+        return False

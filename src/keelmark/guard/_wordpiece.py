@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 _LONGEST_WORD = 100
@@ -89,7 +90,18 @@ class WordPiece:
         self.cls, self.sep, self.unknown = (
             self._numbers[name] for name in ("[CLS]", "[SEP]", "[UNK]")
         )
-        self._pieces = lru_cache(_WORDS_KEPT)(self._cut)
+        self._known = lru_cache(_WORDS_KEPT)(self._cut)
+        self._read = lru_cache(_WORDS_KEPT)(self._said)
+
+    def numbers(self, text: str) -> list[int]:
+        """Return the numbers of the tokens of a text, which takes a third of the time."""
+        if _PLAIN.fullmatch(text):
+            words = _PLAIN_WORD.findall(text.lower())
+        else:
+            words = "".join([_TABLE[char] for char in text]).split()
+        unknown = (self.unknown,)
+        read = (self._read(word) if len(word) <= _LONGEST_WORD else unknown for word in words)
+        return list(chain.from_iterable(read))
 
     def tokens(self, text: str) -> list[Token]:
         """Return the tokens of a text, without those that mark its ends."""
@@ -102,8 +114,7 @@ class WordPiece:
         out: list[Token] = []
         for word in found:
             at = word.start()
-            said = word[0] if word.end() - at <= _LONGEST_WORD else ""
-            for number, size in self._pieces(said) or ((self.unknown, word.end() - at),):
+            for number, size in self._pieces(word[0]):
                 first, last = at, at + size - 1
                 at += size
                 if origin is not None:
@@ -111,8 +122,14 @@ class WordPiece:
                 out.append(Token(number, first, last + 1))
         return out
 
+    def _said(self, word: str) -> tuple[int, ...]:
+        return tuple(number for number, _ in self._known(word))
+
+    def _pieces(self, word: str) -> tuple[tuple[int, int], ...]:
+        return ((self.unknown, len(word)),) if len(word) > _LONGEST_WORD else self._known(word)
+
     def _cut(self, word: str) -> tuple[tuple[int, int], ...]:
-        """The pieces of a word: numbers and lengths; none when it is not known."""
+        """The pieces of a word, numbers and lengths: one that is unknown if one of them is."""
         out: list[tuple[int, int]] = []
         at, size = 0, len(word)
         while at < size:
@@ -122,7 +139,7 @@ class WordPiece:
                 if number is not None:
                     break
             else:
-                return ()
+                return ((self.unknown, size),)
             out.append((number, end - at))
             at = end
         return tuple(out)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from keelmark.core.aside import HERE
 from keelmark.core.errors import UsageError
 from keelmark.core.verdict import Verdict
 
@@ -60,9 +61,12 @@ def like(request: str | Sequence[Mapping[str, Any]] | Mapping[str, Any], body: A
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:
     """Run what gives way to others (and waits for nothing) to its end, with or without a loop."""
-    while True:
-        try:
+    token = HERE.set(True)
+    try:
+        while True:
             work.send(None)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        HERE.reset(token)

@@ -42,13 +42,14 @@ class ContractError(KeelmarkError):
 
 
 class Hit(NamedTuple):
-    """Something seen, offsets in the text that `find` was given."""
+    """Something seen, offsets in the text that `find` was given; `tier` 0 is its detector's."""
 
     label: str
     score: float
     start: int
     end: int
     reason: str
+    tier: int = 0
 
 
 class Request(NamedTuple):
@@ -71,7 +72,8 @@ class Example(NamedTuple):
     """A text and the labels that must come out of it, in order of appearance (may be none).
 
     `request` is what the text answers, for detectors that want to know (`for_request`), and
-    `config` the settings, for those that look for nothing without.
+    `config` the settings, for those that look for nothing without. Hits below `least` do not
+    count, for detectors that give every text a score.
     """
 
     text: str
@@ -79,6 +81,7 @@ class Example(NamedTuple):
     note: str
     request: Request = Request()
     config: Mapping[str, Any] = MappingProxyType({})
+    least: float = 0.0
 
     def detector(self, kind: type[BaseDetector]) -> BaseDetector:
         """Make the detector that gives the labels."""
@@ -115,12 +118,12 @@ class BaseDetector(ABC):
         enough: Hits in one text after which more say nothing new, so that no more are looked for
             where all its rules block or flag; 0 when every one is wanted. `find` may then do its
             work while it is asked for one hit after the other.
-        Config: Its settings with defaults, a frozen msgspec struct that forbids unknown fields.
-        examples: At least one that is found, one clean, one evasion, one look-alike.
         costly: Whether a look costs so much that a stream shows it only what is decided: up to
             what it has just answered to `open_from`.
         answers: Whether it reads only what is said to the user: no thoughts, no calls of tools, no
             documents in JSON.
+        Config: Its settings with defaults, a frozen msgspec struct that forbids unknown fields.
+        examples: At least one that is found, one clean, one evasion, one look-alike.
     """
 
     title: ClassVar[str]
@@ -137,13 +140,17 @@ class BaseDetector(ABC):
     whole: ClassVar[bool] = False
     assembles: ClassVar[bool] = False
     enough: ClassVar[int] = 0
-    Config: ClassVar[type[msgspec.Struct]] = NoConfig
-    examples: ClassVar[tuple[Example, ...]]
     costly: ClassVar[bool] = False
     answers: ClassVar[bool] = False
+    Config: ClassVar[type[msgspec.Struct]] = NoConfig
+    examples: ClassVar[tuple[Example, ...]]
 
     def __init__(self, config: Any = None) -> None:
         self.config = self.Config() if config is None else config
+
+    def for_stage(self, stage: str) -> BaseDetector:  # noqa: ARG002 (default: no use)
+        """Return the detector for texts of `input` or `output`: itself, or one made for them."""
+        return self
 
     def for_request(self, request: Request) -> BaseDetector:  # noqa: ARG002 (default: no use)
         """Return the detector for the answers to a request: itself, or one that knows more.
@@ -190,12 +197,6 @@ class BaseDetector(ABC):
         """Return what is wrong with a whole text, for who may see it; see `whole`."""
         return ()
 
-    def quiet(self, text: str, start: int) -> bool:  # noqa: ARG002 (the default has no opinion)
-        """Say cheaply that the last unbroken token is all that is open, and nothing is found.
-
-        True promises, however the text goes on, that no hit starts between `start` and where the
-        last token begins. A stream asks this first for every chunk; False is always right. A text
-        that has ended is shown with a line break after it: then True promises that nothing is
     def judged(self) -> Iterable[Sentence]:
         """Return what it has said of the sentences of its text so far, in their order."""
         return ()
@@ -204,6 +205,12 @@ class BaseDetector(ABC):
         """Return a score for each of its labels over a whole text, where it weighs them all."""
         return {}
 
+    def quiet(self, text: str, start: int) -> bool:  # noqa: ARG002 (the default has no opinion)
+        """Say cheaply that the last unbroken token is all that is open, and nothing is found.
+
+        True promises, however the text goes on, that no hit starts between `start` and where the
+        last token begins. A stream asks this first for every chunk; False is always right. A text
+        that has ended is shown with a line break after it: then True promises that nothing is
         found in it at all.
         """
         return False

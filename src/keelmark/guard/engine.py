@@ -22,7 +22,7 @@ from keelmark.core.yamlfile import meant
 from keelmark.guard._rules import misplaced, settled
 from keelmark.guard.contract import BaseDetector
 from keelmark.guard.excuses import ExceptionInForce
-from keelmark.guard.run import Loss, Probe, Run
+from keelmark.guard.run import HEAVY, Loss, Probe, Run
 from keelmark.guard.spoken import spoken, unknown_language
 
 ROLES = frozenset({"system", "user", "assistant", "tool", "tool_description", "retrieved", "input"})
@@ -76,6 +76,7 @@ class Engine:
         detectors: The detectors to choose from; all that are installed when None.
         exceptions: The policy's exceptions.
         key: Secret of the installation, for exceptions that name a value by its keyed hash.
+        cascade: Whether heavy detectors are spared where cheaper ones have stopped a text.
 
     Raises:
         RuleError: A rule or an exception names a detector, label, role or operating point that
@@ -89,7 +90,9 @@ class Engine:
         *,
         exceptions: Sequence[RuleException] = (),
         key: bytes = b"",
+        cascade: bool = False,
     ) -> None:
+        self._cascade = cascade
         self._detectors = discovered() if detectors is None else detectors
         self._made: dict[bytes, BaseDetector] = {}
         for rule in rules:
@@ -222,14 +225,23 @@ class Engine:
                 asked = _Asked(_key(rule), excuses, rule.scope.languages)
                 asking.setdefault(asked, []).append(rule)
         made = [
-            (rules[0].detector, spoken(self._made[key], languages, excuses), rules, excuses)
+            (
+                rules[0].detector,
+                spoken(self._made[key].for_stage(stage), languages, excuses),
+                rules,
+                excuses,
+            )
             for (key, excuses, languages), rules in asking.items()
         ]
         if every:
             ids = {name for name, *_ in made}
             made += [
-                (name, kind(), [], ()) for name, kind in self._detectors.items() if name not in ids
+                (name, kind().for_stage(stage), [], ())
+                for name, kind in self._detectors.items()
+                if name not in ids
             ]
+        made.sort(key=lambda one: one[1].tier >= HEAVY)
+        cascade = self._cascade and not every
         return tuple(
             Probe(
                 number,
@@ -238,6 +250,7 @@ class Engine:
                 tuple(rules),
                 min((rule.timeout_ms / 1000 for rule in rules), default=math.inf),
                 excuses,
+                cascade and detector.tier >= HEAVY,
             )
             for number, (name, detector, rules, excuses) in enumerate(made)
         )
@@ -309,6 +322,7 @@ class Engine:
             ms=ms,
             stops=bool(reason),
             reason=reason,
+            sentences=tuple(chain.from_iterable(run.sentences for run in runs)),
         )
 
     def _result(
@@ -322,7 +336,6 @@ class Engine:
         excused = [run for run, _ in asked if run.excused]
         if labels or lost or excused:
             found = [f"found {number} {label}" for label, number in sorted(labels.items())]
-            sentences=tuple(chain.from_iterable(run.sentences for run in runs)),
             found += ["looked no further"] * any(run.enough(probe) for run, probe in asked)
             found += _excused(rule, excused)
             own = [OF_ACTION[rule.action]] if labels else []
@@ -368,6 +381,7 @@ def _stop_reason(rule: Rule, labels: Iterable[str], lost: Sequence[Loss]) -> str
     """Why a rule stops the text, for the client; "" when it does not."""
     if rule.action == "block" and labels:
         return f"The guard rule {rule.id!r} stopped the text: {', '.join(sorted(labels))}."
+    lost = [loss for loss in lost if loss.outcome != Outcome.SKIPPED]  # another rule stops it
     if lost and rule.on_failure == "closed":
         return (
             f"The guard rule {rule.id!r} could not examine the text ({lost[0].outcome}) and is "

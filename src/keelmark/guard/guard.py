@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -10,10 +9,11 @@ from typing import Any
 
 import msgspec
 
+from keelmark.core.aside import aside
 from keelmark.core.findings import TextFinding
 from keelmark.core.form import AnswerForm, Expected, Formed
 from keelmark.core.policy import Limits, Policy, Rule
-from keelmark.core.ports import InputResult, Segment
+from keelmark.core.ports import InputResult, Rated, Segment
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.segments import read_segments, write_back
 from keelmark.core.verdict import Verdict
@@ -26,10 +26,10 @@ from keelmark.guard.excuses import first
 from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.looks import Look
 from keelmark.guard.places import channel_role, is_answer, place
+from keelmark.guard.rating import rated
 from keelmark.guard.reading import read_all
 from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
-from keelmark.guard.run import MEMORY, Probe, Run
-from keelmark.guard.seams import mended
+from keelmark.guard.run import MEMORY, Probe, Run, heavy
 from keelmark.guard.shadow import GuardedText, Shadow, ShadowedChannel
 from keelmark.guard.stream import Channel, Mask
 from keelmark.guard.tape import as_read
@@ -92,7 +92,9 @@ class Guard:
         self._digest = self.policy.digest
         self._key = key
         rules = self.policy.guard
-        self._engine = Engine(rules.enforced, detectors, exceptions=rules.exceptions, key=key)
+        self._engine = Engine(
+            rules.enforced, detectors, exceptions=rules.exceptions, key=key, cascade=rules.cascade
+        )
         shadows: list[Shadow] = []
         if rules.shadowed:
             engine = Engine(rules.shadowed, detectors, exceptions=rules.exceptions, key=key)
@@ -329,26 +331,13 @@ class GuardedRequest:
         for something that was typed. Gives way to other requests after each window of a long
         text. When the verdict stops the request, the texts are empty.
         """
-        spent, memory = 0.0, MEMORY.get()
         vault = Vault([as_read(s.text) if s.is_json else s.text for s in segments], self._key)
         self._vault = vault
-        began = perf_counter()
-        texts: list[str] = []
         given = segments
-        segments, runs = await mended(self._engine, segments, vault.mask)
-        for segment in segments:
-            run = Run(self._engine.plan("input", segment.role), segment.path, memory)
-            pieces = []
-            for piece in judged(run, segment.text, mask=vault.mask, is_json=segment.is_json):
-                pieces.append(piece)
-                if perf_counter() - began > _SLICE:
-                    spent += perf_counter() - began
-                    await asyncio.sleep(0)
-                    began = perf_counter()
-            runs.append(run)
-            texts.append("".join(pieces))
-        ms = 1000 * (spent + perf_counter() - began)
-        verdict = self._engine.verdict("input", runs, self._digest, ms)
+        segments, texts, runs, spent = await read_all(
+            self._engine, segments, vault.mask, MEMORY.get()
+        )
+        verdict = self._engine.verdict("input", runs, self._digest, 1000 * spent)
         if self._shadows:
             said = [await one.on_input(given) for one in self._shadows]
             verdict = msgspec.structs.replace(verdict, shadow=tuple(said))
@@ -357,7 +346,18 @@ class GuardedRequest:
         canary = plant(segments, texts) if self._engine.plants and not verdict.stops else ""
         read = [msgspec.structs.replace(s, text=t) for s, t in zip(segments, texts, strict=True)]
         self._request = Request(tuple(read), canary=canary)
-        return InputResult(texts=tuple(texts), verdict=verdict)
+        return InputResult(texts=tuple(texts), verdict=verdict, heavy=self._heavy)
+
+    async def rated(self, text: str) -> dict[str, Rated]:
+        """See RequestGuard."""
+        plan = self._engine.plan("input", "user")
+        return await aside(rated, plan, text) if heavy(plan) else rated(plan, text)
+
+    @property
+    def _heavy(self) -> bool:
+        """Whether reading the answer takes long."""
+        engines = (self._engine, *(shadow.engine for shadow in self._shadows))
+        return any(heavy(one.plan("output", role)) for one in engines for role in ("", "tool_call"))
 
     def channel(self, name: str, *, is_json: bool = False) -> Channel:
         """Return the stream for one channel of the answer, made on first use."""
@@ -398,6 +398,3 @@ def _letting_pass(vault: Vault, plan: tuple[Probe, ...]) -> tuple[Probe, ...]:
     if not vault.surrogates:
         return plan
     return tuple(probe._replace(excuses=(*probe.excuses, vault)) for probe in plan)
-
-
-_SLICE = 0.005  # seconds of work before other requests get their turn

@@ -18,6 +18,15 @@ from keelmark.guard.contract import BaseDetector, ContractError, Hit
 from keelmark.guard.excuses import Excuse, first
 
 
+def heavy(plan: Iterable[Probe]) -> bool:
+    """Whether a plan takes so long that it is to be worked off aside."""
+    return any(probe.detector.tier >= HEAVY for probe in plan)
+
+
+HEAVY = 3
+"""The first tier that takes long: what comes before is cheap."""
+
+
 class Probe(NamedTuple):
     """One detector with one configuration, and the rules that read its hits.
 
@@ -28,6 +37,7 @@ class Probe(NamedTuple):
         rules: Rules that read its hits; none when only its scores are wanted.
         patience: Seconds after which the first of the rules times out.
         excuses: What excuses a hit from each of its rules.
+        yields: Whether it is not asked about a text that a cheaper tier has stopped.
     """
 
     number: int
@@ -36,6 +46,7 @@ class Probe(NamedTuple):
     rules: tuple[Rule, ...]
     patience: float
     excuses: tuple[Excuse, ...] = ()
+    yields: bool = False
 
     def counts(self, hit: Hit) -> bool:
         """Whether a hit counts for each of the rules."""
@@ -82,7 +93,7 @@ class Loss(NamedTuple):
     """A rule that could not examine a text, or not all of it.
 
     Attributes:
-        outcome: failed or timeout.
+        outcome: failed, timeout, or skipped.
         reason: Why, without the text.
         examined: Code points it had examined.
     """
@@ -116,6 +127,7 @@ class Memory:
         return [*said[1]], said[2]
 
 
+_SPARED = "a cheaper tier had decided, so it was not asked"
 MEMORY: ContextVar[Memory | None] = ContextVar("MEMORY", default=None)
 """Of the request that is at work; None where a request is read once."""
 
@@ -138,10 +150,16 @@ class Run:
         sated: Probes that have found enough, by number, and how many hits of each counted.
         closed: Whether the text has ended or was stopped, so that no more of it is to be decided.
         stopped: Whether a rule that fails closed could not examine the text.
+        settled: Whether a cheap tier has stopped this text, or one before it.
     """
 
     def __init__(
-        self, plan: tuple[Probe, ...], path: str = "", memory: Memory | None = None
+        self,
+        plan: tuple[Probe, ...],
+        path: str = "",
+        memory: Memory | None = None,
+        *,
+        settled: bool = False,
     ) -> None:
         self.path = path
         self._ask = _ask if memory is None else memory.ask
@@ -153,6 +171,7 @@ class Run:
         self.sated: dict[int, int] = {}
         self.read = self.decided = self.unread = 0
         self.stopped = self.closed = False
+        self.settled = settled
         self._spent = [0.0] * len(plan)
         self._counts: dict[tuple[int, str, float], list[Rule]] = {}
         if any(probe.detector.remembers for probe in plan):
@@ -194,6 +213,23 @@ class Run:
                 kept.append(hit)
         return kept
 
+    def spared(self, probe: Probe, seen: Iterable[Seen]) -> bool:
+        """Whether cheaper tiers have stopped the text, so that a probe is not asked any more.
+
+        Its rules say that they were not.
+        """
+        if not probe.yields:
+            return False
+        self.settled = self.settled or any(
+            one.probe.detector.tier < HEAVY and one.acts("block") for one in seen
+        )
+        if not self.settled:
+            return False
+        for rule in probe.rules:
+            self.lost.setdefault(rule.id, Loss(Outcome.SKIPPED, _SPARED, self.decided))
+        self._retire(probe)
+        return True
+
     def passed(self, probe: Probe, text: str) -> None:
         """Tell a detector that remembers what has left, as it reads it."""
         began = perf_counter()
@@ -205,8 +241,11 @@ class Run:
             self._spend(probe, began)
 
     def _fail(self, probe: Probe, error: Exception) -> None:
+        told = f"its detector raised {type(error).__name__}"
+        if isinstance(error, UnavailableError | IntegrityError):  # these name no text
+            told = error.message
         for rule in probe.rules:
-            self._lose(rule, Outcome.FAILED, f"its detector raised {type(error).__name__}")
+            self._lose(rule, Outcome.FAILED, told)
         self._retire(probe)
 
     def _spend(self, probe: Probe, began: float) -> None:
@@ -244,7 +283,7 @@ class Run:
                 start=span[0],
                 end=span[1],
                 reason=hit.reason,
-                tier=probe.detector.tier,
+                tier=hit.tier or probe.detector.tier,
                 path=self.path,
             )
             for rule in rules
@@ -253,6 +292,19 @@ class Run:
             self.sated[probe.number] = self.sated.get(probe.number, 0) + 1
             if self.sated[probe.number] >= probe.enough:
                 self._retire(probe)
+
+    @property
+    def sentences(self) -> Iterator[Sentence]:
+        """What detectors say of the sentences that have left, and of the one that blocked."""
+        blocking = {
+            rule.id for probe in self.plan for rule in probe.rules if rule.action == "block"
+        }
+        stops = (one.start + 1 for one in self.findings if one.rule in blocking)
+        limit = min(self.decided, *stops, self.decided)
+        for probe in self.plan:
+            for one in probe.detector.judged():
+                if one.start < limit:
+                    yield msgspec.structs.replace(one, path=self.path)
 
     def enough(self, probe: Probe) -> bool:
         """Whether a probe has found so much that it looked no further."""
@@ -292,19 +344,6 @@ def _ask(
         raise ContractError("A detector answered with a place outside the text.")
     return hits, stop
 
-
-    @property
-    def sentences(self) -> Iterator[Sentence]:
-        """What detectors say of the sentences that have left, and of the one that blocked."""
-        blocking = {
-            rule.id for probe in self.plan for rule in probe.rules if rule.action == "block"
-        }
-        stops = (one.start + 1 for one in self.findings if one.rule in blocking)
-        limit = min(self.decided, *stops, self.decided)
-        for probe in self.plan:
-            for one in probe.detector.judged():
-                if one.start < limit:
-                    yield msgspec.structs.replace(one, path=self.path)
 
 def _first(probe: Probe, found: Iterable[Hit], most: int) -> Iterator[Hit]:
     """Yield hits until so many count for each rule."""

@@ -19,12 +19,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from keelmark.core.aside import aside
 from keelmark.core.ports import Segment
 from keelmark.guard import decode
 from keelmark.guard._turns import Slice, assemblies
 from keelmark.guard.engine import Engine
 from keelmark.guard.normalise import View, folded
-from keelmark.guard.run import Probe, Run, Seen
+from keelmark.guard.run import Probe, Run, Seen, heavy
 from keelmark.guard.stream import Mask, joined, substitute
 
 REACH = 1024
@@ -117,6 +118,9 @@ async def mend(
         for window in _windows(parts, len(joint), shut):
             run = Run(plan, path)
             runs.append(run)
+            if heavy(plan):
+                edits += await aside(list, _edits(run, text, window, mask))
+                continue
             edits += _edits(run, text, window, mask)
             await asyncio.sleep(0)
         if edits:
@@ -161,6 +165,8 @@ def _crossing(run: Run, text: str, window: _Window) -> list[Seen]:
     run.read = run.decided = len(held)
     seen = decode.hits(run, held)
     for probe in run.live:
+        if run.spared(probe, seen):
+            continue
         view = View(held, len(held)) if probe.detector.raw else folded(held)
         for hit in run.look(probe, view.text, 0, final=True)[0]:
             seen.append(Seen(*view.origin(hit.start, hit.end), hit, probe))

@@ -12,7 +12,6 @@ does not count in the answer: the model would not have known it.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 
@@ -25,11 +24,10 @@ from keelmark.guard.binding import bound
 from keelmark.guard.contract import Request
 from keelmark.guard.engine import Engine
 from keelmark.guard.excuses import Values
+from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.places import is_answer
 from keelmark.guard.reading import read_all
-from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.run import Run
-from keelmark.guard.seams import mended
 from keelmark.guard.stream import Channel, Filter
 from keelmark.guard.vault import Unmasker, Vault
 from keelmark.guard.whole import judged
@@ -69,17 +67,10 @@ class Shadow:
     async def on_input(self, segments: Sequence[Segment]) -> Verdict:
         """Judge everything that a model reads."""
         self._request = Request(tuple(segments))
-        began, waited = perf_counter(), 0.0
-        segments, runs = await mended(self.engine, segments, _label)
-        for segment in segments:
-            run = Run(self.engine.plan("input", segment.role), segment.path)
-            for _ in judged(run, segment.text, mask=None, is_json=segment.is_json):
-                paused = perf_counter()
-                await asyncio.sleep(0)
-                waited += perf_counter() - paused
-            runs.append(run)
+        read = await read_all(self.engine, segments, _label)
+        for segment, run in zip(read.segments, read.runs[-len(read.segments) :], strict=True):
             self._taken.update(_taken_out(run, segment.text))
-        return self._verdict("input", runs, perf_counter() - began - waited)
+        return self._verdict("input", read.runs, read.seconds)
 
     def channel(self, name: str, role: str, vault: Vault, *, is_json: bool) -> ShadowFilter:
         """Return what reads one channel of the answer.

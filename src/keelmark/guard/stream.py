@@ -189,6 +189,8 @@ class Filter:
             )
         windows: dict[tuple[bool, bool], tuple[View, str, int]] = {}
         for probe in self._run.live:
+            if self._whole and self._run.spared(probe, seen):
+                continue
             kind = probe.detector
             raw, alone = kind.raw, self._before and (kind.remembers or kind.whole)
             if (raw, alone) not in windows:
@@ -263,8 +265,6 @@ class Filter:
         self._run.decided = self._tape.position
 
 
-def substitute(group: list[Seen], mask: Mask | None) -> Replace:
-    """Return what puts something in the place of what overlaps: a placeholder, or the label."""
 def annotation(group: list[Seen]) -> str:
     """Return what is written behind what overlaps and stays: the marker of each rule, once."""
     told = (
@@ -281,6 +281,8 @@ def marked(rule: Rule, label: str, otherwise: str) -> str:
     return rule.marker.replace("{label}", label.lower()) or otherwise
 
 
+def substitute(group: list[Seen], mask: Mask | None) -> Replace:
+    """Return what puts something in the place of what overlaps: a placeholder, or the label."""
     longest = max(group, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
     label = longest.hit.label
     if mask is None or any(one.acts("redact") for one in group):

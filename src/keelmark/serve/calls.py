@@ -95,6 +95,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         tab: What the request has used, where that is metered.
         charge: What its engine has used; a part of the tab.
         leash: By which it is ended when its model is stopped.
+        heavy: Whether guarding its answer takes so long that it is done aside.
     """
 
     request: Request
@@ -117,6 +118,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     tab: Tab | None = None
     charge: Charge | None = None
     leash: Leash | None = None
+    heavy: bool = False
 
     @property
     def origin(self) -> Origin:
@@ -347,7 +349,7 @@ async def judge(desk: Desk, call: Call) -> Call:
         put_before(call.body, begin)
     prompt = _encode(call.body)
     stamp(call.trace, "guard_input", since)
-    return _with(call, guard=guard, asked=asked, prompt=prompt)
+    return _with(call, guard=guard, asked=asked, prompt=prompt, heavy=result.heavy)
 
 
 async def _as_texts(desk: Desk, call: Call) -> Any:

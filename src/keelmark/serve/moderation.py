@@ -6,11 +6,12 @@ score 0 and its name in `keelmark.not_checked`: never `false`, which would read 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
 
-from keelmark.core.ports import Segment
+from keelmark.core.ports import Rated, Segment
 from keelmark.core.semconv import OP_MODERATION
 from keelmark.core.verdict import Verdict
 from keelmark.serve.calls import Call, Desk, Kind, Stage, before
@@ -21,21 +22,22 @@ from keelmark.serve.shapes import MOST_INPUTS
 MODEL = "keelmark-guard"
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
-    "harassment": ("HARASSMENT",),
-    "harassment/threatening": ("THREAT",),
+    "harassment": ("TOXIC", "HATE"),
+    "harassment/threatening": (),
     "hate": ("HATE",),
-    "hate/threatening": ("HATE_THREAT",),
-    "illicit": ("ILLICIT",),
-    "illicit/violent": ("ILLICIT_VIOLENT",),
+    "hate/threatening": (),
+    "illicit": ("NON_VIOLENT_CRIMES", "INDISCRIMINATE_WEAPONS"),
+    "illicit/violent": ("VIOLENT_CRIMES", "INDISCRIMINATE_WEAPONS"),
     "self-harm": ("SELF_HARM",),
-    "self-harm/intent": ("SELF_HARM_INTENT",),
-    "self-harm/instructions": ("SELF_HARM_INSTRUCTIONS",),
-    "sexual": ("SEXUAL",),
-    "sexual/minors": ("SEXUAL_MINORS",),
-    "violence": ("VIOLENCE",),
-    "violence/graphic": ("VIOLENCE_GRAPHIC",),
+    "self-harm/intent": (),
+    "self-harm/instructions": (),
+    "sexual": ("SEXUAL_CONTENT", "SEX_CRIMES", "CHILD_EXPLOITATION"),
+    "sexual/minors": ("CHILD_EXPLOITATION",),
+    "violence": ("VIOLENT_CRIMES",),
+    "violence/graphic": (),
 }
-"""OpenAI's category to the labels of findings that fit it. No detector gives them yet."""
+"""OpenAI's category to the labels of `harm_classifier` that fit; none where it tells no kind."""
+_NOTHING: Mapping[str, Rated] = {}
 
 
 async def check_inputs(_desk: Desk, call: Call) -> Call:
@@ -72,17 +74,19 @@ class Moderating(Serving):
 
     async def ask(self) -> bytes:
         """Judge every text on its own; return the whole answer."""
-        verdicts = []
+        verdicts: list[Verdict] = []
+        rates: list[Mapping[str, Rated]] = []
         guard, origin = self.desk.config.guard, self.call.origin
         for number, text in enumerate(self.call.body["input"]):
             segment = Segment(role="user", path=f"input[{number}]", text=text)
-            result = await guard.open(origin).check_input([segment])
-            verdicts.append(result.verdict)
+            request = guard.open(origin)
+            verdicts.append((await request.check_input([segment])).verdict)
+            rates.append(await request.rated(text))
         self.trace.input = max(verdicts, key=lambda v: (v.stops, len(v.findings)))
         answer = {
             "id": "modr-" + self.trace.trace_id,
             "model": MODEL,
-            "results": [result_of(verdict) for verdict in verdicts],
+            "results": [result_of(*both) for both in zip(verdicts, rates, strict=True)],
         }
         return msgspec.json.encode(answer)
 
@@ -90,12 +94,15 @@ class Moderating(Serving):
 MODERATION = Kind(OP_MODERATION, "", lambda _body, **_: 1, streams=False)
 
 
-def result_of(verdict: Verdict) -> dict[str, Any]:
+def result_of(verdict: Verdict, rates: Mapping[str, Rated] = _NOTHING) -> dict[str, Any]:
     """Return one result in OpenAI's shape, with everything the guard says under `keelmark`."""
     scores: dict[str, float] = {}
+    seen: dict[str, bool | None] = {}
     for name, labels in CATEGORIES.items():
-        scores[name] = max((f.score for f in verdict.findings if f.label in labels), default=0.0)
-    seen = {name: True if score > 0 else None for name, score in scores.items()}
+        weighed = [rates[label] for label in labels if label in rates]
+        weighed += [Rated(f.score, counts=True) for f in verdict.findings if f.label in labels]
+        scores[name] = max((one.score for one in weighed), default=0.0)
+        seen[name] = any(one.counts for one in weighed) if weighed else None
     failed = [r.rule for r in verdict.rules if not r.outcome.examined]
     return {
         "flagged": verdict.stops or bool(verdict.findings),
@@ -107,6 +114,6 @@ def result_of(verdict: Verdict) -> dict[str, Any]:
             "reason": verdict.reason,
             "findings": verdict.findings,
             "coverage": verdict.coverage,
-            "not_checked": [name for name, found in seen.items() if not found] + failed,
+            "not_checked": [name for name, found in seen.items() if found is None] + failed,
         },
     }

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 import msgspec
 
+from keelmark.core.aside import aside
 from keelmark.core.caching import KeptAnswer
 from keelmark.core.canary import without_canary
 from keelmark.core.errors import KeelmarkError, UnavailableError
@@ -229,12 +230,16 @@ class Serving:
         answer = self._begin()
         since = perf_counter()
         if self.call.echo is None:
-            last = answer.whole(body)
+            last = await self._guarded(answer.whole, body)
         else:
             rest, heads = cut(body, self.call.echo)
-            last = glue(answer.whole(rest), heads)
+            last = glue(await self._guarded(answer.whole, rest), heads)
         stamp(self.trace, "guard_output", since)
         return last
+
+    async def _guarded(self, work: Callable[[bytes], bytes], data: bytes) -> bytes:
+        """Guard something of the answer, aside where that takes long."""
+        return await aside(work, data) if self.call.heavy else work(data)
 
     async def _stream(self, response: UpstreamResponse, since: float) -> bytes:
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
@@ -280,7 +285,7 @@ class Serving:
         ready: list[bytes] = []
         try:
             for data in events:
-                ready.append(answer.chunk(data))
+                ready.append(await self._guarded(answer.chunk, data))
                 if answer.done or (answer.filtered and answer.complete):
                     return True
             return False
