@@ -23,6 +23,16 @@ measures: [acc, acc_norm, brier]
 primary: acc
 minimum: 5
 """
+JUDGED = """title: Small
+data: {file: rows.jsonl}
+ask: {kind: generate, user: "{{ question }}", max_tokens: 8}
+scorer:
+  id: asked
+  options: {prompt: "Is <{{ answer }}> right?", rulings: {"yes": 1, "no": 0}}
+measures: [judged, parsed]
+primary: judged
+minimum: 1
+"""
 
 
 def own_suite(folder: Path, count: int = 12, text: str = CHOICE) -> Path:

@@ -71,6 +71,11 @@ reason_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 
 
+def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every verb has that works in an installation: --policy, --data ... and --json."""
+    return policy_option(store_option(json_option(command)))
+
+
 class Memory(click.ParamType[int]):
     """An amount of memory: `8G`, `1.5GiB`, `512M`. Powers of 1024, in bytes."""
 

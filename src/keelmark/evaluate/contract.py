@@ -7,7 +7,7 @@ Everything here is a value. A reply is kept as it came; scores are made of it an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
@@ -142,6 +142,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 Scores: TypeAlias = dict[str, float | None]
 """Name of a measure to the score of one sample; None: it could not be scored, which is not 0."""
+
+
+def nothing_to_compare(names: Iterable[str]) -> tuple[Scores, str]:
+    """Return what a scorer returns of a sample without a right answer."""
+    return dict.fromkeys(names), "There is no right answer to compare with."
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

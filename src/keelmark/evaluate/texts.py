@@ -136,3 +136,8 @@ def references(target: Any) -> list[str]:
         return []
     several = target if isinstance(target, (list, tuple)) else [target]
     return [one if isinstance(one, str) else str(one) for one in several]
+
+
+def right_ones(target: Any, view: View) -> list[str]:
+    """Return the right answers of a target as they are compared."""
+    return [seen(one, view) for one in references(target)]

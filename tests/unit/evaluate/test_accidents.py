@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation_parts import WEIGHS, called, listening, own_suite, run_folder, served
+from evaluation_parts import JUDGED, WEIGHS, called, listening, own_suite, run_folder, served
 from keelmark.app.evaluation import targets
 from keelmark.cli.main import run
 from keelmark.core.errors import UnavailableError
@@ -20,16 +20,6 @@ from keelmark.serve.fake import FakeEngine, Script
 from keelmark.serve.transport import new_transport
 
 KEELMARK = Path(sys.executable).with_name("keelmark")
-JUDGED = """title: Small
-data: {file: rows.jsonl}
-ask: {kind: generate, user: "{{ question }}", max_tokens: 8}
-scorer:
-  id: asked
-  options: {prompt: "Is {{ answer }} right?", rulings: {"yes": 1, "no": 0}}
-measures: [judged, parsed]
-primary: judged
-minimum: 5
-"""
 
 
 def questions(engine: FakeEngine) -> int:

@@ -28,10 +28,8 @@ BODY = st.fixed_dictionaries(
 class Answering:
     """A way to a service that always sends the same."""
 
-    headers: dict[str, str] = {}
-
     def __init__(self, status: int, body: bytes) -> None:
-        self.status, self._body = status, body
+        self.status, self.headers, self._body = status, {}, body
 
     async def send(self, *_given, **_named):
         return self

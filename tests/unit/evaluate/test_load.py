@@ -93,4 +93,4 @@ def test_a_service_that_does_not_stream(tmp_path, capsys):
 @pytest.mark.parametrize("text", ["0", "a", "1,,2", "1.5", "-1"])
 def test_levels_that_are_none(tmp_path, capsys, text):
     assert called(FakeEngine(), "load", "--data", tmp_path, "--at-a-time", text) == 2
-    assert "whole numbers above 0" in capsys.readouterr().err
+    assert "whole numbers from 1 to 10,000" in capsys.readouterr().err

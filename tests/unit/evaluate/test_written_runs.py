@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from evaluation_parts import listening, own_suite, run_folder, served
+from evaluation_parts import JUDGED, listening, own_suite, run_folder, served
 from keelmark.app.evaluation import sandbox
 from keelmark.cli.main import run
 from keelmark.evaluate.result import read_result
@@ -17,16 +17,6 @@ ask: {kind: generate, user: "{{ question }}", max_tokens: 8}
 scorer: {id: program, options: {program: "{{ answer }}"}}
 measures: [pass_1]
 primary: pass_1
-minimum: 1
-"""
-JUDGED = """title: Small
-data: {file: rows.jsonl}
-ask: {kind: generate, user: "{{ question }}", max_tokens: 8}
-scorer:
-  id: asked
-  options: {prompt: "Is <{{ answer }}> right?", rulings: {"yes": 1, "no": 0}}
-measures: [judged, parsed]
-primary: judged
 minimum: 1
 """
 

@@ -13,16 +13,8 @@ from keelmark.app.engines import Person
 from keelmark.app.evaluation import Order
 from keelmark.app.evaluation.memory import ask_by_heart, ask_order, overlap
 from keelmark.app.home import Home, data_folder
-from keelmark.cli._common import (
-    json_option,
-    policy_option,
-    print_json,
-    progress,
-    say,
-    store_option,
-    tell,
-)
-from keelmark.cli._eval.run import target_options, wanted_of
+from keelmark.cli._common import home_options, print_json, progress, say, tell
+from keelmark.cli._eval.run import seed_option, target_options, wanted_of
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.contamination import WORDS, Overlap
 from keelmark.evaluate.manifest import Sampling
@@ -52,10 +44,8 @@ _CHANCE = 0.01
 @click.option(
     "--only", type=click.Choice(["order", "by-heart"]), help="Ask for one of the two signs."
 )
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
-@policy_option
-@store_option
-@json_option
+@seed_option
+@home_options
 def command(
     suite: str,
     corpus: tuple[Path, ...],

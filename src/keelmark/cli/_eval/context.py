@@ -13,16 +13,8 @@ import msgspec
 from keelmark.app.engines import Person
 from keelmark.app.evaluation import Order, evaluate
 from keelmark.app.home import Home
-from keelmark.cli._common import (
-    json_option,
-    policy_option,
-    print_json,
-    progress,
-    say,
-    store_option,
-    tell,
-)
-from keelmark.cli._eval.run import target_options, wanted_of
+from keelmark.cli._common import home_options, print_json, progress, say, tell
+from keelmark.cli._eval.run import numbers_of, seed_option, target_options, wanted_of
 from keelmark.core.canonical import digest
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.haystack import ROWS, Wanted, rows, suite_text
@@ -66,11 +58,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--each", default=1, show_default=True, type=click.IntRange(1, 1000),
               help="Documents of each length and depth.")  # fmt: skip
 @click.option("--weigh", is_flag=True, help="Weigh four numbers instead of letting it write one.")
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
+@seed_option
 @click.option("--again", is_flag=True, help="Run it anew although it was run before.")
-@policy_option
-@store_option
-@json_option
+@home_options
 def command(
     data: Path | None,
     policy: Path | None,
@@ -96,8 +86,8 @@ def command(
       keelmark eval context --url http://127.0.0.1:8080 --json
     """
     wanted = Wanted(
-        lengths=_numbers(lengths, "--lengths", 1, _LONGEST),
-        depths=_numbers(depths, "--depths", 0, 100),
+        lengths=_sorted(lengths, "--lengths", 1, _LONGEST),
+        depths=_sorted(depths, "--depths", 0, 100),
         **{name: options.pop(name) for name in ("each", "seed", "weigh")},
     )
     target = wanted_of(options, policy)
@@ -115,17 +105,8 @@ def command(
     return done.result.exit_code
 
 
-def _numbers(text: str, option: str, least: int, most: int) -> tuple[int, ...]:
-    try:
-        found = tuple(sorted({int(one) for one in text.split(",")}))
-    except ValueError:
-        found = ()
-    if not found or not all(least <= one <= most for one in found):
-        raise UsageError(
-            f"{option} takes whole numbers from {least:,} to {most:,} with commas between, not "
-            f"{text!r}."
-        )
-    return found
+def _sorted(text: str, option: str, least: int, most: int) -> tuple[int, ...]:
+    return tuple(sorted(set(numbers_of(text, option, int, least, most))))
 
 
 def _suite(data: Path, wanted: Wanted) -> Path:

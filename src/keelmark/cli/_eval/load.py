@@ -11,25 +11,16 @@ import msgspec
 from keelmark.app.engines import Person
 from keelmark.app.evaluation.load import Curve, LoadOrder, load_curve
 from keelmark.app.home import Home
-from keelmark.cli._common import (
-    json_option,
-    policy_option,
-    print_json,
-    progress,
-    say,
-    store_option,
-    tell,
-)
-from keelmark.cli._eval.run import target_options, wanted_of
-from keelmark.core.errors import UsageError
+from keelmark.cli._common import home_options, print_json, progress, say, tell, write_out
+from keelmark.cli._eval.run import numbers_of, seed_option, target_options, wanted_of
 from keelmark.evaluate.load import Level, Times
-from keelmark.passport.files import write_whole
 
 _HEAD = (
     "load", "answered", "refused", "failed", "a second", "tokens/s",
     "first words", "whole answer", "same", "J/token",
 )  # fmt: skip
 
+_LEAST, _MOST = 0.001, 10_000
 _RATES: dict[str, tuple[float, ...] | None] = {"auto": None, "none": ()}
 
 
@@ -46,11 +37,9 @@ _RATES: dict[str, tuple[float, ...] | None] = {"auto": None, "none": ()}
 )  # fmt: skip
 @click.option("--requests", default=32, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--tokens", default=32, show_default=True, type=click.IntRange(1, 100_000))
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
+@seed_option
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Keep it as JSON.")
-@policy_option
-@store_option
-@json_option
+@home_options
 def command(
     data: Path | None,
     policy: Path | None,
@@ -78,41 +67,21 @@ def command(
     wanted = wanted_of(options, policy)
     order = LoadOrder(
         wanted=wanted,
-        widths=tuple(int(one) for one in _numbers(widths, "--at-a-time", whole=True)),
-        rates=None
-        if rates == "auto"
-        else ()
-        if rates == "none"
-        else _numbers(rates, "--per-second"),
+        widths=tuple(numbers_of(widths, "--at-a-time", int, 1, _MOST)),
+        rates=_RATES[rates]
+        if rates in _RATES
+        else tuple(numbers_of(rates, "--per-second", float, _LEAST, _MOST)),
         **options,
     )
     with Home.open(data, policy) as home:
         curve = load_curve(order, home, Person(say, progress), lambda one: say(_said(one)))
     if out is not None:
-        _keep(out, curve)
+        write_out(out, msgspec.json.format(msgspec.json.encode(curve), indent=1) + b"\n")
     if as_json:
         print_json(msgspec.to_builtins(curve))
     else:
         tell(table(curve))
     return 1 if any(one.failed for one in curve.levels) else 0
-
-
-def _numbers(text: str, option: str, *, whole: bool = False) -> tuple[float, ...]:
-    try:
-        found = tuple(float(int(one) if whole else float(one)) for one in text.split(","))
-    except ValueError:
-        found = ()
-    if not found or not all(0 < one <= 10_000 for one in found):
-        kind = "whole numbers" if whole else "numbers"
-        raise UsageError(f"{option} takes {kind} above 0 with commas between, not {text!r}.")
-    return found
-
-
-def _keep(out: Path, curve: Curve) -> None:
-    try:
-        write_whole(out, msgspec.json.format(msgspec.json.encode(curve), indent=1) + b"\n")
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written ({error.strerror}).") from None
 
 
 def _said(one: Level) -> str:

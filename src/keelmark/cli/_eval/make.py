@@ -13,16 +13,8 @@ from keelmark.app.engines import Person
 from keelmark.app.evaluation import Wanted
 from keelmark.app.home import Home
 from keelmark.app.quality.report import number
-from keelmark.cli._common import (
-    json_option,
-    policy_option,
-    print_json,
-    progress,
-    say,
-    store_option,
-    tell,
-)
-from keelmark.cli._eval.run import target_options, wanted_of
+from keelmark.cli._common import home_options, print_json, progress, say, tell
+from keelmark.cli._eval.run import seed_option, target_options, wanted_of
 from keelmark.cli._own import columns_of, columns_options
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.own.form import SCORERS
@@ -72,7 +64,7 @@ from keelmark.evaluate.packs import pack_ids
     type=click.IntRange(1, 16),
     help="Pairs that are written for each passage.",
 )
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
+@seed_option
 @click.option("--name", default="", help="Name of the suite [default: that of the file].")
 @click.option(
     "--out",
@@ -83,9 +75,7 @@ from keelmark.evaluate.packs import pack_ids
 @click.option("--licence", metavar="SPDX", default="", help="The licence, where no file says it.")
 @click.option("--language", default="en", show_default=True, help="Of the questions, BCP 47.")
 @target_options
-@policy_option
-@store_option
-@json_option
+@home_options
 def command(
     table: Path | None,
     data: Path | None,

@@ -12,16 +12,8 @@ from keelmark.app.engines import Person
 from keelmark.app.evaluation import Order
 from keelmark.app.evaluation.memory import ask_texts
 from keelmark.app.home import Home
-from keelmark.cli._common import (
-    json_option,
-    policy_option,
-    print_json,
-    progress,
-    say,
-    store_option,
-    tell,
-)
-from keelmark.cli._eval.run import target_options, wanted_of
+from keelmark.cli._common import home_options, print_json, progress, say, tell
+from keelmark.cli._eval.run import seed_option, target_options, wanted_of
 from keelmark.evaluate.manifest import Sampling
 from keelmark.evaluate.result import table
 
@@ -36,10 +28,8 @@ _SUITES = ("membership", "extraction")
 @click.option(
     "--limit", default=0, type=click.IntRange(0), help="Only so many texts, drawn by the seed."
 )
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
-@policy_option
-@store_option
-@json_option
+@seed_option
+@home_options
 def command(
     texts: Path | None, data: Path | None, policy: Path | None, *, as_json: bool, **options: Any
 ) -> int:

@@ -11,15 +11,7 @@ import msgspec
 from keelmark.app.engines import Person
 from keelmark.app.evaluation import Order, Wanted, evaluate
 from keelmark.app.home import Home, data_folder
-from keelmark.cli._common import (
-    json_option,
-    policy_option,
-    print_json,
-    progress,
-    say,
-    store_option,
-    tell,
-)
+from keelmark.cli._common import home_options, print_json, progress, say, tell
 from keelmark.cli._eval.run import target_options, wanted_of
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.journal import Journal
@@ -35,9 +27,7 @@ from keelmark.evaluate.vary import variants_of
 @click.argument("other", type=click.Path(path_type=Path), required=False)
 @target_options
 @click.option("--suite", default="", help="File of the suite, when it is one of your own.")
-@policy_option
-@store_option
-@json_option
+@home_options
 def command(
     run: Path,
     other: Path | None,

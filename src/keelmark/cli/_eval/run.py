@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -12,21 +12,16 @@ from keelmark.app.engines import Person
 from keelmark.app.evaluation import Order, Wanted, evaluate
 from keelmark.app.evaluation.views import views_of
 from keelmark.app.home import Home
-from keelmark.cli._common import (
-    json_option,
-    policy_option,
-    print_json,
-    progress,
-    say,
-    store_option,
-    tell,
-)
+from keelmark.cli._common import home_options, print_json, progress, say, tell
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.manifest import How, Sampling
 from keelmark.evaluate.result import table
 from keelmark.evaluate.suite import load_suite, scorer
 from keelmark.evaluate.vary import fitting, listed, variants_of
 from keelmark.evaluate.views import shown
+
+N = TypeVar("N", int, float)
+seed_option = click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
 
 
 def target_options(command: Any) -> Any:
@@ -71,6 +66,24 @@ def wanted_of(options: dict[str, Any], policy: Path | None) -> Wanted:
     named = {name: options.pop(name) for name in ("key", "model", "context", "parallel", "timeout")}
     how: How = "url" if url else "raw" if raw else "served"
     return Wanted(how=how, url=url or "", policy=policy, **named)
+
+
+def numbers_of(text: str, option: str, read: type[N], least: N, most: N) -> list[N]:
+    """Read what an option takes, numbers with commas between.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    try:
+        found = [read(one) for one in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(least <= one <= most for one in found):
+        kind = "whole numbers" if read is int else "numbers"
+        raise UsageError(
+            f"{option} takes {kind} from {least:,} to {most:,} with commas between, not {text!r}."
+        )
+    return found
 
 
 def judge_options(command: Any) -> Any:
@@ -118,7 +131,7 @@ def judge_of(options: dict[str, Any]) -> Wanted | None:
     "--limit", default=0, type=click.IntRange(0), help="Only so many rows, drawn by the seed."
 )
 @click.option("--shots", type=click.IntRange(0, 64), help="Worked examples [default: the suite's].")
-@click.option("--seed", default=1, show_default=True, type=click.IntRange(0))
+@seed_option
 @click.option("--max-tokens", type=click.IntRange(1), help="Longest answer [default: the suite's].")
 @click.option("--temperature", type=click.FloatRange(0, 2), help="[default: the suite's]")
 @click.option("--system", default="", help="System prompt before every question.")
@@ -155,9 +168,7 @@ def judge_of(options: dict[str, Any]) -> Wanted | None:
 )
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for runs.")
 @click.option("--again", is_flag=True, help="Run it anew although it was run before.")
-@policy_option
-@store_option
-@json_option
+@home_options
 def command(
     suite: str, data: Path | None, policy: Path | None, *, as_json: bool, **options: Any
 ) -> int:

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from keelmark.core.yamlfile import Strict
-from keelmark.evaluate.contract import Judge, Reply, Sample, Scores
-from keelmark.evaluate.texts import View, references, seen, words
+from keelmark.evaluate.contract import Judge, Reply, Sample, Scores, nothing_to_compare
+from keelmark.evaluate.texts import View, references, right_ones, seen, words
 
 _NAMES = ("exact", "contains")
 
@@ -34,9 +34,9 @@ def score(
     judges: Mapping[str, Judge],  # noqa: ARG001 (of the interface)
 ) -> tuple[Scores, str]:
     """Return the scores of one answer; no answer is a wrong one."""
-    rights = [seen(one, options.view) for one in references(sample.target)]
+    rights = right_ones(sample.target, options.view)
     if not rights:
-        return dict.fromkeys(_NAMES), "There is no right answer to compare with."
+        return nothing_to_compare(_NAMES)
     said = seen(part(replies[0].text, options.part), options.view)
     answer = words(replies[0].text)
     inside = any(_within(words(one), answer) for one in references(sample.target))

@@ -12,8 +12,8 @@ from functools import cache
 from typing import Literal
 
 from keelmark.core.yamlfile import Strict
-from keelmark.evaluate.contract import Judge, Reply, Sample, Scores
-from keelmark.evaluate.texts import View, references, seen
+from keelmark.evaluate.contract import Judge, Reply, Sample, Scores, nothing_to_compare
+from keelmark.evaluate.texts import View, right_ones, seen
 
 _MOST = 20_000
 
@@ -49,9 +49,9 @@ def score(
     judges: Mapping[str, Judge],  # noqa: ARG001 (of the interface)
 ) -> tuple[Scores, str]:
     """Return the scores of one answer."""
-    rights = [seen(one, options.view) for one in references(sample.target)]
+    rights = right_ones(sample.target, options.view)
     if not rights:
-        return {"exact": None, "found": None}, "There is no right answer to compare with."
+        return nothing_to_compare(("exact", "found"))
     said = taken(replies[0].text, options)
     right = said is not None and seen(said, options.view) in rights
     return {"exact": float(right), "found": float(said is not None)}, said or ""

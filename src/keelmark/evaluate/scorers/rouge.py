@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from keelmark.evaluate.contract import Judge, Reply, Sample, Scores
+from keelmark.evaluate.contract import Judge, Reply, Sample, Scores, nothing_to_compare
 from keelmark.evaluate.texts import ROUGE, references, rouge
 
 
@@ -24,6 +24,6 @@ def score(
     """Return the scores of one answer; no answer shares nothing."""
     wanted = [one for one in references(sample.target) if one.strip()]
     if not wanted:
-        return dict.fromkeys(ROUGE), "There is no right answer to compare with."
+        return nothing_to_compare(ROUGE)
     each = [rouge(replies[0].text, one) for one in wanted]
     return {name: max(one[name] for one in each) for name in ROUGE}, ""
