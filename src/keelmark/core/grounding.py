@@ -45,6 +45,7 @@ class Sentence(msgspec.Struct, frozen=True):
         reason: Why, one phrase, without the text.
         source: Where the sources say most of it; None when they say nothing of it.
         path: Name of the channel it stands in.
+        spans: Its parts that no source bears out, first and last, where these can be told.
     """
 
     start: int
@@ -55,6 +56,7 @@ class Sentence(msgspec.Struct, frozen=True):
     reason: str
     source: SourceSpan | None = None
     path: str = ""
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 def summary(sentences: Iterable[Sentence]) -> str:

@@ -37,7 +37,7 @@ _NAMES = frozenset({"tool_call_id", "max_completion_tokens", "chat_template_kwar
 _PART = re.compile(r"(messages\[\d+\]\.content)\[\d+\](?:\.(?:text|refusal|thinking))?\Z")
 _TOOLS = frozenset({"tools", "functions", "response_format", "tool_choice", "function_call"})
 _ROLE = {"developer": "system", "function": "tool"}
-_RETRIEVED = ("documents", "context", "search_results")
+_RETRIEVED = ("documents", "search_results")
 _FIELD_ROLE = {
     **dict.fromkeys(_TOOLS, "tool_description"),
     **dict.fromkeys(_RETRIEVED, "retrieved"),

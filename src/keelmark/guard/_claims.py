@@ -166,7 +166,7 @@ def negations(text: str) -> int:
     return sum(one in known or one.endswith("n't") for one in said)
 
 
-def opposites(said: set[str], known: set[str]) -> bool:
+def opposites(said: frozenset[str], known: frozenset[str]) -> bool:
     """Whether one says a word and the other its opposite, and neither says both."""
     for one, other in _antonyms():
         if one in said and other in known and other not in said and one not in known:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import exp, log
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from keelmark.core.grounding import Ground, Sentence, SourceSpan
 from keelmark.guard._claims import (
-    Word,
     claims,
     names,
     negations,
@@ -25,23 +24,38 @@ from keelmark.guard._claims import (
     quotations,
     telling,
 )
-from keelmark.guard._dates import dated
-from keelmark.guard._quantities import Known, decimals_of, quantities
+from keelmark.guard._dates import Dated, dated
+from keelmark.guard._quantities import Known, Quantity, decimals_of, quantities
 from keelmark.guard._sources import Found, Index
 
-Pairs = Callable[[Sequence[tuple[str, str]]], Sequence[tuple[float, float, float]]]
-"""From claims and passages to the probabilities that each is supported, contradicted, or neither.
-"""
 
-PASSAGES = 2
-"""Passages that the encoder reads beside a sentence."""
-WIDTH = 700
-"""Code points of such a passage."""
+class Said(Protocol):
+    """What the encoder says of a claim; see `_support.Support`."""
+
+    @property
+    def supported(self) -> float:
+        """Probability that the passage says so."""
+
+    @property
+    def contradicted(self) -> float:
+        """Probability that it says otherwise."""
+
+    @property
+    def tokens(self) -> Sequence[tuple[int, int, float]]:
+        """Spans of the claim, and the probability of each that nothing supports it."""
+
+
+Voice = Callable[[Sequence[str], str], Sequence[Said]]
+"""From claims and a passage to what the encoder says of each claim."""
+
+WIDTH = 900
+"""Code points of the passages that the encoder reads beside a sentence, together."""
 
 _PLACES = 3
 _SAME = 0.8  # share of the words of a sentence from which on one of a source says the same
 _ALIKE = 0.5  # and the share of that one's words
 _INITIALS = 6  # capitals up to which a word may stand for several
+_LEAST = 0.5
 _EXACT = 0.97
 _MADE_UP = 0.9
 _WORDS = (-3.25, -1.7, 2.2, 4.5)  # bias, best place, best places, words in no source
@@ -76,44 +90,71 @@ class Cover(NamedTuple):
     lacking: float
 
 
-def judge(text: str, index: Index, encoder: Pairs | None = None) -> Sentence:
-    """Judge one sentence; its place is that in the sentence.
+def judge(text: str, index: Index, voice: Voice | None = None) -> Sentence:
+    """Judge one sentence; its places are those in the sentence.
 
     Args:
         text: The sentence.
         index: The sources.
-        encoder: The second voice, where there is one.
+        voice: The encoder, where there is one.
+
+    Raises:
+        UnavailableError: There is an encoder, and it cannot be asked.
     """
     length = len(text)
     if not claims(text):
         return Sentence(0, length, Ground.NO_CLAIM, 0.0, 1, "claims nothing")
-    said = telling(text)
-    keys = frozenset(one.key for one in said)
+    figures = _figures(text, index)
+    words = [one for one in telling(text) if not figures.covers(one.start)]
+    keys = frozenset(one.key for one in words)
     found = index.best(keys, _PLACES)
     source = _span(index, found[0]) if found else None
-    fault = next(faults(text, index, found), None)
-    if fault is not None:
-        verdict = Ground.CONTRADICTED if fault.contradicts else Ground.UNSUPPORTED
-        score = _EXACT if fault.contradicts else _MADE_UP
-        return _checked(Sentence(0, length, verdict, score, 1, fault.reason, source), index)
-    score, contradicted, tier = probability(cover(keys, index, found)), 0.0, 1
-    reason = "its words are in the sources"
-    if encoder is not None and found:
-        passages = [(text, index.around(one.place, WIDTH)) for one in found[:PASSAGES]]
-        supported, contradicted, _ = max(encoder(passages), key=lambda one: one[0])
-        score, tier = joined(score, 1 - supported), 3
+    if wrong := list(faults(text, figures, keys, index, found)):
+        against = [one for one in wrong if one.contradicts]
+        first = (against or wrong)[0]
+        verdict = Ground.CONTRADICTED if against else Ground.UNSUPPORTED
+        spans = tuple(sorted({one.span for one in wrong}))
+        score = _EXACT if against else _MADE_UP
+        said = Sentence(0, length, verdict, score, 1, first.reason, source, "", spans)
+        return _checked(said, index)
+    score = probability(cover(keys, index, found))
+    if voice is not None and found:
+        return _heard(text, score, voice, index, found)
+    verdict, reason = Ground.SUPPORTED, "its words are in the sources"
+    if score >= _LEAST:
+        verdict, reason = Ground.UNSUPPORTED, "the sources do not say it"
+    return _checked(Sentence(0, length, verdict, score, 1, reason, source), index)
+
+
+def _heard(text: str, words: float, voice: Voice, index: Index, found: Sequence[Found]) -> Sentence:
+    """What the encoder and the words say together."""
+    said = voice([text], index.passage([one.place for one in found], WIDTH))[0]
+    score, source = joined(words, 1 - said.supported), _span(index, found[0])
+    if score < _LEAST:
         reason = "the encoder finds it in the sources"
-    if score < 0.5:
-        return Sentence(0, length, Ground.SUPPORTED, score, tier, reason, source)
-    against = tier == 3 and contradicted > 0.5
-    verdict = Ground.CONTRADICTED if against else Ground.UNSUPPORTED
-    reason = "the sources say otherwise" if against else "the sources do not say it"
-    return _checked(Sentence(0, length, verdict, score, tier, reason, source), index)
+        return Sentence(0, len(text), Ground.SUPPORTED, score, 3, reason, source)
+    spans = tuple((start, end) for start, end, doubt in said.tokens if doubt >= _LEAST)
+    verdict, reason = Ground.UNSUPPORTED, "the sources do not say it"
+    if said.contradicted > _LEAST:
+        verdict, reason = Ground.CONTRADICTED, "the sources say otherwise"
+    told = Sentence(0, len(text), verdict, score, 3, reason, source, "", _run_together(spans))
+    return _checked(told, index)
+
+
+def _run_together(spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Spans of which those next to each other are one."""
+    out: list[tuple[int, int]] = []
+    for start, end in spans:
+        if out and start - out[-1][1] <= 1:
+            out[-1] = out[-1][0], end
+        else:
+            out.append((start, end))
+    return tuple(out)
 
 
 def _checked(said: Sentence, index: Index) -> Sentence:
     """Nothing is known of what stands in no source that was read, where not all were."""
-    if index.coverage == 1.0 or said.verdict is Ground.CONTRADICTED:
+    if index.coverage == 1.0 or said.verdict is not Ground.UNSUPPORTED:
         return said
     return msgspec.structs.replace(
         said, verdict=Ground.UNCHECKED, reason="not in the sources as far as they were read"
@@ -165,45 +206,76 @@ def _logit(share: float) -> float:
     return log(share / (1 - share))
 
 
-def faults(text: str, index: Index, found: Sequence[Found]) -> Iterator[Fault]:
-    """Yield what exact checks have against a sentence, the gravest kind first."""
-    yield from _numbers(text, index, _rival(text, index, found))
+class Figures(NamedTuple):
+    """The numbers of a sentence.
+
+    Attributes:
+        dates: Its dates and times.
+        numbers: The others.
+    """
+
+    dates: list[Dated]
+    numbers: list[Quantity]
+
+    def covers(self, at: int) -> bool:
+        """Whether a character belongs to one of them, with its unit."""
+        return any(one.start <= at < one.end for one in self.dates) or any(
+            one.start <= at < one.end for one in self.numbers
+        )
+
+
+def _figures(text: str, index: Index) -> Figures:
+    dates = dated(text)
+    both = {index.decimals, decimals_of(text)}
+    spans = [(date.start, date.end) for date in dates]
+    return Figures(dates, quantities(text, "," if "," in both else ".", spans))
+
+
+def faults(
+    text: str, figures: Figures, keys: frozenset[str], index: Index, found: Sequence[Found]
+) -> Iterator[Fault]:
+    """Yield what exact checks have against a sentence.
+
+    Args:
+        text: The sentence.
+        figures: Its numbers.
+        keys: Its telling words.
+        index: The sources.
+        found: The sentences of the sources that have most of the words.
+    """
+    yield from _numbers(figures, index, _rival(keys, index, found))
     yield from _quoted(text, index)
-    said = telling(text)
     if found:
-        yield from _reversed(text, said, found[0])
+        yield from _reversed(text, keys, found[0])
     yield from _named(text, index)
 
 
-def _rival(text: str, index: Index, found: Sequence[Found]) -> str:
+def _rival(keys: frozenset[str], index: Index, found: Sequence[Found]) -> str:
     """The best sentence of the sources, where it says about the same; "" where none does."""
-    keys = {one.key for one in telling(text)} - index.asked
-    if not found or len(keys & found[0].place.keys) < _ALIKE * len(keys):
+    own = keys - index.asked
+    if not found or len(own & found[0].place.keys) < _ALIKE * len(own):
         return ""
     return index.text(found[0].place)
 
 
-def _numbers(text: str, index: Index, rival: str) -> Iterator[Fault]:
-    dates, others = dated(text), dated(rival)
+def _numbers(figures: Figures, index: Index, rival: str) -> Iterator[Fault]:
+    others = dated(rival)
     spans = [(date.start, date.end) for date in others]
     kinds = {one.unit and one.unit.kind for one in quantities(rival, index.decimals, spans)}
     kinds |= {None} if others else set()
-    for date in dates:
+    for date in figures.dates:
         if not index.calendar.has(date):
-            other = bool(others) or None in kinds
-            yield Fault("a date that no source has", (date.start, date.end), contradicts=other)
-    decimals = decimals_of(text) if any(c in text for c in ".,") else index.decimals
-    decimals = "," if "," in {decimals, index.decimals} else "."
-    spans = [(date.start, date.end) for date in dates]
-    said = quantities(text, decimals, spans)
-    known = [one for one in said if not one.small and index.numbers.has(one)]
-    for one in said:
+            span = date.start, date.end
+            yield Fault("a date that no source has", span, contradicts=None in kinds)
+    known = [one for one in figures.numbers if not one.small and index.numbers.has(one)]
+    for one in figures.numbers:
+        span = one.start, one.end
         if one.small:
             if index.numbers.differs(one):
-                yield Fault("a number that no source has", (one.start, one.end), contradicts=True)
+                yield Fault("a number that no source has", span, contradicts=True)
         elif one not in known and not Known(known).has(one):  # one may convert another
             other = (one.unit and one.unit.kind) in kinds
-            yield Fault("a number that no source has", (one.start, one.end), contradicts=other)
+            yield Fault("a number that no source has", span, contradicts=other)
 
 
 def _quoted(text: str, index: Index) -> Iterator[Fault]:
@@ -212,16 +284,14 @@ def _quoted(text: str, index: Index) -> Iterator[Fault]:
             yield Fault("a quotation that no source has", (start, end), contradicts=False)
 
 
-def _reversed(text: str, said: Sequence[Word], best: Found) -> Iterator[Fault]:
+def _reversed(text: str, keys: frozenset[str], best: Found) -> Iterator[Fault]:
     """What the best sentence of the sources says with a denial more, or with the opposite word."""
-    keys, known = {one.key for one in said}, set(best.place.keys)
-    common = len(keys & known)
-    if common < 3 or common < _SAME * len(known):
-        return
-    if common >= _SAME * len(keys) and {negations(text), best.place.denials} == {0, 1}:
-        yield Fault("the sources deny it, or it denies them", (0, len(text)), contradicts=True)
-    elif common + 1 >= _SAME * len(keys) and opposites(keys, known):
-        yield Fault("the sources say the opposite", (0, len(text)), contradicts=True)
+    known, span = best.place.keys, (0, len(text))
+    common, most = len(keys & known), max(len(keys), len(known))
+    if common >= max(3, _SAME * most) and {negations(text), best.place.denials} == {0, 1}:
+        yield Fault("the sources deny it, or it denies them", span, contradicts=True)
+    elif common >= 2 and common + 1 >= _SAME * most and opposites(keys, known):
+        yield Fault("the sources say the opposite", span, contradicts=True)
 
 
 def _named(text: str, index: Index) -> Iterator[Fault]:

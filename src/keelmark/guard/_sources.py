@@ -209,16 +209,22 @@ class Index:
         """The sentence."""
         return self.sources[place.source].text[place.start : place.end]
 
-    def around(self, place: Place, width: int) -> str:
-        """The sentence with what stands around it."""
-        text = self.sources[place.source].text
-        room = max(0, width - (place.end - place.start)) // 2
-        start, end = max(0, place.start - room), min(len(text), place.end + room)
-        if start:
-            start = text.find(" ", start, place.start) + 1 or place.start
-        if end < len(text):
-            end = text.rfind(" ", place.end, end) if " " in text[place.end : end] else place.end
-        return text[start:end]
+    def passage(self, places: Sequence[Place], width: int) -> str:
+        """Return places with what stands around them, in their order, within a width."""
+        out: list[str] = []
+        done: dict[int, int] = {}
+        for place in sorted(places):
+            text = self.sources[place.source].text
+            room = max(0, width // len(places) - (place.end - place.start)) // 2
+            start = max(0, place.start - room, done.get(place.source, 0))
+            end = max(start, min(len(text), place.end + room))
+            if start and (gap := text.find(" ", start, place.start)) > 0:
+                start = gap + 1
+            if end < len(text) and (gap := text.rfind(" ", place.end, end)) > 0:
+                end = gap
+            done[place.source] = end
+            out.append(text[start:end])
+        return "\n".join(one for one in out if one.strip())[: 2 * width]
 
 
 def _places(number: int, text: str) -> Iterator[Place]:

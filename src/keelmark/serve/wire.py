@@ -8,6 +8,7 @@ from typing import Self
 
 from keelmark.core.semconv import CACHE, CACHE_AGE
 from keelmark.core.trace import Trace
+from keelmark.serve import grounds
 from keelmark.serve.errors import ApiError
 from keelmark.serve.http import EVENTS, JSON, Headers, Request, send_whole
 from keelmark.serve.sse import event
@@ -32,7 +33,7 @@ def keelmark_headers(trace: Trace) -> Headers:
         headers.append((b"x-keelmark-cache", state.encode()))
         if state == "hit":
             headers.append((b"age", b"%d" % trace.attributes[CACHE_AGE]))
-    return headers
+    return headers + grounds.header(trace)
 
 
 class Wire:
@@ -75,8 +76,10 @@ class Wire:
     async def end(self, last: bytes) -> None:
         """Send the last bytes: the end of the stream, or the whole answer."""
         if self.started:
+            last = grounds.before_end(self._request, self._trace) + last
             await self._request.send({"type": "http.response.body", "body": last})
         else:
+            last = grounds.beside(last, self._request, self._trace)
             headers = [JSON, *keelmark_headers(self._trace), *self.more]
             await send_whole(self._request, self._trace.status, headers, last)
 

@@ -14,6 +14,8 @@ from keelmark.core.ports import Segment
 from keelmark.guard._grounds import judge
 from keelmark.guard._sentences import cut
 from keelmark.guard._sources import Index, given
+from keelmark.guard._support import pairs
+from keelmark.guard._weights import installed
 from keelmark.guard.contract import BaseDetector, Example, Hit, Request
 
 _MOST_KEPT = 512
@@ -37,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sources: What an answer may rest on: documents of the request, results of tools, what
             stands between marks in a user's message, system prompts, all that users say.
         marks: Names of the tags that are such marks (`<document>...</document>`).
+        encoder: `auto` asks the encoder where its weights are installed, `on` fails without them,
+            `off` goes by exact checks and words alone.
     """
 
     sources: tuple[Literal["documents", "tools", "marked", "system", "user"], ...] = (
@@ -48,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "document", "documents", "doc", "context", "source", "sources", "passage", "passages",
         "article", "search_results", "search_result", "chunk", "reference",
     )  # fmt: skip
+    encoder: Literal["auto", "on", "off"] = "auto"
 
 
 class Detector(BaseDetector):
@@ -72,32 +77,37 @@ class Detector(BaseDetector):
     Config = Settings
     config: Settings
 
-    examples = (
-        Example("Acme was founded in 1997.", ("CONTRADICTED",), "a number", _SOURCE),
-        Example("It was founded on March 13, 1998.", ("CONTRADICTED",), "a date", _SOURCE),
-        Example("Acme was founded by Bob Stone.", ("UNSUPPORTED",), "a name", _SOURCE),
-        Example('It says "we build very large ships".', ("UNSUPPORTED",), "quotation", _SOURCE),
-        Example(
-            "Acme was not founded in Berlin by Ada Long.", ("CONTRADICTED",), "a denial", _SOURCE
-        ),
-        Example(
-            "Hello! Acme has twelve hundred employees. It made € 3,500,000.",
-            ("SUPPORTED", "SUPPORTED"),
-            "look-alike: the same numbers",
-            _SOURCE,
-        ),
-        Example(
-            "Acme has 1.2 thousand employees, no, 1,3 thousand.",
-            ("CONTRADICTED",),
-            "evasion: another way to write it",
-            _SOURCE,
-        ),
-        Example("I do not know. What is Acme?", (), "clean: claims nothing", _SOURCE),
-        Example("Acme was founded in 1997.", (), "look-alike: there are no sources"),
+    examples: ClassVar[tuple[Example, ...]] = tuple(
+        Example(text, labels, note, request, {"encoder": "off"})
+        for text, labels, note, request in (
+            ("Acme was founded in 1997.", ("CONTRADICTED",), "a number", _SOURCE),
+            ("It was founded on March 13, 1998.", ("CONTRADICTED",), "a date", _SOURCE),
+            ("Acme was founded by Bob Stone.", ("UNSUPPORTED",), "a name", _SOURCE),
+            ('It says "we build very large ships".', ("UNSUPPORTED",), "quotation", _SOURCE),
+            ("Acme was not founded in Berlin by Ada Long.", ("CONTRADICTED",), "a denial", _SOURCE),
+            (
+                "Hello! Acme has twelve hundred employees. It made € 3,500,000.",
+                ("SUPPORTED", "SUPPORTED"),
+                "look-alike: the same numbers",
+                _SOURCE,
+            ),
+            (
+                "Acme has 1.2 thousand employees, no, 1,3 thousand.",
+                ("CONTRADICTED",),
+                "evasion: another way to write it",
+                _SOURCE,
+            ),
+            ("I do not know. What is Acme?", (), "clean: claims nothing", _SOURCE),
+            ("Acme was founded in 1997.", (), "look-alike: there are no sources", Request()),
+        )
     )
 
     def __init__(self, config: Settings | None = None) -> None:
         super().__init__(config)
+        use = self.config.encoder
+        self._voice = pairs if use == "on" or (use == "auto" and installed()) else None
+        if self._voice is not None:
+            vars(self)["tier"] = 3
         self._request = Request()
         self._bound = False
         self._judged: dict[str, Sentence] = {}
@@ -138,16 +148,17 @@ class Detector(BaseDetector):
                 continue
             said = self._judge(held[piece.start : piece.end])
             at = self._at + piece.start
+            spans = tuple((at + first, at + last) for first, last in said.spans)
             self._sentences[at] = msgspec.structs.replace(
-                said, start=at, end=at + piece.end - piece.start
+                said, start=at, end=at + said.end, spans=spans
             )
             if said.verdict is not Ground.NO_CLAIM:
-                first = start + piece.start - gone
+                first, last = start + piece.start - gone, start + piece.end - gone
                 doubtful = (
                     said.verdict is Ground.SUPPORTED and said.score >= self.points["balanced"]
                 )
                 label = "UNSUPPORTED" if doubtful else said.verdict.name
-                yield Hit(label, said.score, first, start + piece.end - gone, said.reason)
+                yield Hit(label, said.score, first, last, said.reason, said.tier)
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the sentence begins that has not ended."""
@@ -176,5 +187,5 @@ class Detector(BaseDetector):
         if (said := self._judged.get(text)) is None:
             if len(self._judged) >= _MOST_KEPT:
                 self._judged.clear()
-            said = self._judged[text] = judge(text, self._index)
+            said = self._judged[text] = judge(text, self._index, self._voice)
         return said

@@ -1,0 +1,205 @@
+"""Exact checks of sentences against their sources."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keelmark.core.grounding import Ground, summary
+from keelmark.core.ports import Segment
+from keelmark.guard._dates import Calendar, dated
+from keelmark.guard._grounds import judge
+from keelmark.guard._quantities import Known, quantities
+from keelmark.guard._sentences import LONGEST, cut
+from keelmark.guard._sources import Index, Source
+from keelmark.guard._sources import given as sources_in
+
+TEXT = (
+    "Acme was founded in Berlin on 12 March 1998 by Ada Long. It sold 1,200 boats in 2020 and made "
+    "$3.5 million. The trip to the yard is 10 miles, or 90 minutes by ferry; the water has 20 °C. "
+    "The United Nations bought two boats. Its motto is “we build small boats”. Sales increased "
+    "sharply in 2019. The yard is not open on Sundays."
+)
+MARKS = ("document", "context")
+
+
+def said(claim: str, text: str = TEXT, rest: str = ""):
+    return judge(claim, Index([Source("d", text)], rest))
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "Acme sold 1200 boats.",
+        "Acme sold 1.2 thousand boats.",
+        "It sold twelve hundred boats.",
+        "It sold about 1,150 boats.",
+        "It made 3,500,000 dollars.",
+        "The trip to the yard is 16.1 km.",
+        "The ferry takes 1.5 hours.",
+        "The water has 68 °F.",
+        "Acme was founded on March 12, 1998.",
+        "Acme was founded on 1998-03-12, a Thursday.",
+        "Acme was founded in March 1998.",
+        "Acme was founded in the 1990s.",
+        "The UN bought two boats.",
+        "Ms. Long's company is Acme.",
+        'Its motto is "We build small boats."',
+        "Acme [1] was founded in Berlin (see passage 2).",
+    ],
+)
+def test_what_the_sources_say_in_other_forms_is_supported(claim):
+    assert said(claim).verdict is Ground.SUPPORTED, said(claim)
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict", "reason"),
+    [
+        ("Acme sold 1,300 boats in 2020.", "contradicted", "number"),
+        ("It made $3.6 million.", "unsupported", "number"),
+        ("The trip to the yard is 10 km.", "contradicted", "number"),
+        ("It made 3.5 million euros.", "unsupported", "number"),
+        ("The United Nations bought three boats.", "contradicted", "number"),
+        ("Acme was founded in Berlin on 13 March 1998.", "contradicted", "date"),
+        ("Acme was founded in Berlin in May 1998.", "contradicted", "date"),
+        ("Acme was founded by Bob Stone.", "unsupported", "name"),
+        ('Its motto is "we build the very largest ships".', "unsupported", "quotation"),
+        ("Sales decreased sharply in 2019.", "contradicted", "opposite"),
+        ("Sales did not increase sharply in 2019.", "contradicted", "deny"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_reason(claim, verdict, reason):
+    found = said(claim)
+    assert (found.verdict, reason in found.reason) == (verdict, True), found
+    assert found.tier == 1
+    assert found.score >= 0.9
+
+
+def test_a_wrong_number_is_never_mostly_supported():
+    claim = TEXT.partition(". ")[2].partition(". The")[0].replace("1,200", "1,201")
+    assert said(claim).score >= 0.9
+    first, last = said(claim).spans[0]
+    assert claim[first:last] == "1,201"
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "Hello!",
+        "What is Acme?",
+        "I do not know.",
+        "I'm sorry, I can't answer that.",
+        "The document does not mention its size.",
+        "I hope this helps!",
+        "Here are the facts:",
+        "Let me know if you need more.",
+        "没有提到。",
+    ],
+)
+def test_what_claims_nothing_is_not_judged(claim):
+    assert said(claim).verdict is Ground.NO_CLAIM
+
+
+def test_numbers_and_names_of_the_question_may_be_repeated():
+    asked = "Did Zenith sell 77 cars?"
+    assert said("Zenith sold 77 cars.", rest=asked).score < said("Zenith sold 77 cars.").score
+    assert said("Zenith sold 78 cars.", rest=asked).score >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "wrong"),
+    [
+        (
+            "会社は1998年3月に設立され、社員は3万人です。",
+            "社員は30,000人です。",
+            "社員は4万人です。",
+        ),
+        ("تأسست الشركة عام ١٩٩٨ في القاهرة.", "تأسست الشركة عام 1998.", "تأسست الشركة عام 1997."),
+        ("कंपनी की स्थापना 1998 में दिल्ली में हुई।", "स्थापना १९९८ में हुई।", "स्थापना 1997 में हुई।"),
+        ("Der Turm ist 1.234,5 m hoch.", "Der Turm ist 1234,5 Meter hoch.", "Er ist 1.334,5 m."),
+    ],
+)
+def test_numbers_are_compared_in_any_script(text, right, wrong):
+    assert said(right, text).verdict is Ground.SUPPORTED, said(right, text)
+    assert said(wrong, text).score >= 0.9, said(wrong, text)
+
+
+def test_the_place_is_the_sentence_of_the_source_that_says_most():
+    source = said("Sales increased in 2019.").source
+    assert TEXT[source.start : source.end] == "Sales increased sharply in 2019."
+
+
+def test_sources_come_from_documents_tools_and_between_marks():
+    segments = [
+        Segment(role="retrieved", path="documents[0]", text="One."),
+        Segment(role="tool", path="messages[1].content", text='{"a": "Tw\\u006f."}', is_json=True),
+        Segment(
+            role="user",
+            path="messages[2].content",
+            text="Look: <document id=1>Three.</document> Who? <document>never closed",
+        ),
+        Segment(role="system", path="messages[0].content", text="Four."),
+        Segment(role="assistant", path="messages[3].content", text="Five."),
+    ]
+    found, rest = sources_in(segments, ("documents", "tools", "marked"), MARKS)
+    assert [one.text for one in found] == ["One.", '{"a": "Two."}', "Three."]
+    assert segments[2].text[found[2].offset :].startswith("Three.")
+    assert "Who?" in rest
+    assert "Four." in rest
+    assert "Five." not in rest
+    assert len(sources_in(segments, ("system",), MARKS)[0]) == 1
+
+
+def test_what_stands_behind_context_up_to_the_question_is_a_source():
+    prompt = "Use this.\n\nContext:\nAcme is old.\n\nQuestion: How old is Acme?"
+    segment = Segment(role="user", path="m", text=prompt)
+    (found,), rest = sources_in([segment], ("marked",), MARKS)
+    assert found.text.strip() == "Acme is old."
+    assert "How old" in rest
+
+
+def test_sources_beyond_the_bound_leave_claims_unchecked(monkeypatch):
+    monkeypatch.setattr("keelmark.guard._sources.MOST", 60)
+    assert said("Acme was founded in Berlin.").verdict is Ground.SUPPORTED
+    assert said("The zebra crossing was painted purple.").verdict is Ground.UNCHECKED
+
+
+def test_the_summary_counts_claims():
+    found = [said("Acme sold 1,200 boats."), said("Acme sold 9 boats."), said("Hello!")]
+    assert summary(found).startswith("supported=1, contradicted=")
+    assert "no_claim" not in summary(found)
+
+
+sentences = st.lists(
+    st.sampled_from(
+        ["Hi there. ", "It is 3.5 m. ", "Dr. No left! ", "1. One\n", "```\nx = 1.\n```\n", "是。",
+         "«Oui.» ", "word " * 30, "x" * 700, "\n\n", "U.S. ", "Ok?", "[1] "]
+    ),
+    max_size=6,
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=sentences, data=st.data())
+def test_a_prefix_cuts_the_same_sentences(text, data):
+    whole = cut(text).pieces
+    end = data.draw(st.integers(0, len(text)))
+    part = cut(text[:end])
+    assert part.pieces == whole[: len(part.pieces)]
+    assert all(one.start >= part.rest for one in whole[len(part.pieces) :])
+    assert all(one.end - one.start <= LONGEST for one in cut(text, final=True).pieces)
+    rest = cut(text[part.rest :], code=part.code, final=True).pieces
+    moved = [one._replace(start=one.start + part.rest, end=one.end + part.rest) for one in rest]
+    assert [*part.pieces, *moved] == cut(text, final=True).pieces
+
+
+@settings(max_examples=100, deadline=None)
+@given(value=st.integers(11, 10**9))
+def test_a_number_is_itself_however_it_is_grouped(value):
+    known = Known(quantities(f"There are {value:,} of them."))
+    assert all(known.has(one) for one in quantities(f"{value} of them"))
+    assert not any(known.has(one) for one in quantities(f"{value + 1} of them"))
+
+
+def test_impossible_dates_are_none():
+    assert dated("2020-13-01, 2020-02-30, 25:10") == []
+    assert Calendar(dated("On 3/4/2020."), []).has(dated("April 3, 2020")[0])

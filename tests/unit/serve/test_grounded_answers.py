@@ -1,0 +1,151 @@
+"""Answers from documents through the gateway: what leaves, and what is told of it."""
+
+import json
+
+import pytest
+
+from gateway_parts import events, run, stack, text_of
+from keelmark.core.policy import GuardRules, Policy, Rule
+from keelmark.guard import Guard
+from keelmark.serve.fake import Script
+
+SOURCE = "Acme was founded in Berlin on 12 March 1998 by Ada Long. It has 1,200 employees."
+ANSWER = "Hello! Acme has 1,200 employees. It was founded in 1997. Ada Long founded it."
+LEFT = "Hello! Acme has 1,200 employees. [contradicted] Ada Long founded it."
+COUNTS = "supported=2, contradicted=1, unsupported=0, unchecked=0"
+ASKED = f"<document>{SOURCE}</document> What is Acme?"
+FULL = {"x-keelmark-grounding": "full"}
+SCRIPT = Script(pieces=tuple(ANSWER[at : at + 3] for at in range(0, len(ANSWER), 3)))
+TOOL_RESULT = [
+    {"role": "user", "content": "What is Acme?"},
+    {
+        "role": "assistant",
+        "tool_calls": [
+            {"id": "1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+        ],
+    },
+    {"role": "tool", "tool_call_id": "1", "content": SOURCE},
+]
+
+
+def guard(action="redact", marker="[contradicted]", **more):
+    rule = Rule(
+        id="ground",
+        detector="grounding",
+        action=action,
+        marker=marker,
+        stage="output",
+        config={"encoder": "off"},
+        **more,
+    )
+    return Guard(Policy(guard=GuardRules(rules=(rule,))))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"messages": [{"role": "user", "content": ASKED}]},
+        {"messages": TOOL_RESULT},
+        {"messages": TOOL_RESULT[:1], "documents": [{"title": "Acme", "text": SOURCE}]},
+        {"messages": TOOL_RESULT[:1], "search_results": [SOURCE]},
+    ],
+    ids=["marked", "tool", "documents", "search_results"],
+)
+def test_a_whole_answer_is_judged_by_what_the_request_brings(asked):
+    async def scene():
+        async with stack(SCRIPT, guard=guard()) as s:
+            body = {"model": "fake", **asked}
+            status, answer, headers = await s.post("/v1/chat/completions", body)
+            assert status == 200, answer
+            assert answer["choices"][0]["message"]["content"] == LEFT
+            assert headers["x-keelmark-grounding"] == COUNTS
+            assert "keelmark" not in answer
+            said = s.traces[0].output.sentences
+            assert [one.verdict for one in said][2] == "contradicted"
+            assert ANSWER[said[2].start : said[2].end] == "It was founded in 1997."
+
+    run(scene)
+
+
+def test_a_stream_tells_the_counts_before_its_end():
+    async def scene():
+        async with stack(SCRIPT, guard=guard()) as s:
+            _, raw, headers = await s.chat(ASKED, stream=True)
+            assert "x-keelmark-grounding" not in headers
+            comment = f": x-keelmark-grounding: {COUNTS}\n\n".encode()
+            assert comment in raw
+            assert raw.endswith(b"data: [DONE]\n\n")
+            assert text_of(events(raw.replace(comment, b""))) == LEFT
+
+    run(scene)
+
+
+def test_who_asks_gets_every_sentence():
+    async def scene():
+        async with stack(SCRIPT, guard=guard()) as s:
+            body = {"model": "fake", "messages": [{"role": "user", "content": ASKED}]}
+            _, answer, _ = await s.post("/v1/chat/completions", body, **FULL)
+            told = answer["keelmark"]["grounding"]
+            assert told["summary"] == COUNTS
+            wrong = told["sentences"][2]
+            assert (wrong["verdict"], wrong["tier"]) == ("contradicted", 1)
+            source = wrong["source"]
+            assert source["path"] == "messages[0].content"
+            assert ASKED[source["start"] : source["end"]].startswith("Acme was founded")
+            _, raw, _ = await s.post("/v1/chat/completions", {**body, "stream": True}, **FULL)
+            lines = [line for line in raw.split(b"\n\n") if b"keelmark.grounding" in line]
+            assert len(lines) == 1
+            event = json.loads(lines[0].removeprefix(b"data: "))
+            assert event["choices"] == []
+            assert event["keelmark"]["grounding"]["sentences"] == told["sentences"]
+
+    run(scene)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("/v1/completions", {"prompt": ASKED}, lambda a: a["choices"][0]["text"]),
+        ("/v1/responses", {"input": ASKED}, lambda a: a["output"][0]["content"][0]["text"]),
+        (
+            "/v1/messages",
+            {"max_tokens": 99, "messages": [{"role": "user", "content": ASKED}]},
+            lambda a: a["content"][0]["text"],
+        ),
+    ],
+    ids=["completions", "responses", "messages"],
+)
+def test_other_protocols_are_judged_alike(path, body, said):
+    async def scene():
+        async with stack(SCRIPT, guard=guard()) as s:
+            _, answer, headers = await s.post(path, {"model": "fake", **body}, **FULL)
+            assert said(answer) == LEFT
+            assert headers["x-keelmark-grounding"] == COUNTS
+            assert answer["keelmark"]["grounding"]["summary"] == COUNTS
+            _, raw, _ = await s.post(path, {"model": "fake", "stream": True, **body})
+            assert COUNTS.encode() in raw
+            assert b"1997" not in raw
+
+    run(scene)
+
+
+def test_a_rule_that_blocks_ends_the_answer():
+    async def scene():
+        async with stack(SCRIPT, guard=guard("block")) as s:
+            _, answer, headers = await s.chat(ASKED)
+            choice = answer["choices"][0]
+            assert choice["message"]["content"] == "Hello! Acme has 1,200 employees. "
+            assert choice["finish_reason"] == "content_filter"
+            assert headers["x-keelmark-grounding"].startswith("supported=1, contradicted=1")
+
+    run(scene)
+
+
+def test_nothing_is_told_of_an_answer_without_sources():
+    async def scene():
+        async with stack(SCRIPT, guard=guard()) as s:
+            _, answer, headers = await s.chat("What is Acme?")
+            assert answer["choices"][0]["message"]["content"] == ANSWER
+            assert "x-keelmark-grounding" not in headers
+
+    run(scene)
