@@ -1,0 +1,185 @@
+"""Rows on groundedness: twins, spans, computed truth, and splits by source."""
+
+import random
+import re
+import sys
+from collections import Counter, defaultdict
+
+import pytest
+
+from tests.scripts import ROOT, load
+
+sys.path.insert(0, str(ROOT / "training/encoder"))
+text = load("training/encoder/grounding_text.py", "grounding_text")
+edits = load("training/encoder/grounding_edits.py", "grounding_edits")
+forms = load("training/encoder/grounding_forms.py", "grounding_forms")
+facts = load("training/encoder/grounding_facts.py", "grounding_facts")
+grounding = load("training/encoder/grounding.py", "grounding_rows")
+
+DATA = ROOT.parent / "shared/data"
+PARTS = (
+    "The museum in Vienna was founded by Clara Weiss in 1904.",
+    "It increased its collection from 1,200 to 3,400 objects before the war.",
+    "Peter Holm may become the first director, and most visitors approved the plan.",
+    "Rita Vance defeated Otto Brandt in May 1931 because of her higher turnout.",
+)
+AROUND = edits.Around(
+    names=(("Rita Vance", "person2"), ("Otto Brandt", "person2"), ("Lisbon", "class2")),
+    numbers=("1,200", "3,400", "1904", "1931"),
+    other_names=(("Mina Sorel", "person2"), ("Norwick", "place1")),
+    clauses=(", which led to a long debate",),
+)
+
+
+@pytest.mark.parametrize(("edit", "_weight"), edits.EDITS)
+def test_an_edit_says_something_else_and_where(edit, _weight):
+    made = [e for p in PARTS for n in range(20) if (e := edit(p, AROUND, random.Random(n)))]
+    assert made
+    for found in made:
+        original = max(PARTS, key=lambda p: text.overlap(p, found.text))
+        assert found.text != original
+        spans = text.changed(found.text, original)
+        assert spans
+        assert all(0 <= a < b <= len(found.text) for a, b in spans)
+        assert found.label == (2 if found.kind == "addition" else found.label)
+
+
+def test_what_only_one_side_has_is_marked():
+    assert text.changed("He won in 1931.", "He won in 1930.") == ((10, 14),)
+    (span,) = text.changed("He won the race.", "He never won the race.")
+    assert "He won the race."[slice(*span)] == "He won"
+    assert text.changed("Same here.", "Same here.") == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "said", "again"),
+    [
+        (forms.passive_to_active, "The club was founded by Ann Lee in 1990.",
+         "Ann Lee founded the club in 1990."),
+        (forms.active_to_passive, "Ann Lee founded Norwick Hall in 1990.",
+         "Norwick Hall was founded by Ann Lee in 1990."),
+        (forms.front_to_end, "In 1990, the club moved to a larger hall.",
+         "The club moved to a larger hall in 1990."),
+        (forms.dates, "She died on July 11, 1909.", "She died on 11 July 1909."),
+        (forms.big_numbers, "It cost $5 million.", "It cost 5 million dollars."),
+        (forms.number_words, "They had three children.", "They had 3 children."),
+    ],
+)  # fmt: skip
+def test_other_ways_to_say_the_same(rule, said, again):
+    assert rule(said) == again
+
+
+def test_a_twin_is_said_in_the_same_other_way():
+    for seed in range(50):
+        one, other = (forms.rephrased(f"In 1990, about {n} people moved.", seed) for n in (70, 80))
+        assert one.replace("70", "80") == other
+
+
+_BOUND = re.compile(r"(more than|over|at least|in excess of|no fewer than|greater than|less than"
+                    r"|fewer than|under|at most|no more than|below) ([\d,]+)$")  # fmt: skip
+
+
+@pytest.mark.parametrize("want", [True, False])
+def test_comparisons_are_so_or_not_so(want):
+    lot, checked = random.Random(4), 0
+    for _ in range(2000):
+        value = lot.randint(14, 900_000)
+        match = _BOUND.match(facts.comparison(value, lot, want=want))
+        if match:
+            words, bound = match.group(1), int(match.group(2).replace(",", ""))
+            if words in {"at least", "no fewer than"}:
+                so = value >= bound
+            elif words in {"at most", "no more than"}:
+                so = value <= bound
+            else:
+                so = value > bound if words[0] in "moig" else value < bound
+            assert so is want, (value, match.group())
+            checked += 1
+    assert checked > 1000
+
+
+@pytest.mark.parametrize("want", [True, False])
+def test_periods_are_so_or_not_so(want):
+    lot = random.Random(5)
+    for _ in range(2000):
+        year = lot.randint(1700, 2020)
+        words = facts.period(year, lot, want=want)
+        numbers = [int(n) for n in re.findall(r"\d{4}", words)]
+        if words.startswith(("before", "prior", "earlier")):
+            assert (year < numbers[0]) is want
+        elif words.startswith(("after", "later")):
+            assert (year > numbers[0]) is want
+        elif words.startswith("between"):
+            assert (numbers[0] <= year <= numbers[1]) is want
+        elif words.endswith("0s"):
+            assert (numbers[0] <= year < numbers[0] + 10) is want
+
+
+def test_made_facts_are_the_same_for_a_seed_and_marked_where_false():
+    rows = list(facts.facts(300, 1))
+    assert rows == list(facts.facts(300, 1)) != list(facts.facts(300, 2))
+    for row in rows:
+        assert "{" not in row.text + row.pair
+        assert (row.y["grounding"] == 0) <= (row.spans == ())
+        if row.y["grounding"] == 1:
+            assert row.spans, row
+
+
+def test_a_window_has_the_evidence():
+    filler = "Nothing of note was said about anything on that day by anybody at all. " * 30
+    claim = "Clara Weiss founded the museum."
+    window = text.best_window(claim, filler + PARTS[0] + " " + filler)
+    assert PARTS[0] in window
+    assert len(window.split()) + len(claim.split()) <= text.TOGETHER + 20
+
+
+@pytest.fixture(scope="module")
+def rows():
+    if not DATA.exists():
+        pytest.skip("the shared data is not here")
+    documents = list(grounding.documents(DATA))[:60]
+    store = grounding.bank(documents)
+    made = list(grounding._from_documents(documents, store, random.Random(3)))
+    assert made == list(grounding._from_documents(documents, store, random.Random(3)))
+    return made
+
+
+def test_twins_are_as_often_true_as_false(rows):
+    counts = defaultdict(Counter)
+    for row in rows:
+        counts[row.source][row.y["grounding"] > 0] += 1
+    assert sum(map(Counter.total, counts.values())) > 500
+    for source, sides in counts.items():
+        assert sides[True] == sides[False], source
+
+
+def test_edits_are_marked_within_the_claim(rows):
+    for row in rows:
+        assert all(0 <= a < b <= len(row.text) for a, b in row.spans), row
+        if row.source.startswith(("edits", "compared")):
+            assert bool(row.spans) == (row.y["grounding"] > 0), row
+
+
+def test_overlap_does_not_tell(rows):
+    """The mean overlap of supported and contradicted edits differs by less than a tenth."""
+    shares = defaultdict(list)
+    for row in rows:
+        if row.source.startswith("edits"):
+            shares[row.y["grounding"]].append(text.overlap(row.text, row.pair))
+    means = {label: sum(v) / len(v) for label, v in shares.items()}
+    assert abs(means[0] - means[1]) < 0.1
+
+
+def test_labelled_sets_are_split_by_source_with_spans_inside():
+    if not DATA.exists():
+        pytest.skip("the shared data is not here")
+    splits = defaultdict(set)
+    pairs = defaultdict(set)
+    for row in grounding.sets.labelled(DATA, 1):
+        splits[row.source].add(row.split)
+        pairs[row.split].add(row.pair)
+        assert row.source.startswith("valid_") == (row.split == "valid")
+        assert all(0 <= a < b <= len(row.text) for a, b in row.spans), row
+        assert row.y["grounding"] in {0, 1, 2}
+    assert all(len(found) == 1 for found in splits.values())
+    assert len(pairs["train"] & pairs["valid"]) < 5
