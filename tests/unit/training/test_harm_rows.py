@@ -6,6 +6,8 @@ from collections import defaultdict
 
 import pytest
 
+from keelmark.guard.detectors import harm_classifier
+from keelmark.serve.moderation import CATEGORIES
 from tests.scripts import ROOT, load
 
 sys.path.insert(0, str(ROOT / "training/encoder"))
@@ -68,13 +70,13 @@ def test_frames_say_nothing_of_harm(own):
         assert 0.25 < harmful / (safe + harmful) < 0.75
 
 
-def test_hazard_table_names_categories_of_the_moderation_endpoint():
-    from keelmark.serve.moderation import CATEGORIES  # noqa: PLC0415
-
-    assert list(harm.HAZARDS) == [f"S{number}" for number in range(1, 13)]
+def test_hazards_are_those_of_the_detector_and_of_the_moderation_endpoint():
+    assert list(harm.HAZARDS) == list(harm_classifier.HAZARDS)
     assert len({hazard["key"] for hazard in harm.HAZARDS.values()}) == 12
-    for hazard in harm.HAZARDS.values():
-        assert set(hazard["moderation"]) <= set(CATEGORIES)
+    for code, hazard in harm.HAZARDS.items():
+        label = harm_classifier.HAZARDS[code]
+        fits = [name for name, labels in CATEGORIES.items() if label in labels]
+        assert sorted(hazard["moderation"]) == sorted(fits), code
 
 
 def test_equal_lengths_are_kept_of_each_label():
