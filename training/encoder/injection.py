@@ -1,0 +1,194 @@
+"""Rows for the head `injection`: is the reading model told to depart from its user's task?
+
+Attacks are such orders, wherever they stand; benign is all else, however many of the words it
+has. Every document that carries an attack is also there without it and with an innocent sentence
+in its place, so that neither source, subject nor length tells which is which.
+
+Held back whole for validation, and what each stands in for:
+
+| source | stands in for |
+|---|---|
+| `valid_trigger_words` | innocent prompts full of trigger words: none of the trained forms |
+| `valid_hard_prompts` | hard real prompts: a third of the shared prompts (awesome_prompts) |
+| `valid_chat` | ordinary chat: MT-bench and Vicuna's questions, a third of OASST's |
+| `valid_documents` | documents without attacks: a collection that is not trained on |
+| `valid_embedded` | attacks in documents: other carriers, other orders (TaskTracker's) |
+| `valid_tool_results` | agents' tool results (InjecAgent; accounts and channels of our own) |
+| `valid_jailbreaks` | jailbreak artefacts (PyRIT's templates that TrustAIRLab does not have) |
+| `valid_direct` | direct attacks and questions (deepset) |
+| `valid_multilingual` | languages that no trained source has |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import documents
+import injection_attacks as attacks
+import injection_benign as benign
+from documents import MOST_TOKENS, Document, cut, mine, tidy
+from rows import Row, shared
+
+HELD_COLLECTION = "node_documents"
+OWN_TABLES = (
+    "injection_benign",
+    "injection_attacks",
+    "injection_indirect",
+    "injection_languages",
+    "carriers",
+)
+LICENCES = {
+    "awesome_prompts": "CC0-1.0", "trustair_jailbreak": "MIT", "garak": "Apache-2.0",
+    "cyberseceval_pi": "MIT", "injecagent": "MIT", "deepset_pi": "Apache-2.0",
+    "spikee": "Apache-2.0", "tasktracker": "MIT", "gptfuzz_templates": "MIT",
+    "pyrit_jailbreaks": "MIT", "selfinstruct_seed": "Apache-2.0", "oasst_prompts": "Apache-2.0",
+    "mtbench_vicuna": "Apache-2.0", "clinc_oos": "CC-BY-3.0", "banking77": "CC-BY-4.0",
+    "gsm8k_questions": "MIT",
+}  # fmt: skip
+HARM_LICENCES = {"advbench": "MIT", "cyberseceval_frr": "MIT", "harmfulqa": "Apache-2.0"}
+PROSE_LICENCES = {"clapnq_dev": "Apache-2.0", "begin": "CC-BY-4.0", "halueval_qa_1k": "MIT"}
+
+
+def row(text: str, label: int, source: str) -> Row:
+    """Return a row of this head; sources called `valid_...` are for validation."""
+    split = "valid" if source.startswith("valid_") else "train"
+    return Row(text=text, y={"injection": label}, source=source, split=split)
+
+
+def _tokens(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def _some(
+    records: Iterable[dict[str, Any]], count: int, rng: random.Random
+) -> list[dict[str, Any]]:
+    found = list(records)
+    return rng.sample(found, min(count, len(found)))
+
+
+def _third(text: str) -> bool:
+    """Say whether a text is in the third that is held back: those that begin alike go together."""
+    return hashlib.sha256(text[:40].lower().encode()).digest()[0] % 3 == 0
+
+
+def _benign(data: Path, rng: random.Random) -> Iterator[Row]:
+    """Yield what people asked of assistants, and other short requests."""
+    for record in shared(data, "train/injection/awesome_prompts.train"):
+        held = _third(record["text"])
+        yield row(record["text"], 0, "valid_hard_prompts" if held else "awesome_prompts")
+    for record in shared(data, "train/injection/oasst_prompts.train"):
+        held = _third(record["text"])
+        yield row(record["text"], 0, "valid_chat" if held else "oasst_prompts")
+    for record in shared(data, "train/injection/mtbench_vicuna.train"):
+        yield row(record["text"], 0, "valid_chat")
+    for name, count in (("banking77", 900), ("clinc_oos", 900), ("gsm8k_questions", 700)):
+        records = _some(shared(data, f"train/injection/{name}.train"), count, rng)
+        yield from (row(record["text"], 0, name) for record in records)
+    for record in shared(data, "train/harm/cyberseceval_frr.train"):
+        yield row(record["text"], 0, "cyberseceval_frr")
+    for name in ("clapnq_dev", "halueval_qa_1k", "begin"):
+        records = shared(data, f"train/grounding/{name}.train")
+        asked = {record["question"] for record in records if record["question"]}
+        yield from (row(text, 0, f"{name}_questions") for text in sorted(asked)[:900])
+
+
+def _labelled(data: Path) -> Iterator[Row]:
+    """Yield the rows of the sets that have attacks."""
+
+    def records(name: str) -> Iterator[dict[str, Any]]:
+        return shared(data, f"train/injection/{name}.train")
+
+    for name in ("selfinstruct_seed", "garak", "gptfuzz_templates", "trustair_jailbreak", "spikee"):
+        yield from (row(r["text"], r["label"], name) for r in records(name))
+    for record in records("cyberseceval_pi"):
+        held = record["lang"] in attacks.HELD_LANGUAGES
+        yield row(record["text"], 1, "valid_multilingual" if held else "cyberseceval_pi")
+    yield from (row(r["text"], r["label"], "valid_tool_results") for r in records("injecagent"))
+    yield from (row(r["text"], r["label"], "valid_direct") for r in records("deepset_pi"))
+    known = [_tokens(record["text"]) for record in records("trustair_jailbreak")]
+    for record in records("pyrit_jailbreaks"):
+        text = re.sub(r"\{% ?(end)?raw ?%\}", "", record["text"])
+        said = _tokens(text)
+        if max(len(said & other) / len(said | other) for other in known) < 0.5:
+            yield row(text, 1, "valid_jailbreaks")
+
+
+def _prose(data: Path) -> list[str]:
+    """Return sentences and passages that people wrote on any subject."""
+    passages = chain(
+        (r["source"] for r in shared(data, "train/grounding/begin.train")),
+        (r["answer"] for r in shared(data, "train/grounding/begin.train")),
+    )
+    kept = {tidy(text) for text in passages}
+    return sorted(text for text in kept if 5 <= len(text.split()) <= 70)
+
+
+def _passages(data: Path) -> list[Document]:
+    kept = {cut(tidy(r["source"]), 150) for r in shared(data, "train/grounding/clapnq_dev.train")}
+    return [Document(text, "passages") for text in sorted(kept) if len(text.split()) > 15]
+
+
+def _crimes(data: Path) -> list[str]:
+    """Return harmful requests as what completes "how to ..."."""
+    texts = [r["text"].rstrip(".") for r in shared(data, "train/harm/advbench.train")]
+    return [text[:1].lower() + text[1:] for text in texts]
+
+
+def _every(data: Path, seed: int) -> Iterator[Row]:
+    rng = random.Random(seed)
+    mined = {name: list(mine(name, seed)) for name in documents.COLLECTIONS}
+    held = mined.pop(HELD_COLLECTION) + _passages(data)
+    trained = list(chain.from_iterable(mined.values()))
+    prose = _prose(data)
+    grammar = attacks.Attacks(_crimes(data), prose, rng)
+    yield from _benign(data, rng)
+    yield from _labelled(data)
+    yield from (row(document.text, 0, document.collection) for document in trained[::2])
+    yield from (row(document.text, 0, "valid_documents") for document in held)
+    yield from (row(*found) for found in benign.written(grammar, rng))
+    yield from (row(*found) for found in attacks.written(grammar, data, rng))
+    yield from (row(*found) for found in attacks.embedded(grammar, trained, rng))
+    strange = [r["text"] for r in shared(data, "train/injection/tasktracker.train")]
+    yield from (row(*found) for found in attacks.held_out(grammar, held, strange, rng))
+
+
+def rows(data: Path, seed: int) -> Iterator[Row]:
+    """Yield the rows: no text twice, none empty or longer than the encoder sees."""
+    seen: set[str] = set()
+    for found in sorted(_every(data, seed), key=lambda found: found.split != "valid"):
+        text = cut(tidy(found.text), MOST_TOKENS)
+        key = re.sub(r"\W+", "", text.lower())
+        if len(key) > 2 and key not in seen:
+            seen.add(key)
+            yield Row(text=text, y=found.y, source=found.source, split=found.split)
+
+
+def sources(data: Path, seed: int = 1) -> list[dict[str, Any]]:
+    """Describe all that the rows are made from, for the training manifest."""
+    found = [documents.described(n, [d.text for d in mine(n, seed)]) for n in documents.COLLECTIONS]
+    folders = (("injection", LICENCES), ("harm", HARM_LICENCES), ("grounding", PROSE_LICENCES))
+    for folder, licences in folders:
+        for name, licence in licences.items():
+            path = data / "train" / folder / f"{name}.train.jsonl.gz"
+            records = shared(data, f"train/{folder}/{name}.train")
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            count = sum(1 for _ in records)
+            found.append({"dataset": name, "sha256": digest, "licence": licence, "rows": count})
+    for name in OWN_TABLES:
+        text = (Path(__file__).parent / f"{name}.toml").read_bytes()
+        digest = hashlib.sha256(text).hexdigest()
+        found.append(
+            {
+                "dataset": name,
+                "sha256": digest,
+                "licence": "Apache-2.0",
+                "rows": text.count(b'"') // 2,
+            }
+        )
+    return found
