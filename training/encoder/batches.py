@@ -154,10 +154,9 @@ def stream(kinds: dict[str, Sequence[Row]], by: Tokenizer, size: int, seed: int)
         yield from map(batch, ready)
 
 
-def rows_of(folder: Path, split: str) -> dict[str, list[Row]]:
+def rows_of(folder: Path, split: str, kinds: Sequence[str] = BUILDERS) -> dict[str, Sequence[Row]]:
     """Return the rows of a split by kind."""
     return {
         name: [row for row in read(folder / f"{name}.jsonl.gz") if row.split == split]
-        for name in BUILDERS
-        if (folder / f"{name}.jsonl.gz").exists()
+        for name in kinds
     }

@@ -72,8 +72,15 @@ def of_heads(rows: list[Row], logits: np.ndarray) -> dict[str, Seen]:
             else logits[known, SEQUENCE.index(head)]
         )
         truth = np.asarray([int(rows[number].y[head] > 0) for number in known])
-        heads[head] = Seen(own, truth, np.asarray([rows[number].source for number in known]))
+        heads[head] = Seen(
+            own, truth, np.asarray([family(rows[number].source) for number in known])
+        )
     return heads
+
+
+def family(source: str) -> str:
+    """Return the name under which sources are counted together: all before the first slash."""
+    return source.partition("/")[0]
 
 
 def calibrated(seen: Seen) -> dict[str, Any]:
@@ -150,7 +157,7 @@ def drawn(folder: Path, most: int) -> list[Row]:
     sources: dict[str, list[Row]] = {}
     for rows in rows_of(folder, "valid").values():
         for row in rows:
-            sources.setdefault(row.source, []).append(row)
+            sources.setdefault(family(row.source), []).append(row)
     lot = random.Random(1)
     return [
         row

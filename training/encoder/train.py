@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from batches import GROUNDING, HAZARD, Batch, rows_of, stream, tokenizer
 from model import Encoder, base
+from rows import BUILDERS
 from torch import Tensor
 from torch.nn import functional as fn
 
@@ -91,7 +92,7 @@ def train(encoder: Encoder, asked: argparse.Namespace) -> None:
         encoder.load_state_dict(kept["encoder"])
         steps.load_state_dict(kept["optimizer"])
         done, spent = kept["step"], kept["seconds"]
-    rows = rows_of(asked.rows, "train")
+    rows = rows_of(asked.rows, "train", asked.kinds.split(","))
     batches = stream(rows, tokenizer(asked.base), asked.tokens, asked.seed + done)
     began, saved, seen, sums = time.monotonic() - spent, time.monotonic(), 0, {}
     while (part := (time.monotonic() - began) / (60 * asked.minutes)) < 1:
@@ -109,7 +110,10 @@ def train(encoder: Encoder, asked: argparse.Namespace) -> None:
         sums = {name: sums.get(name, 0.0) + value.item() for name, value in parts.items()}
         if done % 25 == 0:
             told = {name: round(value / 25, 4) for name, value in sums.items()}
-            print(json.dumps({"step": done, "part": round(part, 4), "tokens": seen} | told))
+            print(
+                json.dumps({"step": done, "part": round(part, 4), "tokens": seen} | told),
+                flush=True,
+            )
             sums = {}
         if time.monotonic() - saved > _EVERY:
             _save(place, encoder, steps, done, time.monotonic() - began)
@@ -136,6 +140,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--tokens", type=int, default=TOKENS_A_STEP)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kinds", default=",".join(BUILDERS), help="kinds of rows to learn from")
     parser.add_argument("--start", type=Path, help="weights of an earlier run to begin with")
     parser.add_argument("--resume", action="store_true")
     asked = parser.parse_args()
