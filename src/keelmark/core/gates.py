@@ -16,7 +16,8 @@ class Gate(Strict, frozen=True):
 
     Attributes:
         suite: Id of the suite; "*" for every one that is run.
-        measure: Which measure; "" for the one that decides in the suite.
+        measure: Which measure; "" for the one that decides in the suite; `VIEW.MEASURE` for one of
+            the seven views (`robustness.worst_case`).
         slices: Only samples with this value of a field (`category: violence`); "*" for each value
             by itself. All samples when left out.
         at_least: Lowest value that is enough.

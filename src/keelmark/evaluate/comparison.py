@@ -22,6 +22,7 @@ from keelmark.evaluate.measures import Gathered, Table, gather, measure, wholes
 from keelmark.evaluate.result import RESULT, Result, each_score, read_manifest, read_result
 from keelmark.evaluate.statistics import Codes, Difference
 from keelmark.evaluate.suite import Suite
+from keelmark.evaluate.views import View
 
 replace = msgspec.structs.replace
 ERROR = 0.05
@@ -40,12 +41,14 @@ class Run(NamedTuple):
         manifest: What decided it.
         result: What came of it.
         scores: Its scores as columns.
+        views: Its seven views, where somebody has asked for them.
     """
 
     folder: Path
     manifest: Manifest
     result: Result
     scores: Gathered
+    views: tuple[View, ...] = ()
 
     @property
     def suite(self) -> Suite:

@@ -14,6 +14,7 @@ from keelmark.evaluate.comparison import Change, Pair, Run, change, direction, n
 from keelmark.evaluate.contract import Measure
 from keelmark.evaluate.measures import Table, measure
 from keelmark.evaluate.statistics import Codes
+from keelmark.evaluate.views import is_viewed, viewed
 
 Answer = Literal["pass", "fail", "could not tell"]
 
@@ -156,7 +157,8 @@ def _parts(table: Table, slices: dict[str, str]) -> Iterator[tuple[dict[str, str
     found: list[tuple[dict[str, str], Codes]] = [({}, np.arange(len(table.keys)))]
     for field, wanted in slices.items():
         values = dict(table.parts(field)) if field in table.fields else {}
-        some = values if wanted == "*" else {wanted: values.get(wanted, np.empty(0, np.int64))}
+        none = {wanted: values.get(wanted, np.empty(0, np.int64))}  # it cannot be told
+        some = values if wanted == "*" and values else none
         found = [
             ({**named, field: value}, np.intersect1d(rows, those))
             for named, rows in found
@@ -170,7 +172,10 @@ def _parts(table: Table, slices: dict[str, str]) -> Iterator[tuple[dict[str, str
 
 def _absolute(gate: Gate, run: Run, name: str, slices: dict[str, str], rows: Codes) -> Ruling:
     table = run.scores.table
-    found = measure(table.part(rows) if slices else table, name)
+    if is_viewed(name) and name not in table.columns:
+        found = viewed(run.views, name) if not slices else _unseen("a view is of all samples")
+    else:
+        found = measure(table.part(rows) if slices else table, name)
     limits = [("at least", gate.at_least, 1), ("at most", gate.at_most, -1)]
     demand = " and ".join(f"{word} {it:g}" for word, it, _ in limits if it is not None)
     answers = [_kept(found, it, sign, gate.by) for _, it, sign in limits if it is not None]
@@ -180,6 +185,10 @@ def _absolute(gate: Gate, run: Run, name: str, slices: dict[str, str], rows: Cod
         worst = next((a for a in ("fail", "could not tell") if a in answers), "pass")
         said = (worst, f"{_figures(found)}{_more(found, gate) if worst != 'fail' else ''}.")  # type: ignore[assignment]
     return _ruling(gate, run, name, slices, (demand or "measured", *said))
+
+
+def _unseen(why: str) -> Measure:
+    return Measure(value=None, low=None, high=None, n=0, how=why)
 
 
 def _kept(found: Measure, limit: float, sign: int, by: str) -> Answer:

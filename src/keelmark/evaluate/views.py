@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from keelmark.core.yamlfile import meant
 from keelmark.evaluate import statistics
 from keelmark.evaluate.contract import Judge, Measure
 from keelmark.evaluate.journal import Kept
@@ -26,6 +27,10 @@ JUDGES = ("bias_wording", "words")
 """Detectors of the guard that look at what was written."""
 _CALIBRATION = ("_confidence", "_right")
 _SLUR = "SLUR"
+_NAMES = (
+    *("accuracy", "calibration", "robustness", "fairness"),
+    *("bias", "toxicity", "efficiency"),
+)
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +119,25 @@ def views(
         _toxicity(looked),
         _efficiency(looked, spent),
     ]
+
+
+def is_viewed(name: str) -> bool:
+    """Whether a measure is called as one of a view is: `robustness.worst_case`."""
+    view, dot, _ = name.partition(".")
+    return bool(dot) and view in _NAMES
+
+
+def viewed(made: Iterable[View], name: str) -> Measure:
+    """Return a measure of a view, by `VIEW.MEASURE` (`robustness.worst_case`).
+
+    Where there is none it has no value, and says why.
+    """
+    view, _, key = name.partition(".")
+    one = next((it for it in made if it.name == view), View(name=view, reason="Nobody looked."))
+    if key in one.measures:
+        return one.measures[key]
+    why = one.reason or f"{view} has no {key!r}; {meant(key, one.measures)}"
+    return Measure(value=None, low=None, high=None, n=0, how=why.rstrip("."))
 
 
 def _accuracy(suite: Suite, gathered: Gathered) -> View:

@@ -165,6 +165,7 @@ def test_runs_are_found_and_checked(tmp_path):
         ({"drop": 0.1}, "pass"),  # without a baseline there is nothing to drop from
         ({"at_least": 0.5, "slices": {"subject": "*"}}, "pass"),
         ({"at_least": 0.5, "slices": {"subject": "nobody"}}, "could not tell"),
+        ({"at_least": 0.5, "slices": {"subjct": "*"}}, "could not tell"),
         ({"suite": "unheard_of", "at_least": 0}, "could not tell"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from evaluation_parts import CHOICE, WEIGHS, own_suite, run_folder, served
+from evaluation_parts import CHOICE, WEIGHS, called, own_suite, run_folder, served
 from keelmark.app.evaluation.judges import judges
 from keelmark.cli.main import run
 from keelmark.evaluate.contract import Reply, Scored
@@ -178,3 +178,32 @@ def test_a_run_asks_variants_and_is_seen_from_seven_sides(tmp_path: Path, capsys
         assert call("run", suite, "--data", data, "--variants", "slang") == 2
 
     served(FakeEngine(WEIGHS), act)
+
+
+def test_a_gate_may_demand_a_measure_of_a_view(tmp_path: Path, capsys: Any) -> None:
+    suite = own_suite(tmp_path / "suite", 40, f"{CHOICE}vary: [question]\n")
+    data, policy = tmp_path / "data", tmp_path / "gates.yaml"
+
+    def gate(demand: str, *more: str) -> tuple[int, str]:
+        policy.write_text(f"gates: {{require: [{{suite: small, measure: {demand}}}]}}")
+        words = ["eval", "gate", run_folder(data).name, "--policy", str(policy), *more]
+        code = run([*words, "--data", str(data)])
+        return code, capsys.readouterr().out
+
+    assert called(FakeEngine(WEIGHS), "run", suite, "--data", data, "--variants", "typos") == 0
+    capsys.readouterr()
+    assert gate("robustness.worst_case, at_least: 0")[0] == 0
+    assert gate("robustness.worst_case, at_least: 0.99")[0] == 1
+    assert gate("efficiency.seconds_95, at_most: 60")[0] == 0
+    for demand, why in (
+        ("robustness.worst, at_least: 0", "did you mean 'worst_case'"),
+        ("toxicity.abusive, at_most: 0.1", "The model writes nothing in this suite"),
+        ("fairness.change, at_least: 0", "run it with --variants fairness"),
+        ("robustness.change, at_least: 0, slices: {variant: '*'}", "a view is of all samples"),
+    ):
+        code, said = gate(demand)
+        assert code == 2
+        assert why in said
+    code, said = gate("robustness.change, drop: 0.1", "--baseline", run_folder(data).name)
+    assert code == 2
+    assert "Nothing could be compared" in said

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from keelmark.app.evaluation.found import load_of, runs_of
+from keelmark.app.evaluation.views import seen
 from keelmark.app.home import load_policy
 from keelmark.cli._common import data_option, policy_option, say, tell, write_out
 from keelmark.core.errors import UsageError
@@ -56,7 +57,7 @@ def command(
     gates = load_policy(policy).gates
     if html:
         title = name or found[0].manifest.asked.model
-        rulings = rule(gates, found) if gates.require else []
+        rulings = rule(gates, seen(found, gates.require)) if gates.require else []
         write_out(html, page(title, found, rulings, load_of(load, found)))
         say(f"The page is in {html}.")
     if into:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from keelmark.app.evaluation.found import runs_of
+from keelmark.app.evaluation.views import seen
 from keelmark.app.home import load_policy
 from keelmark.cli._common import data_option, json_option, policy_option, print_json, tell
 from keelmark.evaluate.decision import decide, decision_text
@@ -43,7 +44,7 @@ def command(
       keelmark eval compare runs-a runs-b runs-c      # which of three, and at what price
     """
     gates = load_policy(policy).gates
-    sides = [runs_of(one, data) for one in (baseline, *candidates)]
+    sides = [seen(runs_of(one, data), gates.require) for one in (baseline, *candidates)]
     decisions = decide(sides[0], sides[1:], gates)
     ranks = rank(sides) if len(sides) > 2 else ()
     if as_json:

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from keelmark.app.evaluation.found import gate_lines, runs_of
+from keelmark.app.evaluation.views import seen
 from keelmark.app.home import load_policy
 from keelmark.cli._common import (
     data_option,
@@ -63,7 +64,7 @@ def command(
       keelmark eval gate ./runs --baseline ./runs-of-main --junit gates.xml --sarif gates.sarif
     """
     gates = load_policy(policy).gates
-    found = [one for name in runs for one in runs_of(name, data)]
+    found = seen([one for name in runs for one in runs_of(name, data)], gates.require)
     _check(gates, found, baseline)
     before = runs_of(baseline, data) if baseline else []
     if partial:
