@@ -2,9 +2,9 @@
 
     python training/encoder/export.py ENCODER.pt BASE OUT
 
-Weights of matrices are 8-bit by output channel, activations 8-bit by what they hold (dynamic),
-embeddings 8-bit by row block. The 32-bit graph stays beside it as `encoder.fp32.onnx`, so that what
-rounding costs can be measured; it is not shipped.
+Weights of matrices are 8-bit by output channel, activations 8-bit by what they hold (dynamic) but
+for a few channels (`outliers.py`), embeddings 8-bit by row block. The 32-bit graph stays beside it
+as `encoder.fp32.onnx`, so that what rounding costs can be measured; it is not shipped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ import onnxruntime
 import torch
 from model import base
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from outliers import samples, split
 
+ENDS = 101, 102  # [CLS] and [SEP]
 NAMES = ["input_ids", "attention_mask", "token_type_ids"]
 
 
@@ -72,13 +74,16 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     plain, small = asked.out / "encoder.fp32.onnx", asked.out / "encoder.onnx"
     graph(asked.weights, asked.base, plain)
+    between = asked.out / "encoder.split.onnx"
     quantize_dynamic(
-        plain,
+        between,
         small,
         op_types_to_quantize=["MatMul", "Gather"],
         per_channel=True,
         weight_type=QuantType.QInt8,
+        nodes_to_exclude=split(plain, between, samples(*ENDS)),
     )
+    between.unlink()
     shutil.copyfile(asked.base / "vocab.txt", asked.out / "vocab.txt")
     sizes = [path.stat().st_size for path in (plain, small)]
     print(f"{sizes[0]:,} bytes in 32 bits, {sizes[1]:,} as shipped")
