@@ -66,11 +66,11 @@ class Admission(Strict, frozen=True):
 
 
 class Repair(Strict, frozen=True):
-    """What is done about an answer that does not have its form, before the rule acts.
+    """What is done about an answer without its form, or a sentence without grounds.
 
     Attributes:
         tidy: Whether a Markdown fence or text around the JSON is taken off; nothing is asked.
-        attempts: How often the engine is asked again, with its answer and what is wrong with it.
+        attempts: How often the engine is asked again, with what is wrong.
     """
 
     tidy: bool = False
@@ -101,7 +101,7 @@ class Rule(Strict, frozen=True):
             and says so in the verdict.
         timeout_ms: Longest time for one text, milliseconds.
         config: Settings of the detector.
-        repair: What is done before the rule acts, for detectors of the form of answers.
+        repair: What is done before the rule acts, for the form and the grounds of answers.
     """
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]*$")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -76,8 +76,19 @@ class TextStream(Protocol):
         """The text is complete; return the rest of what may leave."""
 
 
+Again = Callable[[str, str], str | None]
+"""From a sentence and what is wrong with it to another one; None when there is none. It waits, so
+it is called in a thread."""
+
+
 class RequestGuard(Protocol):
-    """The guard of one request: it owns the request's vault and nothing outlives it."""
+    """The guard of one request: it owns the request's vault and nothing outlives it.
+
+    Attributes:
+        again: How to ask the engine for another sentence, where the gateway can.
+    """
+
+    again: Again | None
 
     async def check_input(self, segments: Sequence[Segment]) -> InputResult:
         """Judge and mask everything the model will read."""

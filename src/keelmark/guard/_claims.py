@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+from keelmark.guard._dates import NAMES
 from keelmark.guard._measures import WORDS
 from keelmark.guard._patterns import table
 
@@ -205,5 +206,5 @@ def _talk() -> tuple[re.Pattern[str], ...]:
 
 @cache
 def _stop() -> frozenset[str]:
-    """Function words, and numbers in letters."""
-    return _table()["stop"] | WORDS.keys()
+    """Function words, numbers in letters, and what dates are made of."""
+    return _table()["stop"] | WORDS.keys() | NAMES

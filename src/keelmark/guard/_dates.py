@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import NamedTuple
 
-_NAMES = (
+_MONTH_NAMES = (
     "january janvier januar enero gennaio janeiro januari jan",
     "february février februar febrero febbraio fevereiro februari feb",
     "march mars märz marzo março maart mar",
@@ -21,7 +21,7 @@ _NAMES = (
     "november novembre noviembre novembro nov",
     "december décembre dezember diciembre dicembre dezembro dec dez",
 )
-_MONTHS = {name: number for number, names in enumerate(_NAMES, 1) for name in names.split()}
+_MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES, 1) for name in names.split()}
 _DAYS = {
     name: number
     for number, names in enumerate(
@@ -37,6 +37,9 @@ _DAYS = {
     )
     for name in names.split()
 }
+NAMES = frozenset(name for name in (*_MONTHS, *_DAYS) if len(name) > 3)
+"""Names of months and days, in small letters."""
+_NAMED = _MONTHS.keys() | _DAYS.keys()
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.)?"
 _YEAR = r"(?P<year>\d{4})"
@@ -47,17 +50,19 @@ _FORMS = tuple(
         rf"\b{_YEAR}\s?[年년]\s?(?:(?P<month>\d{{1,2}})\s?[月월]\s?(?:(?P<day>\d{{1,2}})\s?[日일号])?)?",
         r"\b(?P<month>\d{1,2})\s?[月월]\s?(?P<day>\d{1,2})\s?[日일号]",
         r"(?<![\d.,/])(?P<one>\d{1,2})(?P<mark>[/.-])(?P<two>\d{1,2})(?P=mark)(?P<year>\d{4}|\d\d)(?![\d/]|[.-]\d)",
+    )
+)
+_NAMED_FORMS = tuple(
+    re.compile(form, re.IGNORECASE)
+    for form in (
         rf"\b{_DAY}\s+(?:of\s+|de\s+)?(?P<name>{_MONTH})\b\.?(?:,?\s+(?:de\s+|del\s+)?{_YEAR}\b)?",
         rf"\b(?P<name>{_MONTH})\b\.?\s+(?:the\s+)?{_DAY}(?![\d.,]\d|\d)(?:,?\s+(?:of\s+)?{_YEAR}\b)?",
         rf"\b(?P<name>{_MONTH})\b\.?,?\s+(?:of\s+|de\s+)?{_YEAR}\b",
     )
 )
-_BARE = re.compile(
-    "|".join(rf"\b{one}\b" for one in sorted(_MONTHS, key=len, reverse=True) if len(one) > 4)
-    + "|"
-    + "|".join(rf"\b{one}\b" for one in sorted(_DAYS, key=len, reverse=True) if len(one) > 4),
-    re.IGNORECASE,
-)
+_LETTERS = re.compile(r"[^\W\d_]{3,}")
+_BEFORE, _AFTER = 16, 24  # characters around the name of a month in which the rest of a date is
+_BARE = 4  # letters up to which a name that stands alone says nothing: `may`, `sun`
 _TIMES = re.compile(
     r"(?<![\d:.])(?P<hour>\d{1,2})(?:[:h](?P<minute>[0-5]\d)(?::[0-5]\d)?)?\s?(?P<half>[ap]\.?\s?m\b\.?)"
     r"|(?<![\d:.])(?P<hours>[01]?\d|2[0-4]):(?P<minutes>[0-5]\d)(?::[0-5]\d)?(?![\d:])",
@@ -110,14 +115,17 @@ def _all(text: str) -> Iterator[Dated]:
     for form in _FORMS:
         for found in form.finditer(text):
             yield Dated(tuple(_readings(found.groupdict())), *found.span())
+    named = [one for one in _LETTERS.finditer(text) if one[0].lower() in _NAMED]
+    for form in _NAMED_FORMS:
+        for one in named:
+            for found in form.finditer(text, max(0, one.start() - _BEFORE), one.end() + _AFTER):
+                yield Dated(tuple(_readings(found.groupdict())), *found.span())
     for found in _TIMES.finditer(text):
         yield Dated(_minutes(found), *found.span())
-    for found in _BARE.finditer(text):
-        name = found[0].lower()
-        if name in _MONTHS and not found[0][0].isupper():
-            continue  # `may`, `march`: a verb
-        when = When(month=_MONTHS.get(name), weekday=_DAYS.get(name))
-        yield Dated((when,), *found.span())
+    for one in named:
+        name = one[0].lower()
+        if len(name) > _BARE and not (name in _MONTHS and one[0][0].islower()):  # `march`: a verb
+            yield Dated((When(month=_MONTHS.get(name), weekday=_DAYS.get(name)),), *one.span())
 
 
 def _readings(said: dict[str, str | None]) -> Iterator[When]:

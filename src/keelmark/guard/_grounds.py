@@ -53,6 +53,7 @@ WIDTH = 900
 
 _PLACES = 3
 _SAME = 0.8  # share of the words of a sentence from which on one of a source says the same
+_EQUAL = 0.9  # the same, for a denial to count
 _ALIKE = 0.5  # and the share of that one's words
 _INITIALS = 6  # capitals up to which a word may stand for several
 _LEAST = 0.5
@@ -288,7 +289,7 @@ def _reversed(text: str, keys: frozenset[str], best: Found) -> Iterator[Fault]:
     """What the best sentence of the sources says with a denial more, or with the opposite word."""
     known, span = best.place.keys, (0, len(text))
     common, most = len(keys & known), max(len(keys), len(known))
-    if common >= max(3, _SAME * most) and {negations(text), best.place.denials} == {0, 1}:
+    if common >= max(3, _EQUAL * most) and {negations(text), best.place.denials} == {0, 1}:
         yield Fault("the sources deny it, or it denies them", span, contradicts=True)
     elif common >= 2 and common + 1 >= _SAME * most and opposites(keys, known):
         yield Fault("the sources say the opposite", span, contradicts=True)

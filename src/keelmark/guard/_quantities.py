@@ -35,6 +35,8 @@ _DECADE = re.compile(r"\s?['’]?s\b")
 _RANGE = re.compile(r"\s?(?:-|–|—|to|and|bis|à|a)\s?\Z")
 _SEASON = re.compile(r"\b\d{4}\s?[-–/]\Z")
 _ORDINAL = re.compile(r"\b(" + "|".join(ORDINALS) + r")\b", re.IGNORECASE)
+_LETTERS = re.compile(r"[^\W\d_]{3,}")
+_LEAD = re.compile(r"\b(?:half )?an? \Z", re.IGNORECASE)
 _NOUN = re.compile(r"[\s-]*([^\W\d_]{3,})")
 _COMMAS = re.compile(r"\d,\d{1,2}(?![\d,])")
 _POINTS = re.compile(r"\d\.\d{1,2}(?![\d.])")
@@ -114,10 +116,18 @@ def _digits(text: str, decimals: Decimals) -> Iterator[tuple[Fraction, int, int,
 
 
 def _letters(text: str) -> Iterator[tuple[Fraction, int, int, bool]]:
-    for found in _words().finditer(text):
+    done = 0
+    for word in _LETTERS.finditer(text):
+        if word.start() < done or word[0].lower() not in WORDS:
+            continue
+        lead = _LEAD.search(text, max(done, word.start() - 8), word.start())
+        found = _words().match(text, lead.start() if lead else word.start())
+        if found is None:
+            continue
+        done = found.end()
         value = _spelled(re.split(r"[\s-]+", found[0].lower()))
         if value is not None and not (found[0].lower() in MULTIPLES and value >= 100):
-            yield value, found.start(), found.end(), value <= 10
+            yield value, found.start(), done, value <= 10
 
 
 def _quantity(text: str, value: Fraction, start: int, end: int, small: bool) -> Quantity:  # noqa: FBT001 (unpacked)

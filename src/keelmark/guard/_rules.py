@@ -11,9 +11,11 @@ from keelmark.guard.contract import BaseDetector
 def misplaced(rule: Rule, kind: type[BaseDetector]) -> str:
     """Say what a rule cannot ask of its detector, as the end of a sentence; "" for nothing."""
     if not kind.whole:
-        return "has `repair`, which is for structured_output only; leave it out." * bool(
-            rule.repair
-        )
+        if rule.repair and not kind.answers:
+            return "has `repair`, which is for grounding and structured_output only; leave it out."
+        if rule.repair and rule.action == "block":
+            return "asks again, so it cannot block; use redact, annotate or flag."
+        return ""
     if rule.action not in {"block", "flag"}:
         return f"cannot {rule.action} what has not the right form; use block or flag."
     if rule.stage not in {"both", "output", "tool_call"}:

@@ -9,13 +9,13 @@ from math import log
 from typing import NamedTuple
 
 from keelmark.core.ports import Segment
-from keelmark.guard._claims import key, negations, plain, telling, words
+from keelmark.guard._claims import key, negations, plain, telling
 from keelmark.guard._dates import Calendar, dated
 from keelmark.guard._quantities import Known, decimals_of, ordinals, quantities
 from keelmark.guard._sentences import cut
 from keelmark.guard.tape import as_read
 
-MOST = 1_000_000
+MOST = 400_000
 """Code points of sources that are read; claims that the first ones do not bear out are then said
 not to be checked."""
 
@@ -160,8 +160,8 @@ class Index:
             for word in place.keys:
                 self._of[word].append(number)
         every = "\n".join(read)
-        self.vocabulary = {one.key for one in words(every)}
-        self.asked = {one.key for one in words(self._rest)}
+        self.vocabulary = set(self._of)
+        self.asked = {one.key for one in telling(self._rest)}
         self._heads = {
             one[:_PREFIX] for one in (*self.vocabulary, *self.asked) if len(one) >= _PREFIX
         }

@@ -13,7 +13,7 @@ from keelmark.core.aside import aside
 from keelmark.core.findings import TextFinding
 from keelmark.core.form import AnswerForm, Expected, Formed
 from keelmark.core.policy import Limits, Policy, Rule
-from keelmark.core.ports import InputResult, Rated, Segment
+from keelmark.core.ports import Again, InputResult, Rated, Segment
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.segments import read_segments, write_back
 from keelmark.core.verdict import Verdict
@@ -38,7 +38,6 @@ from keelmark.guard.warm import warm
 from keelmark.guard.whole import judged
 
 __all__ = ["Guard", "GuardedRequest", "Result", "read_policy", "shipped_policies", "shipped_policy"]
-
 
 _LIMITS = Limits()
 
@@ -172,8 +171,7 @@ class Guard:
             UsageError: There is no such stage or role.
         """
         began = perf_counter()
-        engine = self._engine.within(origin)
-        side, role = place(stage, role)
+        engine, (side, role) = self._engine.within(origin), place(stage, role)
         run = Run(bound(engine.plan(side, role, every=every), Request(tuple(asked))))
         mask = mask or (Vault([text], self._key).mask if side == "input" else None)
         out = "".join(judged(run, text, mask=mask, decoding=side == "input", before=before))
@@ -282,6 +280,7 @@ class GuardedRequest:
         self._key = key
         self._engine = engine
         self._digest = policy_digest
+        self.again: Again | None = None
         self._vault = Vault()
         self._request = Request()
         self._plans: dict[tuple[str, bool], tuple[Probe, ...]] = {}
@@ -368,6 +367,7 @@ class GuardedRequest:
                 plan = bound(plan, self._request, answer=answer)
                 self._plans[role, answer] = _letting_pass(self._vault, plan)
             run = Run(self._plans[role, answer], name)
+            run.again = self.again
             if self._shadows:
                 vault = self._vault
                 filters = [one.channel(name, role, vault, is_json=is_json) for one in self._shadows]

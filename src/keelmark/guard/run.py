@@ -14,13 +14,16 @@ from keelmark.core.findings import TextFinding
 from keelmark.core.grounding import Sentence
 from keelmark.core.outcome import Outcome
 from keelmark.core.policy import Rule
+from keelmark.core.ports import Again
 from keelmark.guard.contract import BaseDetector, ContractError, Hit
 from keelmark.guard.excuses import Excuse, first
 
 
 def heavy(plan: Iterable[Probe]) -> bool:
-    """Whether a plan takes so long that it is to be worked off aside."""
-    return any(probe.detector.tier >= HEAVY for probe in plan)
+    """Whether a plan takes so long, or may ask an engine, that it is to be worked off aside."""
+    return any(
+        probe.detector.tier >= HEAVY or any(rule.repair for rule in probe.rules) for probe in plan
+    )
 
 
 HEAVY = 3
@@ -65,12 +68,16 @@ class Probe(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A hit in the coordinates of the text as it reads, with the probe that saw it."""
+    """A hit in the coordinates of the text as it reads, with the probe that saw it.
+
+    `instead` is what was written when it was asked for again.
+    """
 
     start: int
     end: int
     hit: Hit
     probe: Probe
+    instead: str | None = None
 
     def rules(self) -> list[Rule]:
         """The rules for which the hit counts: by label and threshold."""
@@ -83,6 +90,8 @@ class Seen(NamedTuple):
 
     def acts(self, *actions: str) -> bool:
         """Whether a rule for which the hit counts takes one of the actions."""
+        if self.instead is not None:
+            return "redact" in actions
         for rule in self.probe.rules:
             if rule.action in actions:
                 return any(rule.action in actions for rule in self.rules())
@@ -148,6 +157,8 @@ class Run:
         decided: Code points that every live probe has decided.
         unread: Code points of encoded runs that could not be decoded for limits.
         sated: Probes that have found enough, by number, and how many hits of each counted.
+        again: Asks the engine for another sentence; None where nobody can.
+        rewritten: Where sentences began that were asked for again, and replaced.
         closed: Whether the text has ended or was stopped, so that no more of it is to be decided.
         stopped: Whether a rule that fails closed could not examine the text.
         settled: Whether a cheap tier has stopped this text, or one before it.
@@ -169,6 +180,8 @@ class Run:
         self.lost: dict[str, Loss] = {}
         self.excused: set[tuple[str, str]] = set()
         self.sated: dict[int, int] = {}
+        self.again: Again | None = None
+        self.rewritten: set[int] = set()
         self.read = self.decided = self.unread = 0
         self.stopped = self.closed = False
         self.settled = settled
@@ -304,7 +317,8 @@ class Run:
         for probe in self.plan:
             for one in probe.detector.judged():
                 if one.start < limit:
-                    yield msgspec.structs.replace(one, path=self.path)
+                    again = ", so it was asked for again" * (one.start in self.rewritten)
+                    yield msgspec.structs.replace(one, path=self.path, reason=one.reason + again)
 
     def enough(self, probe: Probe) -> bool:
         """Whether a probe has found so much that it looked no further."""

@@ -232,7 +232,7 @@ class Filter:
         out: list[str] = []
         done = 0
         changed: list[Seen] = []
-        for one in (one for cluster in clusters for one in cluster):
+        for one in (self._mended(one) for cluster in clusters for one in cluster):
             self._run.note(one, (tape.offset(one.start), tape.offset(one.end)))
             if one.start < cut and one.acts("mask", "redact", "annotate"):
                 changed.append(one)
@@ -249,6 +249,23 @@ class Filter:
         out.append(tape.written(done, cut))
         self._forget(len(tape.text) if self.blocked else cut)
         return "".join(out)
+
+    def _mended(self, one: Seen) -> Seen:
+        """Ask for another sentence where a rule says so; one without findings takes its place."""
+        asking = [rule.repair for rule in one.rules() if rule.repair]
+        run, tape = self._run, self._tape
+        if not asking or run.again is None or type(tape) is not Tape:
+            return one
+        sentence = tape.text[one.start : one.end]
+        for _ in range(max(repair.attempts for repair in asking)):
+            if (other := run.again(sentence, one.hit.reason)) is None:
+                break
+            own = Run(run.plan)
+            text = Filter(own, whole=True).finish(other)
+            if not own.findings and not own.lost:
+                run.rewritten.add(tape.offset(one.start))
+                return one._replace(instead=text)
+        return one
 
     def _forget(self, count: int) -> None:
         """Let go of what has left, but for what detectors may still look back at."""
@@ -283,6 +300,8 @@ def marked(rule: Rule, label: str, otherwise: str) -> str:
 
 def substitute(group: list[Seen], mask: Mask | None) -> Replace:
     """Return what puts something in the place of what overlaps: a placeholder, or the label."""
+    if told := next((one.instead for one in group if one.instead is not None), ""):
+        return lambda _: told
     longest = max(group, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
     label = longest.hit.label
     if mask is None or any(one.acts("redact") for one in group):

@@ -35,6 +35,7 @@ from keelmark.serve.forms import (
     tidy,
 )
 from keelmark.serve.http import Request
+from keelmark.serve.rewriting import summed
 from keelmark.serve.serving import Serving
 from keelmark.serve.sse import DONE, event
 from keelmark.serve.traces import stamp
@@ -181,7 +182,7 @@ class FormedServing(Serving):
                 break
             attempt = again
             answers.append(attempt.verdict)
-            usage = _summed(usage, attempt.answer.usage)
+            usage = summed(usage, attempt.answer.usage)
         self.call, self.answer = attempt.call, attempt.answer
         self.answer.usage = usage
         self._note(attempt, answers)
@@ -305,17 +306,3 @@ def _noted(verdict: Verdict, rules: Collection[str], note: str) -> Verdict:
         for one in verdict.rules
     )
     return msgspec.structs.replace(verdict, rules=results)
-
-
-def _summed(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Token counts of two answers together."""
-    out = dict(one)
-    for name, value in other.items():
-        before = out.get(name)
-        if isinstance(value, dict):
-            out[name] = _summed(before if isinstance(before, dict) else {}, value)
-        elif isinstance(value, int) and isinstance(before, int):
-            out[name] = before + value
-        elif value is not None:
-            out[name] = value
-    return out

@@ -16,19 +16,20 @@ from keelmark.core.caching import KeptAnswer
 from keelmark.core.canary import without_canary
 from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.ports import UpstreamResponse
-from keelmark.core.semconv import ERROR_TYPE, RESPONSE_FIRST_CHUNK
+from keelmark.core.semconv import ERROR_TYPE, REPAIR_ATTEMPTS, RESPONSE_FIRST_CHUNK
 from keelmark.core.trace import Content
 from keelmark.serve.admitting import Admitted, sent, slot_for
 from keelmark.serve.answers import Answer
 from keelmark.serve.attempts import Attempts
 from keelmark.serve.caching import keep_all, memo_of
-from keelmark.serve.calls import EACH, EMBEDDINGS, ONCE, Call, Desk, Kind, Stage
+from keelmark.serve.calls import CHAT, EACH, EMBEDDINGS, ONCE, Call, Desk, Kind, Stage
 from keelmark.serve.dialect import Dialect, Spoken
 from keelmark.serve.echo import cut, glue
 from keelmark.serve.engine import Engine, Scoring
 from keelmark.serve.errors import ApiError, ClientGoneError, as_api_error, told
 from keelmark.serve.http import Request
 from keelmark.serve.refusals import not_streamed, refused_by_engine
+from keelmark.serve.rewriting import Rewriting, summed
 from keelmark.serve.sse import DONE, EventReader, EventTooLongError
 from keelmark.serve.steering import Leash
 from keelmark.serve.traces import new_trace, note_answer, note_usage, stamp
@@ -68,6 +69,7 @@ class Serving:
         self.call = Call(request=request, kind=kind, trace=self.trace, voice=voice, leash=leash)
         self.wire = Wire(request, self.trace) if voice is None else Spoken(self.call.request, voice)
         self.answer: Answer | None = None
+        self.again: Rewriting | None = None
         self.kept: list[KeptAnswer] = []
         self.at_engine: Callable[[], None] = _nothing
         self.began = perf_counter()
@@ -174,6 +176,9 @@ class Serving:
             else:
                 last = await self._whole(response)
             response.complete(self.trace, self.answer.usage if self.answer else {})
+            if self.again is not None and self.again.asked and self.answer is not None:
+                self.answer.usage = summed(self.answer.usage, self.again.usage)
+                self.trace.attributes[REPAIR_ATTEMPTS] = self.again.asked
             if memo is not None and (kept := memo.kept(self.answer)):
                 self.kept.append(kept)
         finally:
@@ -212,6 +217,10 @@ class Serving:
         if self.call.guard is None or self.call.asked is None:
             raise UnavailableError("The prompt was not judged: this is a defect, please report it.")
         self.answer = Answer(self.call.guard, self.call.asked)
+        if self.call.heavy and self.call.kind is CHAT:
+            loop = asyncio.get_running_loop()
+            self.again = Rewriting(self.call, self.desk.config.transport, loop)
+            self.call.guard.again = self.again
         if self.call.charge is not None:
             self.call.charge.answer = self.answer
         return self.answer

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway_parts import events, run, stack, text_of
-from keelmark.core.policy import GuardRules, Policy, Rule
+from keelmark.core.policy import GuardRules, Policy, Repair, Rule
 from keelmark.guard import Guard
 from keelmark.serve.fake import Script
 
@@ -147,5 +147,62 @@ def test_nothing_is_told_of_an_answer_without_sources():
             _, answer, headers = await s.chat("What is Acme?")
             assert answer["choices"][0]["message"]["content"] == ANSWER
             assert "x-keelmark-grounding" not in headers
+
+    run(scene)
+
+
+def scripts(*others, bodies=None):
+    """The answer, then other sentences, in their order."""
+    left = [SCRIPT, *(Script(pieces=(one,)) for one in others)]
+
+    def script(body):
+        if bodies is not None:
+            bodies.append(body)
+        return left.pop(0)
+
+    return script
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_sentence_is_asked_for_again_and_judged_again(stream):
+    better, bodies = "It was founded in 1998.", []
+
+    async def scene():
+        script = scripts("It was founded in 1996.", better, bodies=bodies)
+        async with stack(script, guard=guard(repair=Repair(attempts=2))) as s:
+            _, answer, _ = await s.chat(ASKED, stream=stream)
+            if stream:
+                _, _, rest = answer.partition(b": x-keelmark-grounding")
+                said = text_of(events(answer[: -len(rest)].rpartition(b": ")[0] + b"data: [DONE]"))
+            else:
+                said = answer["choices"][0]["message"]["content"]
+            assert said == ANSWER.replace("It was founded in 1997.", better)
+            trace = s.traces[0]
+            assert trace.attributes["keelmark.repair.attempts"] == 2
+            assert trace.output.sentences[2].reason.endswith("so it was asked for again")
+            asked = bodies[-1]["messages"]
+            assert asked[-2] == {"role": "assistant", "content": "It was founded in 1997."}
+            assert "a number that no source has" in asked[-1]["content"]
+
+    run(scene)
+
+
+def test_a_sentence_that_stays_wrong_is_left_to_the_rule():
+    async def scene():
+        script = scripts("It was founded in 1996.", "Bob Stone founded it.")
+        async with stack(script, guard=guard(repair=Repair(attempts=2))) as s:
+            _, answer, _ = await s.chat(ASKED)
+            assert answer["choices"][0]["message"]["content"] == LEFT
+
+    run(scene)
+
+
+def test_an_engine_that_fails_leaves_it_to_the_rule():
+    async def scene():
+        left = [SCRIPT]
+        script = lambda _body: left.pop(0) if left else Script(fault="error")  # noqa: E731
+        async with stack(script, guard=guard(repair=Repair(attempts=1))) as s:
+            _, answer, _ = await s.chat(ASKED)
+            assert answer["choices"][0]["message"]["content"] == LEFT
 
     run(scene)
