@@ -26,6 +26,8 @@ from rows import Row
 
 DATASETS = ("begin", "breaking", "clapnq", "fever", "halueval", "q2", "ragtruth", "snli", "wice")
 PER_DOCUMENT = {"wice": 22, "clapnq": 5, "ragtruth": 10}
+WINDOWS = (15, 25, 30, 40, 50, 60, 80, 140)
+"""Words of the passages around an edited sentence: short ones teach more for what they cost."""
 EDITS_OF_SAID = {"begin": 1}
 HELD_OUT = 8
 FACTS = 4_000
@@ -160,7 +162,7 @@ def _from_documents(found: list[Document], store: Bank, rng: random.Random) -> I
 def _twins(parts: tuple[str, ...], line: int, near: Around, rng: random.Random) -> Twins | None:
     """Edit a sentence of a document, then say it and its edit in the same other way."""
     sentence = parts[line]
-    limit = rng.randint(110, 140) if rng.random() < 0.2 else rng.randint(25, 80)
+    limit = rng.choice(WINDOWS)
     passage = window(parts, line, limit)
     edit = _edit(sentence, _close(near, passage, rng), rng)
     if edit is None:
@@ -198,7 +200,7 @@ def _compared(document: Document, line: int, rng: random.Random) -> Iterator[Row
     years = list(_SINCE.finditer(sentence))
     if not found and not years:
         return
-    passage = window(document.parts, line, rng.randint(35, 100))
+    passage = window(document.parts, line, rng.choice(WINDOWS))
     match = rng.choice(found or years)
     if re.search(r"[(\"“]", sentence[: match.start()][-30:]):
         return
@@ -237,7 +239,7 @@ def _misplaced(
     """Hold a sentence against its own passage, and against one that only sounds like it."""
     document = found[at]
     sentence = document.parts[line]
-    passage = window(document.parts, line, rng.randint(35, 100))
+    passage = window(document.parts, line, rng.choice(WINDOWS))
     inside = [s for s in document.parts if s not in passage and 0.2 < overlap(s, passage) < 0.6]
     other = rng.choice(inside) if inside and rng.random() < 0.6 else None
     if other:
@@ -263,7 +265,7 @@ def _misplaced(
 def _from_said(claims: list[Said], store: Bank, rng: random.Random) -> Iterator[Row]:
     """Edit claims that somebody wrote about a source, in several ways each."""
     for item in claims:
-        passage = best_window(item.claim, item.source, rng.choice((80, 110, TOGETHER)))
+        passage = best_window(item.claim, item.source, rng.choice((80, 90, 120, TOGETHER)))
         near = around(sentences(passage), store, rng)
         kinds: set[str] = set()
         for _ in range(2 if item.split == "valid" else EDITS_OF_SAID.get(item.collection, 4)):
