@@ -25,7 +25,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
         tokens_in: Tokens of prompts.
         tokens_out: Tokens of answers.
         asks: Requests.
-        more: Energy and money, as `app` tells them.
+        more: Energy, memory and money, as `app` tells them.
     """
 
     seconds: float = 0.0
@@ -244,7 +244,7 @@ def table(result: Result) -> str:
 
 
 def _used(used: Spent) -> str:
-    """Energy and money, as far as they are known."""
+    """Energy, memory and money, as far as they are known."""
     more, told = used.more, []
     joules, tokens = more.get("joules"), used.tokens_in + used.tokens_out
     how = str(more.get("energy_how", "")).rstrip(".")
@@ -253,6 +253,8 @@ def _used(used: Spent) -> str:
         told.append(f"Energy {joules:,.0f} J{each} ({more['energy']}: {how})")
     elif how:
         told.append(how)
+    if "memory_bytes" in more:
+        told.append(f"Memory {more['memory_bytes'] / 1e6:,.0f} MB at most")
     if "cost" in more:
         told.append(f"Cost {more['cost']:.4f} {more['currency']}")
     return ". ".join(told) + "." if told else ""

@@ -230,7 +230,8 @@ def _efficiency(looked: Looked, spent: Spent) -> View:
         found["tokens_written"] = _figure(lambda one: float(one.mean()), "a request", tokens)
     found |= _used(spent)
     lacking = "" if "joules" in found else f" Energy: {spent.more.get('energy_how', 'unknown')}."
-    note = f"Times hold for this machine, with what else it did. Memory is not measured.{lacking}"
+    lacking += "" if "memory_bytes" in found else " Memory could not be seen from here."
+    note = f"Times hold for this machine, with what else it did.{lacking}"
     return _kept("efficiency", found, note)
 
 
@@ -245,6 +246,8 @@ def _used(spent: Spent) -> dict[str, Measure]:
         how = f"{more.get('energy', '')}, whole run"
         told["joules"] = (more["joules"], how)
         told |= {"joules_per_token": (more["joules"] / tokens, how)} if tokens else {}
+    if "memory_bytes" in more:
+        told["memory_bytes"] = (more["memory_bytes"], "largest of each process, added up")
     if "cost" in more:
         told["cost"] = (more["cost"], str(more.get("currency", "")))
     return {

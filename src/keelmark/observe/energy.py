@@ -8,7 +8,6 @@ process and its children is multiplied with the power of one busy core. The resu
 from __future__ import annotations
 
 import ctypes as c
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import msgspec
+
+from keelmark.observe.processes import cpu_seconds
 
 Source = Literal["measured", "estimated", "default"]
 
@@ -25,7 +26,6 @@ of Cloud Carbon Footprint, Appendix I, which takes it from SPECpower. Idle ones 
 those of Azure 3.76 W and of Google 4.26 W under full load. Cooling is not in it."""
 
 _POWERCAP = Path("/sys/class/powercap")
-_PROC = Path("/proc")
 _COUNTED = ("package", "dram")
 _EVERY_SECONDS = 30.0
 """Counters of the processor begin anew after some minutes at full power."""
@@ -199,34 +199,3 @@ class Meter:
         whose = "common in data centres" if self._watts is None else "as it was given"
         said = f"{cpu:.1f} s of processor time at {watts:g} W a core ({whose}); no counters here."
         return round(cpu * watts, 3), "default" if self._watts is None else "estimated", said
-
-
-def cpu_seconds(proc: Path = _PROC) -> float:
-    """Return the processor time of this process and of its children, living and dead, seconds.
-
-    Where the system does not list processes (`/proc`), living children are left out.
-    """
-    own = os.times()
-    spent = own.user + own.system + own.children_user + own.children_system
-    tick = os.sysconf("SC_CLK_TCK")
-    parents: dict[int, int] = {}
-    times: dict[int, float] = {}
-    for stat in proc.glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-            number = int(stat.parent.name)
-            parents[number] = int(fields[1])
-            times[number] = sum(map(int, fields[11:15])) / tick
-        except (OSError, ValueError, IndexError):
-            continue  # it has just ended
-    return spent + sum(times[one] for one in times if _descends(one, os.getpid(), parents))
-
-
-def _descends(number: int, ancestor: int, parents: dict[int, int]) -> bool:
-    seen = set()
-    while number in parents and number not in seen:
-        seen.add(number)
-        number = parents[number]
-        if number == ancestor:
-            return True
-    return False

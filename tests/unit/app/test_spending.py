@@ -38,6 +38,7 @@ def test_each_part_of_a_run_leaves_a_line(tmp_path):
         file.write(b'{"seconds": 1')
     told = sessions(tmp_path)
     assert [one.energy.joules is None for one in told if one.energy] == [False, False, True]
+    assert [one.memory is None for one in told] == [False, False, True]
     assert sessions(tmp_path / "none") == []
 
 
@@ -47,6 +48,12 @@ def test_parts_are_added_and_the_worst_names_the_source():
     assert told.more["joules"] == 15.0
     assert told.more["energy"] == "default"
     assert told.more["cpu_seconds"] == 4.0
+
+
+def test_the_most_memory_of_all_parts_is_told():
+    some = [Session(seconds=1.0, memory=one) for one in (700, 900, 800)]
+    assert spent(some, **USED).more == {"memory_bytes": 900}
+    assert spent([*some, Session(seconds=1.0)], **USED).more == {}
 
 
 def test_a_part_without_a_figure_leaves_no_sum():

@@ -1,10 +1,9 @@
 """Energy of work: counters that are read rightly, and honest words where there are none."""
 
-import os
-
 import pytest
 
-from keelmark.observe.energy import CORE_WATTS, Counter, Meter, counters, cpu_seconds
+from keelmark.observe.energy import CORE_WATTS, Counter, Meter, counters
+from keelmark.observe.processes import cpu_seconds
 
 
 def zone(powercap, number, name, micro, most=1_000_000):
@@ -69,19 +68,3 @@ def test_of_a_model_elsewhere_nothing_is_said():
         pass
     assert meter.told().joules is None
     assert "elsewhere" in meter.told().how
-
-
-def test_time_of_children_counts(tmp_path):
-    tick, own = os.sysconf("SC_CLK_TCK"), os.getpid()
-    rows = {7001: own, 7002: 7001, 7003: 1, 7004: 7004, own: 1}
-    for number, parent in rows.items():
-        (tmp_path / str(number)).mkdir()
-        times = f"{2 * tick} {tick} {tick} 0" if number != own else "0 0 0 0"
-        (tmp_path / str(number) / "stat").write_text(
-            f"{number} (a) b) S {parent} {'0 ' * 9}{times} 0\n"
-        )
-    (tmp_path / "8000").mkdir()
-    (tmp_path / "8000" / "stat").write_text("8000 (gone")
-    nobody = tmp_path / "empty"
-    nobody.mkdir()
-    assert cpu_seconds(tmp_path) - cpu_seconds(nobody) == pytest.approx(8.0, abs=0.5)

@@ -21,6 +21,7 @@ from keelmark.core.quota import Quota
 from keelmark.evaluate.manifest import Asked
 from keelmark.evaluate.result import Spent
 from keelmark.observe.energy import Energy, Meter, Source, counters
+from keelmark.observe.processes import peak_memory
 from keelmark.serve.prices import Cost, Prices
 from keelmark.vet.machine import this_machine
 
@@ -36,10 +37,12 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         seconds: How long it took.
         energy: What it used; None where that was not looked at.
+        memory: Most memory of our processes, bytes; None where it cannot be seen.
     """
 
     seconds: float
     energy: Energy | None = None
+    memory: int | None = None
 
 
 class Money(NamedTuple):
@@ -70,7 +73,8 @@ def metered(folder: Path, asked: Asked) -> Iterator[Meter]:
             yield meter
     finally:
         told = meter.told()
-        line = msgspec.json.encode(Session(seconds=told.seconds, energy=told))
+        memory = peak_memory() if asked.how != "url" else None
+        line = msgspec.json.encode(Session(seconds=told.seconds, energy=told, memory=memory))
         with contextlib.suppress(OSError), (folder / SESSIONS).open("ab") as file:  # a full disk
             file.write(line + b"\n")
 
@@ -112,6 +116,9 @@ def spent(
     """
     seconds = sum(part.seconds for part in parts)
     more = _energy([part.energy for part in parts])
+    memory = [part.memory for part in parts]
+    if memory and None not in memory:
+        more["memory_bytes"] = max(filter(None, memory))
     if cost is not None:
         paid = cost.price.of(tokens_in, tokens_out, milliseconds=round(seconds * 1000))
         more |= {"cost": paid / UNIT, "currency": cost.currency}
