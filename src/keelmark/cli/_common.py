@@ -19,6 +19,7 @@ from keelmark.core.vetting import VetVerdict
 from keelmark.passport.files import escape_lines, write_whole
 
 DATABASE = "KEELMARK_DATABASE"
+_UNUSUAL = re.compile(r"[^\n -~]")
 EXIT = {VetVerdict.PASS: 0, VetVerdict.FAIL: 1, VetVerdict.INCOMPLETE: 2}
 
 data_option = click.option(
@@ -113,7 +114,11 @@ def say(text: str) -> None:
 def print_json(value: Any) -> None:
     """Print a value as indented JSON on stdout; what could steer a terminal is escaped in it."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+    click.echo(_UNUSUAL.sub(_escaped, text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def progress(label: str, *, things: str = "") -> Callable[[int, int], None]:

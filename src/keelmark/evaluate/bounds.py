@@ -118,7 +118,7 @@ def _check(source: nodes.Template) -> None:
     for node in source.find_all(nodes.Node):
         kind = type(node).__name__
         if isinstance(node, nodes.Call) and not _may_be_called(node.node):
-            said = "a template may call range and methods such as strip or index, nothing else"
+            said = "a template may call range and methods such as strip; filters do the rest"
         elif kind not in _NODES and not isinstance(node, nodes.Helper | nodes.EvalContextModifier):
             said = f"a template may not use {kind}"
         else:
