@@ -5,7 +5,7 @@ a matrix product share one scale: rounded by it, what the others say is lost. So
 split: the few largest channels times their rows of the matrix, and all others (as Dettmers et al.
 2022, arXiv 2208.07339, but by channel and once for all). Measured on 48 texts with four channels of
 the inner products apart: the error of the logits falls from 17 to 8 % of their spread, and a pass
-takes 3 % longer.
+takes up to a tenth longer.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Head(NamedTuple):
     Attributes:
         slope: Of the logit.
         offset: Added to that.
-        knots: Probabilities and the scores that stand for them, ascending.
+        knots: Probabilities and the scores that stand for them, ascending; it jumps at equal ones.
     """
 
     slope: float
@@ -86,14 +86,9 @@ def head(entry: _Entry) -> Head:
     low, high = (entry.points.get(name, SCORES[name]) for name in ("fpr_5", "fpr_1"))
     high = max(low, high)
     points = {"fpr_5": low, "fpr_1": high}
-    points["balanced"] = min(max(entry.points.get("balanced", low), low), high)
-    knots = [(0.0, 0.0)]
-    for name, score in SCORES.items():
-        if points[name] > knots[-1][0]:
-            knots.append((points[name], score))
-        else:
-            knots[-1] = (knots[-1][0], score if len(knots) > 1 else 0.0)
-    return Head(*entry.platt, (*knots, (max(1.0, knots[-1][0] + 1e-9), 1.0)))
+    points["balanced"] = min(max(entry.points.get("balanced", (low + high) / 2), low), high)
+    knots = [(points[name], score) for name, score in SCORES.items()]
+    return Head(*entry.platt, ((0.0, 0.0), *knots, (1.0, 1.0)))
 
 
 class Weights:

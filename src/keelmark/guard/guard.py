@@ -180,10 +180,7 @@ class Guard:
         if self._shadows:
             said = [one.within(origin).on_text(text, side, role) for one in self._shadows]
             verdict = msgspec.structs.replace(verdict, shadow=tuple(said))
-        families = {probe.detector.family or probe.id: 0.0 for probe in run.plan}
-        return Result(
-            text="" if verdict.stops else out, verdict=verdict, scores=families | run.scores
-        )
+        return Result(text="" if verdict.stops else out, verdict=verdict, scores=run.best)
 
     def stream(
         self,

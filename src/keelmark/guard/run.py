@@ -184,6 +184,7 @@ class Run:
         self.rewritten: set[int] = set()
         self.read = self.decided = self.unread = 0
         self.stopped = self.closed = False
+        self._mute: set[int] = set()
         self.settled = settled
         self._spent = [0.0] * len(plan)
         self._counts: dict[tuple[int, str, float], list[Rule]] = {}
@@ -240,6 +241,7 @@ class Run:
             return False
         for rule in probe.rules:
             self.lost.setdefault(rule.id, Loss(Outcome.SKIPPED, _SPARED, self.decided))
+        self._mute.add(probe.number)
         self._retire(probe)
         return True
 
@@ -259,6 +261,7 @@ class Run:
             told = error.message
         for rule in probe.rules:
             self._lose(rule, Outcome.FAILED, told)
+        self._mute.add(probe.number)
         self._retire(probe)
 
     def _spend(self, probe: Probe, began: float) -> None:
@@ -269,6 +272,7 @@ class Run:
                 if 1000 * spent > rule.timeout_ms:
                     self._lose(rule, Outcome.TIMEOUT, f"it took over {rule.timeout_ms} ms")
             if all(rule.id in self.lost for rule in probe.rules):
+                self._mute.add(probe.number)
                 self._retire(probe)
 
     def _retire(self, probe: Probe) -> None:
@@ -319,6 +323,12 @@ class Run:
                 if one.start < limit:
                     again = ", so it was asked for again" * (one.start in self.rewritten)
                     yield msgspec.structs.replace(one, path=self.path, reason=one.reason + again)
+
+    @property
+    def best(self) -> dict[str, float]:
+        """Best score of each family that was looked for to the end, and of what was seen."""
+        read = (probe for probe in self.plan if probe.number not in self._mute)
+        return {probe.detector.family or probe.id: 0.0 for probe in read} | self.scores
 
     def enough(self, probe: Probe) -> bool:
         """Whether a probe has found so much that it looked no further."""
