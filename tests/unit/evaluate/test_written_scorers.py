@@ -3,7 +3,7 @@
 import pytest
 
 from keelmark.app.evaluation.judges import judges
-from keelmark.core.errors import UsageError
+from keelmark.core.errors import UnavailableError, UsageError
 from keelmark.evaluate.contract import Generate, Reply, Sample
 from keelmark.evaluate.suite import Data, ScoredBy, Script, Suite, options_of, scorer
 
@@ -157,6 +157,12 @@ def test_found():
         scored("found", said("x"), detector="personal_data", settings={"labl": []})
     only = {"detector": "personal_data", "labels": ["IBAN"]}
     assert scored("found", said("Write to ann@example.org"), **only)["found"] == 0
+
+
+def test_a_detector_that_cannot_look_scores_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("KEELMARK_WEIGHTS", str(tmp_path))
+    with pytest.raises(UnavailableError):  # which leaves a sample of a run unscored
+        scored("found", said("Some text."), detector="harm_classifier")
 
 
 def test_refusal():

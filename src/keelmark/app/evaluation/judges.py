@@ -50,7 +50,7 @@ def _judge(name: str, kind: type[BaseDetector]) -> Judge:
         except msgspec.ValidationError as error:
             raise UsageError(f"Settings of the detector {name!r}: {error}.") from None
         segments = (Segment(role="system", path="context", text=context),) if context else ()
-        detector = detector.for_request(Request(segments)).for_text()
+        detector = detector.for_stage("output").for_request(Request(segments)).for_text()
         hits = detector.find(text if kind.raw else fold(text))
         return [
             {"label": hit.label, "score": hit.score, "start": hit.start, "end": hit.end}

@@ -2,7 +2,8 @@
 
 `found` is 1 where it finds anything at its threshold, `hits` how much, `worst` the highest score.
 What a guard blocked holds nothing any more. A detector that finds nothing has not proved that
-there is nothing: `keelmark guard` documents what each can see.
+there is nothing: `keelmark guard` documents what each can see. Where a detector cannot look
+(`harm_classifier` without the encoder's weights), nothing is scored.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from keelmark.core.yamlfile import Strict
 from keelmark.evaluate.contract import Judge, Reply, Sample, Scores
 
 Detector = Literal[
-    "bias_wording", "dangerous_links", "invisible_text", "names", "personal_data",
-    "prompt_injection", "prompt_leak", "secrets", "special_categories", "topics", "unsafe_markup",
-    "verbatim", "words",
+    "bias_wording", "dangerous_links", "harm_classifier", "invisible_text", "names",
+    "personal_data", "prompt_injection", "prompt_leak", "secrets", "special_categories", "topics",
+    "unsafe_markup", "verbatim", "words",
 ]  # fmt: skip
 JUDGES: tuple[str, ...] = Detector.__args__  # type: ignore[attr-defined]
 
