@@ -13,6 +13,7 @@ BENCHES = {
     "guard": "guard.py",
     "hostile": "hostile.py",
     "held": "held.py",
+    "encoder": "encoder.py",
     "batch": "batch.py",
     "gateway": "gateway",
     "overload": "overload.py",
