@@ -16,6 +16,7 @@ class Ground(StrEnum):
     CONTRADICTED = "contradicted"
     UNSUPPORTED = "unsupported"
     UNCHECKED = "unchecked"
+    UNCERTAIN = "uncertain"
     NO_CLAIM = "no_claim"
 
 
@@ -39,8 +40,9 @@ class Sentence(msgspec.Struct, frozen=True):
     Attributes:
         start: Where it begins in the text as the model wrote it, code points.
         end: Where it ends.
-        verdict: What the sources say of it; no_claim for questions, courtesies, refusals.
-        score: How likely it is not supported, 0 to 1.
+        verdict: What the sources say of it; no_claim for questions, courtesies, refusals. Where
+            there are no sources, uncertain when the model was not sure of its words.
+        score: How likely it is not supported, 0 to 1; how unsure the model was, without sources.
         tier: Who decided: 1 exact checks and words, 3 the encoder.
         reason: Why, one phrase, without the text.
         source: Where the sources say most of it; None when they say nothing of it.
@@ -62,4 +64,8 @@ class Sentence(msgspec.Struct, frozen=True):
 def summary(sentences: Iterable[Sentence]) -> str:
     """Return how many sentences there are of each kind, as a header says it."""
     counts = Counter(one.verdict for one in sentences)
-    return ", ".join(f"{kind}={counts[kind]}" for kind in Ground if kind is not Ground.NO_CLAIM)
+    told = [kind for kind in Ground if kind in _ALWAYS or (counts[kind] and kind != "no_claim")]
+    return ", ".join(f"{kind}={counts[kind]}" for kind in told)
+
+
+_ALWAYS = (Ground.SUPPORTED, Ground.CONTRADICTED, Ground.UNSUPPORTED, Ground.UNCHECKED)

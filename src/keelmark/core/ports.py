@@ -39,12 +39,14 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 class InputResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the guard makes of a prompt: the texts to send instead, in the same order.
 
-    `heavy` says that reading the answer takes so long that it is to be done aside (core.aside).
+    `heavy` says that reading the answer takes so long that it is to be done aside (core.aside),
+    `weighs` that it wants the log-probabilities of its tokens.
     """
 
     texts: tuple[str, ...]
     verdict: Verdict
     heavy: bool = False
+    weighs: bool = False
 
 
 class Rated(NamedTuple):
@@ -68,6 +70,9 @@ class TextStream(Protocol):
     @property
     def kept(self) -> str:
         """What has left so far, placeholders still in place: the form that may be stored."""
+
+    def weigh(self, tokens: Sequence[tuple[str, float]]) -> None:
+        """Take note of the log-probabilities of tokens whose text comes next."""
 
     def feed(self, text: str) -> str:
         """Take the next piece of the model's text; return what may leave now."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from keelmark.guard.contract import BaseDetector, Hit, Request
 from keelmark.guard.run import Probe
+from keelmark.guard.vault import Vault
 
 
 def bound(plan: tuple[Probe, ...], request: Request, *, answer: bool = True) -> tuple[Probe, ...]:
@@ -25,6 +26,13 @@ def bound(plan: tuple[Probe, ...], request: Request, *, answer: bool = True) -> 
         else probe._replace(detector=_bound(probe.detector, request))
         for probe in plan
     )
+
+
+def letting_pass(vault: Vault, plan: tuple[Probe, ...]) -> tuple[Probe, ...]:
+    """Return the plan for an answer in which surrogates of the request may stand."""
+    if not vault.surrogates:
+        return plan
+    return tuple(probe._replace(excuses=(*probe.excuses, vault)) for probe in plan)
 
 
 def _bound(detector: BaseDetector, request: Request) -> BaseDetector:

@@ -22,7 +22,7 @@ memory of its own for each text, and `passed` tells it what has left, in order. 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
@@ -50,6 +50,13 @@ class Hit(NamedTuple):
     end: int
     reason: str
     tier: int = 0
+
+
+class Token(NamedTuple):
+    """A token of an answer, and the logarithm of its probability."""
+
+    text: str
+    logprob: float
 
 
 class Request(NamedTuple):
@@ -196,6 +203,13 @@ class BaseDetector(ABC):
     def explain(self, text: str) -> tuple[str, ...]:  # noqa: ARG002 (the default says nothing)
         """Return what is wrong with a whole text, for who may see it; see `whole`."""
         return ()
+
+    def weighs(self) -> bool:
+        """Whether it wants the log-probabilities of the answer's tokens (`weigh`)."""
+        return False
+
+    def weigh(self, tokens: Sequence[Token]) -> None:  # noqa: B027 (the default has no use)
+        """Take note of tokens whose text is shown next; only who remembers is told."""
 
     def judged(self) -> Iterable[Sentence]:
         """Return what it has said of the sentences of its text so far, in their order."""

@@ -18,7 +18,7 @@ from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.segments import read_segments, write_back
 from keelmark.core.verdict import Verdict
 from keelmark.guard._canaries import plant
-from keelmark.guard.binding import bound
+from keelmark.guard.binding import bound, letting_pass
 from keelmark.guard.bodies import Read, at_once, body_of, like
 from keelmark.guard.contract import Request
 from keelmark.guard.engine import Detectors, Engine
@@ -341,8 +341,9 @@ class GuardedRequest:
             texts = [""] * len(texts)
         canary = plant(segments, texts) if self._engine.plants and not verdict.stops else ""
         read = [msgspec.structs.replace(s, text=t) for s, t in zip(segments, texts, strict=True)]
-        self._request = Request(tuple(read), canary=canary)
-        return InputResult(texts=tuple(texts), verdict=verdict, heavy=self._heavy)
+        self._request, self._plans = Request(tuple(read), canary=canary), {}
+        weighs = any(probe.detector.weighs() for probe in self._plan("", answer=True))
+        return InputResult(texts=tuple(texts), verdict=verdict, heavy=self._heavy, weighs=weighs)
 
     async def rated(self, text: str) -> dict[str, Rated]:
         """See RequestGuard."""
@@ -358,12 +359,8 @@ class GuardedRequest:
     def channel(self, name: str, *, is_json: bool = False) -> Channel:
         """Return the stream for one channel of the answer, made on first use."""
         if name not in self._channels:
-            role, answer = channel_role(name), is_answer(name) and not is_json
-            if (role, answer) not in self._plans:
-                plan = streamed(self._engine.plan("output", role))
-                plan = bound(plan, self._request, answer=answer)
-                self._plans[role, answer] = _letting_pass(self._vault, plan)
-            run = Run(self._plans[role, answer], name)
+            role = channel_role(name)
+            run = Run(self._plan(role, answer=is_answer(name) and not is_json), name)
             run.again = self.again
             if self._shadows:
                 vault = self._vault
@@ -373,6 +370,14 @@ class GuardedRequest:
             else:
                 self._channels[name] = Channel(run, self._vault, is_json=is_json)
         return self._channels[name]
+
+    def _plan(self, role: str, *, answer: bool) -> tuple[Probe, ...]:
+        """What reads a channel of the answer."""
+        if (role, answer) not in self._plans:
+            plan = streamed(self._engine.plan("output", role))
+            plan = bound(plan, self._request, answer=answer)
+            self._plans[role, answer] = letting_pass(self._vault, plan)
+        return self._plans[role, answer]
 
     def output_verdict(self) -> Verdict:
         """The verdict over all channels so far."""
@@ -388,10 +393,3 @@ class GuardedRequest:
         return msgspec.structs.replace(
             verdict, shadow=tuple(one.output_verdict() for one in self._shadows)
         )
-
-
-def _letting_pass(vault: Vault, plan: tuple[Probe, ...]) -> tuple[Probe, ...]:
-    """The plan for an answer in which surrogates of the request may stand."""
-    if not vault.surrogates:
-        return plan
-    return tuple(probe._replace(excuses=(*probe.excuses, vault)) for probe in plan)

@@ -22,7 +22,10 @@ from keelmark.guard.excuses import Excuse, first
 def heavy(plan: Iterable[Probe]) -> bool:
     """Whether a plan takes so long, or may ask an engine, that it is to be worked off aside."""
     return any(
-        probe.detector.tier >= HEAVY or any(rule.repair for rule in probe.rules) for probe in plan
+        probe.detector.tier >= HEAVY
+        or probe.detector.costly
+        or any(rule.repair for rule in probe.rules)
+        for probe in plan
     )
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from keelmark.core.grounding import Sentence
 from keelmark.core.yamlfile import meant
 from keelmark.guard._languages import Shown, known, shown
-from keelmark.guard.contract import BaseDetector, Hit, Request
+from keelmark.guard.contract import BaseDetector, Hit, Request, Token
 
 BEFORE = 80
 """Characters before a hit that are read: LOOK_BEHIND, less the longest small word."""
@@ -130,6 +130,14 @@ class Spoken(BaseDetector):
     def passed(self, text: str) -> None:
         """See BaseDetector."""
         self._inner.passed(text)
+
+    def weighs(self) -> bool:
+        """See BaseDetector."""
+        return self._inner.weighs()
+
+    def weigh(self, tokens: Sequence[Token]) -> None:
+        """See BaseDetector."""
+        self._inner.weigh(tokens)
 
     def judged(self) -> Iterable[Sentence]:
         """See BaseDetector."""

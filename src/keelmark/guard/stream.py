@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 
 from keelmark.core.policy import Replacement, Rule
-from keelmark.guard.contract import LOOK_BEHIND, last_token
+from keelmark.guard.contract import LOOK_BEHIND, Token, last_token
 from keelmark.guard.normalise import View, fold, folded
 from keelmark.guard.run import Run, Seen
 from keelmark.guard.tape import JsonTape, Replace, Tape
@@ -354,6 +354,11 @@ class Channel:
     def blocked(self) -> bool:
         """Whether the guard has stopped this channel; nothing more comes out of it."""
         return self._filter.blocked
+
+    def weigh(self, tokens: Sequence[tuple[str, float]]) -> None:
+        """Take note of the log-probabilities of tokens whose text comes next."""
+        for probe in self.run.mindful:
+            probe.detector.weigh([Token(*one) for one in tokens])
 
     def feed(self, text: str) -> str:
         """Take the next piece of the model's text; return what may leave now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -37,6 +37,7 @@ class Asked(NamedTuple):
         forced: Whether the engine writes calls of tools as text, under a schema.
         document: Whether the text is to be a JSON document.
         parts: Whether its parts have to come one after the other.
+        weighed: Whether the guard wants log-probabilities: `shown` to the client too, or `hidden`.
     """
 
     chat: bool
@@ -48,6 +49,7 @@ class Asked(NamedTuple):
     forced: bool = False
     document: bool = False
     parts: bool = False
+    weighed: Literal["", "shown", "hidden"] = ""
 
 
 class _Framed(NamedTuple):
@@ -262,6 +264,10 @@ class Answer:
             delta = {}
         if not isinstance(delta, dict) or not (chat or isinstance(delta["text"], str)):
             raise _protocol(f"The engine sent a choice whose `{field}` is malformed: try again.")
+        if self._asked.weighed:
+            choice.weigh(given.get("logprobs"), delta)
+        if self._asked.weighed == "hidden":
+            given = {name: value for name, value in given.items() if name != "logprobs"}
         before, out = choice.delta(delta, last=last)
         piece: dict[str, Any] = {"index": choice.index}
         for name, value in given.items():

@@ -347,6 +347,9 @@ async def judge(desk: Desk, call: Call) -> Call:
         call = _with(call, echo=echo and _with(echo, begin=begin))
         call.body["prompt"] = call.body["prompt"] if tokens is None else tokens
         put_before(call.body, begin)
+    if result.weighs and asked and asked.chat and call.engine and call.engine.digest:
+        asked = asked._replace(weighed="shown" if call.body.get("logprobs") else "hidden")
+        call.body["logprobs"] = True
     prompt = _encode(call.body)
     stamp(call.trace, "guard_input", since)
     return _with(call, guard=guard, asked=asked, prompt=prompt, heavy=result.heavy)

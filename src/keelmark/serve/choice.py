@@ -18,7 +18,7 @@ import msgspec
 
 from keelmark.core.ports import RequestGuard, TextStream
 from keelmark.serve.errors import ApiError
-from keelmark.serve.logprobs import SampledTokens
+from keelmark.serve.logprobs import SampledTokens, tokens_in
 
 Path = tuple[str | int, ...]
 
@@ -114,6 +114,12 @@ class Choice:
         if stream.blocked:
             self.filtered = self.ended = True
         return out
+
+    def weigh(self, given: Any, delta: Mapping[str, Any]) -> None:
+        """Hand on the log-probabilities of a piece of text that comes next."""
+        if given is not None and isinstance(delta.get("content"), str):
+            stream = self._channel(("content",), is_json="content" in self._documents)
+            stream.weigh([(t.text, t.logprob) for t in tokens_in(given) if t.logprob is not None])
 
     def logprobs(self, given: Any, out: dict[str, Any], *, legacy: bool) -> Any:
         """Return the log-probabilities that may leave with a piece."""

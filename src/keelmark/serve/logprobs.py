@@ -37,7 +37,7 @@ class SampledTokens:
             self._lost = self._lost or bool(released)
             return None
         if given is not None:
-            self._waiting.extend(_tokens(given))
+            self._waiting.extend(tokens_in(given))
         ready = self._match(released)
         if given is None and not ready:
             return None
@@ -85,7 +85,7 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _tokens(given: Any) -> list[_Token]:
+def tokens_in(given: Any) -> list[_Token]:
     """Read either form; anything else gives a token that never matches."""
     if not isinstance(given, dict):
         return [_Token("\0", None, None)]

@@ -206,3 +206,76 @@ def test_an_engine_that_fails_leaves_it_to_the_rule():
             assert answer["choices"][0]["message"]["content"] == LEFT
 
     run(scene)
+
+
+UNSURE = {"encoder": "off", "unsure": True}
+
+
+def unsure():
+    rule = Rule(
+        id="unsure",
+        detector="grounding",
+        labels=("UNCERTAIN",),
+        action="annotate",
+        stage="output",
+        config=UNSURE,
+    )
+    return Guard(Policy(guard=GuardRules(rules=(rule,))))
+
+
+class Told:
+    """An engine that gives the log-probabilities of its tokens when it is asked for them."""
+
+    def __init__(self, *tokens):
+        self.tokens = tokens
+        self.bodies = []
+
+    def __call__(self, body):
+        self.bodies.append(body)
+        entries = [{"token": text, "logprob": number} for text, number in self.tokens]
+        message = {"role": "assistant", "content": "".join(text for text, _ in self.tokens)}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
+        if body.get("logprobs"):
+            choice["logprobs"] = {"content": entries, "refusal": None}
+        answer = {"id": "a", "object": "chat.completion", "model": "fake", "choices": [choice]}
+        return Script(raw=json.dumps(answer).encode())
+
+
+TOLD = (("Bern", -0.1), (" is a city.", -0.1), (" It", -1.0), (" has nine rivers.", -2.5))
+
+
+def test_without_sources_the_models_own_doubt_is_shown():
+    async def scene():
+        engine = Told(*TOLD)
+        async with stack(engine, guard=unsure()) as s:
+            _, answer, headers = await s.chat("What is Bern?")
+            choice = answer["choices"][0]
+            assert choice["message"]["content"].endswith("It has nine rivers. [uncertain]")
+            assert "Bern is a city. It" in choice["message"]["content"]
+            assert "logprobs" not in choice, "the client has not asked for them"
+            assert engine.bodies[0]["logprobs"] is True
+            assert headers["x-keelmark-grounding"].endswith("unchecked=1, uncertain=1")
+
+    run(scene)
+
+
+def test_nobody_is_asked_for_probabilities_where_there_are_sources():
+    async def scene():
+        engine = Told(*TOLD)
+        async with stack(engine, guard=unsure()) as s:
+            _, answer, _ = await s.chat(f"<document>{SOURCE}</document> What is Bern?")
+            assert "logprobs" not in engine.bodies[0]
+            assert "[uncertain]" not in answer["choices"][0]["message"]["content"]
+
+    run(scene)
+
+
+def test_who_asks_for_probabilities_keeps_them():
+    async def scene():
+        async with stack(Told(*TOLD), guard=unsure()) as s:
+            _, answer, _ = await s.chat("What is Bern?", logprobs=True)
+            choice = answer["choices"][0]
+            assert choice["logprobs"]["content"][0]["logprob"] == -0.1
+            assert choice["message"]["content"].endswith("[uncertain]")
+
+    run(scene)

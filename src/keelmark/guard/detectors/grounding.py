@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -15,8 +15,9 @@ from keelmark.guard._grounds import judge
 from keelmark.guard._sentences import cut
 from keelmark.guard._sources import Index, given
 from keelmark.guard._support import pairs
+from keelmark.guard._sureness import Tokens
 from keelmark.guard._weights import installed
-from keelmark.guard.contract import BaseDetector, Example, Hit, Request
+from keelmark.guard.contract import BaseDetector, Example, Hit, Request, Token
 
 _MOST_KEPT = 512
 _SOURCE = Request(
@@ -41,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         marks: Names of the tags that are such marks (`<document>...</document>`).
         encoder: `auto` asks the encoder where its weights are installed, `on` fails without them,
             `off` goes by exact checks and words alone.
+        unsure: Whether sentences of answers without any sources are judged by how sure the model
+            was of its words, where its engine says so (the embedded one).
     """
 
     sources: tuple[Literal["documents", "tools", "marked", "system", "user"], ...] = (
@@ -53,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "article", "search_results", "search_result", "chunk", "reference",
     )  # fmt: skip
     encoder: Literal["auto", "on", "off"] = "auto"
+    unsure: bool = False
 
 
 class Detector(BaseDetector):
@@ -66,7 +70,9 @@ class Detector(BaseDetector):
 
     title = "Answers that their sources do not bear out"
     version = "1"
-    labels: ClassVar[tuple[str, ...]] = ("CONTRADICTED", "UNSUPPORTED", "UNCHECKED", "SUPPORTED")
+    labels: ClassVar[tuple[str, ...]] = (
+        "CONTRADICTED", "UNSUPPORTED", "UNCHECKED", "UNCERTAIN", "SUPPORTED",
+    )  # fmt: skip
     tags = ("owasp:llm09", "nist-ai-600-1:confabulation")
     family = "ungrounded"
     points: ClassVar[Mapping[str, float]] = {"balanced": 0.18, "fpr_5": 0.5, "fpr_1": 0.73}
@@ -113,14 +119,16 @@ class Detector(BaseDetector):
         self._judged: dict[str, Sentence] = {}
         self._sentences: dict[int, Sentence] = {}
         self._tail, self._at, self._code = "", 0, False
+        self._tokens: Tokens | None = None
 
     def for_request(self, request: Request) -> Detector:
         """See BaseDetector."""
         sources, _ = given(request.segments, self.config.sources, self.config.marks)
-        if not sources:
+        if not sources and not self.config.unsure:
             return self
         own = Detector(self.config)
-        own._request, own._bound = request, True
+        own._request, own._bound = request, bool(sources)
+        own._tokens = None if sources else Tokens()
         return own
 
     def for_text(self) -> Detector:
@@ -130,7 +138,22 @@ class Detector(BaseDetector):
             own.__dict__["_index"] = self._index
         own._sentences = {}  # noqa: SLF001 (its own kind)
         own._tail, own._at, own._code = "", 0, False  # noqa: SLF001
+        own._tokens = None if self._tokens is None else Tokens()  # noqa: SLF001
         return own
+
+    @property
+    def _idle(self) -> bool:
+        """Whether there is nothing to judge by."""
+        return not (self._bound or self._tokens)
+
+    def weighs(self) -> bool:
+        """See BaseDetector."""
+        return self._tokens is not None
+
+    def weigh(self, tokens: Sequence[Token]) -> None:
+        """See BaseDetector."""
+        if self._tokens is not None:
+            self._tokens.add(tokens)
 
     @cached_property
     def _index(self) -> Index:
@@ -139,37 +162,39 @@ class Detector(BaseDetector):
 
     def find(self, text: str, start: int = 0) -> Iterator[Hit]:
         """See BaseDetector: one hit for each sentence that claims something."""
-        if not self._bound:
+        if self._idle:
             return
         held = self._tail + text[start:]
         gone = len(self._tail)
         for piece in cut(held, code=self._code, final=True).pieces:
             if piece.start < gone or piece.code:
                 continue
-            said = self._judge(held[piece.start : piece.end])
             at = self._at + piece.start
+            said = self._judge(held[piece.start : piece.end], at)
             spans = tuple((at + first, at + last) for first, last in said.spans)
             self._sentences[at] = msgspec.structs.replace(
                 said, start=at, end=at + said.end, spans=spans
             )
             if said.verdict is not Ground.NO_CLAIM:
                 first, last = start + piece.start - gone, start + piece.end - gone
-                doubtful = (
-                    said.verdict is Ground.SUPPORTED and said.score >= self.points["balanced"]
-                )
-                label = "UNSUPPORTED" if doubtful else said.verdict.name
-                yield Hit(label, said.score, first, last, said.reason, said.tier)
+                yield Hit(self._label(said), said.score, first, last, said.reason, said.tier)
+
+    def _label(self, said: Sentence) -> str:
+        if self._tokens is not None:
+            return "UNCERTAIN"
+        doubtful = said.verdict is Ground.SUPPORTED and said.score >= self.points["balanced"]
+        return "UNSUPPORTED" if doubtful else said.verdict.name
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the sentence begins that has not ended."""
-        if not self._bound:
+        if self._idle:
             return len(text)
         held = self._tail + text[start:]
         return max(start, start + cut(held, code=self._code).rest - len(self._tail))
 
     def passed(self, text: str) -> None:
         """See BaseDetector."""
-        if not self._bound:
+        if self._idle:
             return
         self._tail += text
         done = cut(self._tail, code=self._code)
@@ -181,9 +206,11 @@ class Detector(BaseDetector):
 
     def quiet(self, text: str, start: int) -> bool:  # noqa: ARG002
         """See BaseDetector: there are no sources."""
-        return not self._bound
+        return self._idle
 
-    def _judge(self, text: str) -> Sentence:
+    def _judge(self, text: str, at: int) -> Sentence:
+        if self._tokens is not None:
+            return self._tokens.judged(text, at)
         if (said := self._judged.get(text)) is None:
             if len(self._judged) >= _MOST_KEPT:
                 self._judged.clear()
