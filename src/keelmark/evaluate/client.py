@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -276,7 +276,7 @@ class Client:
                 response = await self._transport.send(
                     method, url, headers=self._headers, body=data, timeout=seconds
                 )
-                read = await _whole(response, self.target.url)
+                read = b"".join([one async for one in pieces(response, self.target.url)])
         except TimeoutError:
             raise _EndlessError(
                 f"{self.target.url} gave no answer within {seconds:g} seconds."
@@ -292,19 +292,24 @@ class Client:
         return _Answer(response.status, dict(response.headers), read)
 
 
-async def _whole(response: UpstreamResponse, url: str) -> bytes:
-    read = bytearray()
+async def pieces(response: UpstreamResponse, url: str) -> AsyncGenerator[bytes, None]:
+    """Yield the body of an answer as it comes, and close it.
+
+    Raises:
+        UnavailableError: It has no end.
+    """
+    length = 0
     try:
         async for chunk in response.chunks():
-            read += chunk
-            if len(read) > _LONGEST_ANSWER:
+            length += len(chunk)
+            if length > _LONGEST_ANSWER:
                 raise _EndlessError(
                     f"{url} sent an answer of more than {_LONGEST_ANSWER >> 20} MiB: nothing asked "
                     "for is as long."
                 )
+            yield chunk
     finally:
         await response.close()
-    return bytes(read)
 
 
 def _pause(answer: _Answer | None, attempt: int) -> float:

@@ -11,12 +11,13 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, Literal
 
 import msgspec
 
 from keelmark.core.errors import KeelmarkError
-from keelmark.evaluate.client import Client
+from keelmark.evaluate.client import Client, pieces
 
 _BUSY = frozenset({429, 503})
 _THINGS = (
@@ -115,15 +116,13 @@ async def shoot(client: Client, prompt: str, tokens: int, due: float | None = No
     try:
         async with asyncio.timeout(client.target.timeout):
             response = await client.streamed("chat/completions", body)
-            try:
-                if response.status == 200:
-                    async for chunk in response.chunks():
-                        told.feed(chunk)
-                    state = "answered" if told.whole else "failed"
-                elif response.status in _BUSY:
-                    state = "refused"
-            finally:
-                await response.close()
+            async with aclosing(pieces(response, client.target.url)) as chunks:
+                async for chunk in chunks:
+                    told.feed(chunk)
+            if response.status == 200:
+                state = "answered" if told.whole else "failed"
+            elif response.status in _BUSY:
+                state = "refused"
     except (KeelmarkError, TimeoutError):
         state = "failed"
     spent = time.perf_counter() - began
@@ -154,7 +153,7 @@ class _Told:
             event: Any = msgspec.json.decode(data)
             said = "".join(one.get("delta", {}).get("content") or "" for one in event["choices"])
             used = (event.get("usage") or {}).get("completion_tokens")
-        except (msgspec.DecodeError, LookupError, TypeError, AttributeError):
+        except (msgspec.DecodeError, RecursionError, LookupError, TypeError, AttributeError):
             return
         self.tokens = used if type(used) is int else self.tokens
         if said:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from evaluation_parts import called
+from keelmark.evaluate import client
 from keelmark.evaluate.load import Shot, Times, closed, level, open_, prompts, times
 from keelmark.serve.fake import FakeEngine, Script
 
@@ -88,6 +89,22 @@ def test_a_service_that_does_not_stream(tmp_path, capsys):
     words = ("load", "--data", tmp_path / "data", "--requests", 2, "--at-a-time", "1")
     assert called(FakeEngine(Script(fault="error", status=500)), *words) == 2
     assert "gave no streamed answer (failed)" in capsys.readouterr().err
+
+
+EVENT = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [(EVENT * 1000, 0), (EVENT + b"data: " + b"[" * 3000 + b"\n\ndata: [DONE]\n\n", 4)],
+)
+def test_streams_without_end_and_without_sense(tmp_path, capsys, monkeypatch, sent, answered):
+    words = ("load", "--data", tmp_path, "--requests", 4, "--at-a-time", "2", "--per-second")
+    engine = FakeEngine(lambda _: Script(raw=sent) if len(engine.received) > 2 else Script())
+    monkeypatch.setattr(client, "_LONGEST_ANSWER", 16384)
+    assert called(engine, *words, "none", "--json") == (0 if answered else 1)
+    (level,) = json.loads(capsys.readouterr().out)["levels"]
+    assert (level["answered"], level["failed"]) == (answered, 4 - answered)
 
 
 @pytest.mark.parametrize("text", ["0", "a", "1,,2", "1.5", "-1"])
