@@ -8,8 +8,8 @@ from collections import Counter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from keelmark.core.errors import UsageError
-from keelmark.core.yamlfile import meant
 from keelmark.core.figures import figure
+from keelmark.core.yamlfile import meant
 from keelmark.evaluate.own.columns import FEW_LABELS
 from keelmark.evaluate.own.items import Item, Kind, Naming
 from keelmark.evaluate.texts import references

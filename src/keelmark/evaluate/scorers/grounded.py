@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from keelmark.core.figures import figures
 from keelmark.core.yamlfile import Strict
 from keelmark.evaluate.abstaining import JUDGE, abstains
 from keelmark.evaluate.contract import Judge, Reply, Sample, Scores
-from keelmark.core.figures import figures
 from keelmark.evaluate.texts import bag, leaves, plain, references, rouge_l, words
 
 JUDGES = (JUDGE,)

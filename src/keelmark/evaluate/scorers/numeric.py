@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from keelmark.core.figures import Decimals, figure, figures
 from keelmark.core.yamlfile import Strict
 from keelmark.evaluate.contract import Judge, Reply, Sample, Scores
-from keelmark.core.figures import Decimals, figure, figures
 from keelmark.evaluate.texts import references
 
 Share = Annotated[float, msgspec.Meta(ge=0)]
