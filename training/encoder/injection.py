@@ -62,7 +62,7 @@ def row(text: str, label: int, source: str) -> Row:
 
 
 def _tokens(text: str) -> set[str]:
-    return set(re.findall(r"\w+", text.lower()))
+    return set(re.findall(r"\w+", text[:700].lower()))
 
 
 def _some(
@@ -114,6 +114,8 @@ def _labelled(data: Path) -> Iterator[Row]:
     known = [_tokens(record["text"]) for record in records("trustair_jailbreak")]
     for record in records("pyrit_jailbreaks"):
         text = re.sub(r"\{% ?(end)?raw ?%\}", "", record["text"])
+        if len(text.split()) < 15:
+            continue  # what is left of a template without its request
         said = _tokens(text)
         if max(len(said & other) / len(said | other) for other in known) < 0.5:
             yield row(text, 1, "valid_jailbreaks")
@@ -140,6 +142,18 @@ def _crimes(data: Path) -> list[str]:
     return [text[:1].lower() + text[1:] for text in texts]
 
 
+def _requests(data: Path) -> list[str]:
+    """Return short requests to assistants: harmless from a user, strange in a document."""
+    found: set[str] = set()
+    for name, most in (("clinc_oos", 2500), ("oasst_prompts", 999), ("selfinstruct_seed", 999)):
+        records = shared(data, f"train/injection/{name}.train")
+        texts = sorted({r["text"] for r in records if not _third(r["text"])})
+        found.update(texts[:: max(1, len(texts) // most)])
+    for name in ("clapnq_dev", "halueval_qa_1k"):
+        found.update(r["question"] for r in shared(data, f"train/grounding/{name}.train"))
+    return sorted(text for text in found if 4 <= len(text.split()) <= 30)
+
+
 def _every(data: Path, seed: int) -> Iterator[Row]:
     rng = random.Random(seed)
     mined = {name: list(mine(name, seed)) for name in documents.COLLECTIONS}
@@ -147,6 +161,7 @@ def _every(data: Path, seed: int) -> Iterator[Row]:
     trained = list(chain.from_iterable(mined.values()))
     prose = _prose(data)
     grammar = attacks.Attacks(_crimes(data), prose, rng)
+    grammar.requests = _requests(data)
     yield from _benign(data, rng)
     yield from _labelled(data)
     yield from (row(document.text, 0, document.collection) for document in trained[::2])

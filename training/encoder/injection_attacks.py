@@ -82,6 +82,7 @@ class Attacks(Desk):
         own["crime"] = own["crime"] * 12 + crimes
         own |= {"encoded": ["ENCODED"], "reversed": ["REVERSED"], "quote": ["QUOTE"]}
         super().__init__(own, rng, prose)
+        self.requests: list[str] = []
 
     def direct(self) -> str:
         """Return an attack that is said straight to the assistant."""
@@ -95,6 +96,8 @@ class Attacks(Desk):
 
     def indirect(self, framed: float = 0.55) -> str:
         """Return an order to set into a document, so often with a frame that calls the model."""
+        if self.requests and self.rng.random() < (1 - framed) * 0.5:
+            return self.rng.choice(self.requests)
         text = finish(self.write("framed" if self.rng.random() < framed else "bare"))
         return capital(text) if self.rng.random() < 0.85 else text
 
@@ -104,8 +107,8 @@ class Attacks(Desk):
         text = " ".join(self.write("innocent") for _ in range(rng.choice([1, 1, 1, 2, 3])))
         if rng.random() < 0.15:
             text = rng.choice(self.prose)
-        elif rng.random() < 0.3:
-            text = self.write(rng.choice(["say", "reported", "reported"]))
+        elif rng.random() < 0.2:
+            text = self.write(rng.choice(["say", "reported"]))
         if rng.random() < 0.3:
             text = f"{self.write('mark')}{text}{self.write('endmark')}"
         if rng.random() < 0.06:
