@@ -2,11 +2,11 @@
 
     python bench/encoder.py [--seconds 4] [--json]
 
-The same windows go to the session, already in numbers, and to a detector of the guard, which cuts
-the text, numbers it, takes its turn, remembers and scores. Texts are made anew each time, so that
-nothing is remembered from before. Then eight clients ask at once, each for texts of 500 characters, while a
-clock on the event loop tells how long others would have waited; and realistic traffic, of which a
-part has come before, goes through the whole input side of a guard.
+The same windows go to the session, already in numbers, and to the guard's encoder, which takes its
+turn and remembers. Texts are made anew each time, so nothing is remembered from before. Then eight
+clients ask at once, each for texts of 500 characters, while a clock on the event loop tells how
+long others would have waited; and traffic, of which a part has come before, goes through the whole
+input side of a guard.
 """
 
 import argparse

@@ -53,6 +53,7 @@ class Detector(BaseDetector):
     version = "1"
     labels: ClassVar[tuple[str, ...]] = (*HAZARDS.values(), "TOXIC", "HARM")
     tags = ("mlcommons:ailuminate",)
+    languages = ("en", "de", "fr", "es", "it", "pt", "ru", "zh", "ja", "ko", "ar", "hi", "vi")
     family = "harm"
     points: ClassVar[Mapping[str, float]] = SCORES
     tier = 3

@@ -21,6 +21,7 @@ class Detector(BaseDetector):
     version = "1"
     labels = ("PROMPT_INJECTION",)
     tags = ("owasp:llm01",)
+    languages = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "ru", "zh", "ja", "ar", "hi", "tr")
     family = "injection"
     points: ClassVar[Mapping[str, float]] = SCORES
     tier = 3
