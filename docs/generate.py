@@ -231,6 +231,8 @@ HEADERS = {
     "x-keelmark-policy-digest": "Digest of the policy in force.",
     "x-keelmark-verdict": "Gravest outcome so far. For a stream that is the prompt's; the trace "
     "has the answer's too.",
+    "x-keelmark-grounding": "How many sentences of an answer its sources bear out, where a rule "
+    "asks; in a stream a comment before its end. As a header of a request, `full` asks for all.",
 }
 CODES = {
     "cannot_start_in_time": "The request cannot begin before its deadline. `retry-after` says when "

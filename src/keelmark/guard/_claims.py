@@ -131,8 +131,7 @@ def _named(text: str, group: Sequence[re.Match[str]]) -> Iterator[Name]:
         one
         for one in group
         if len(one[0].removesuffix("'s").removesuffix("’s")) > 1
-        and one[0].casefold() not in known["stop"]
-        and one[0].casefold() not in known["title"]
+        and not {one[0].casefold(), key(one[0])} & (_stop() | known["title"])
     ]
     if telling:
         yield Name(tuple(one[0] for one in telling), telling[0].start(), telling[-1].end())

@@ -115,7 +115,7 @@ def _all(text: str) -> Iterator[Dated]:
     for form in _FORMS:
         for found in form.finditer(text):
             yield Dated(tuple(_readings(found.groupdict())), *found.span())
-    named = [one for one in _LETTERS.finditer(text) if one[0].lower() in _NAMED]
+    named = [one for one in _LETTERS.finditer(text) if one[0].lower().removesuffix("s") in _NAMED]
     for form in _NAMED_FORMS:
         for one in named:
             for found in form.finditer(text, max(0, one.start() - _BEFORE), one.end() + _AFTER):
@@ -123,7 +123,7 @@ def _all(text: str) -> Iterator[Dated]:
     for found in _TIMES.finditer(text):
         yield Dated(_minutes(found), *found.span())
     for one in named:
-        name = one[0].lower()
+        name = one[0].lower().removesuffix("s")
         if len(name) > _BARE and not (name in _MONTHS and one[0][0].islower()):  # `march`: a verb
             yield Dated((When(month=_MONTHS.get(name), weekday=_DAYS.get(name)),), *one.span())
 

@@ -264,10 +264,7 @@ class Answer:
             delta = {}
         if not isinstance(delta, dict) or not (chat or isinstance(delta["text"], str)):
             raise _protocol(f"The engine sent a choice whose `{field}` is malformed: try again.")
-        if self._asked.weighed:
-            choice.weigh(given.get("logprobs"), delta)
-        if self._asked.weighed == "hidden":
-            given = {name: value for name, value in given.items() if name != "logprobs"}
+        given = self._weighed(choice, given, delta)
         before, out = choice.delta(delta, last=last)
         piece: dict[str, Any] = {"index": choice.index}
         for name, value in given.items():
@@ -287,6 +284,16 @@ class Answer:
             reason = str(piece["finish_reason"])
             self.finishes[choice.index] = reason if is_name(reason) else "other"
         return before, piece
+
+    def _weighed(
+        self, choice: Choice, given: dict[str, Any], delta: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Show the guard the log-probabilities it wants; return what the client is to see."""
+        if not self._asked.weighed:
+            return given
+        choice.weigh(given.get("logprobs"), delta)
+        shown = self._asked.weighed == "shown"
+        return given if shown else {n: v for n, v in given.items() if n != "logprobs"}
 
 
 def _read(data: bytes) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from keelmark.serve.wholly import read_answer
 
 SECONDS = 30.0
 """Longest wait for a sentence."""
-_TOKENS = 160
+_TOKENS = 96
 _LEFT_OUT = frozenset(
     {
         "stream", "stream_options", "n", "tools", "tool_choice", "functions", "function_call",
