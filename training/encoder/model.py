@@ -11,24 +11,10 @@ import json
 from pathlib import Path
 
 import torch
+from heads import POOLS, TOKENS
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as fn
-
-HAZARDS = tuple(f"hazard_S{number}" for number in range(1, 13))
-SEQUENCE = (
-    "injection",
-    "harm_request",
-    "toxic",
-    "harm_answer",
-    "grounding_supported",
-    "grounding_contradicted",
-    "grounding_unsupported",
-    *HAZARDS,
-)
-POOLS = ("injection", "harm_request", "toxic", "harm_answer", "grounding", "hazards")
-WIDTHS = (1, 1, 1, 1, 3, len(HAZARDS))
-TOKENS = ("grounding",)
 
 
 class Layer(nn.Module):
@@ -90,7 +76,7 @@ class Encoder(nn.Module):
             Layer(width, config["num_attention_heads"], config["intermediate_size"])
             for _ in range(config["num_hidden_layers"])
         )
-        self.pools = nn.ModuleList(Pool(width, classes) for classes in WIDTHS)
+        self.pools = nn.ModuleList(Pool(width, classes) for classes in POOLS.values())
         self.token = nn.Linear(width, len(TOKENS))
 
     def states(self, ids: Tensor, attention: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ keeps a checkpoint, and `--resume` goes on from there after an accident.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import time
@@ -122,6 +123,20 @@ def train(encoder: Encoder, asked: argparse.Namespace) -> None:
     _save(place, encoder, steps, done, time.monotonic() - began)
 
 
+def note(asked: argparse.Namespace) -> None:
+    """Add this run to `runs.json`: what it learns from, how long, from which seed."""
+    place = asked.out / "runs.json"
+    runs = json.loads(place.read_text()) if place.exists() and asked.resume else []
+    kinds = asked.kinds.split(",")
+    digests = {
+        name: hashlib.sha256((asked.rows / f"{name}.jsonl.gz").read_bytes()).hexdigest()
+        for name in kinds
+    }
+    device = "cuda" if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU cores"
+    runs.append({"rows": digests, "minutes": asked.minutes, "seed": asked.seed, "device": device})
+    place.write_text(json.dumps(runs, indent=1) + "\n")
+
+
 def _save(
     place: Path, encoder: Encoder, steps: torch.optim.Optimizer, step: int, seconds: float
 ) -> None:
@@ -149,6 +164,7 @@ def main() -> None:
     encoder = base(asked.base)
     if asked.start:
         encoder.load_state_dict(torch.load(asked.start, map_location="cpu"))
+    note(asked)
     train(encoder, asked)
 
 

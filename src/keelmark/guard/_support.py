@@ -66,10 +66,11 @@ def pairs(claims: Sequence[str], source: str) -> list[Support]:
     """
     model = encoder()
     words = model.words.tokens(source)
-    return [_held(model, model.words.tokens(claim), words) for claim in claims]
+    return [held(model, model.words.tokens(claim), words) for claim in claims]
 
 
-def _held(model: Encoder, claim: list[Token], source: list[Token]) -> Support:
+def held(model: Encoder, claim: list[Token], source: list[Token]) -> Support:
+    """Hold one claim against a source, in tokens; see `pairs`."""
     if not claim:
         return Support(1.0, 0.0, 0.0, 0, 0, ())
     if not source:
