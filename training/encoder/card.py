@@ -2,9 +2,9 @@
 
     python training/encoder/card.py TRAINED BASE --data FOLDER
 
-TRAINED holds `rows`, `runs.json` and `weights`. There, `training.json` says of what the weights were made (files with their digests and licences, the base
-model, the recipe's digest, seeds), `card.md` what they are for, how well they do and where they
-fail; both are made of what `rows.py`, `train.py` and `evaluate.py` left.
+TRAINED holds `rows`, `runs.json` and `weights`. There, `training.json` says of what the weights
+were made (files with their digests and licences, the base model, the recipe's digest, the runs),
+`card.md` what they are for, how well they do and where they fail.
 """
 
 from __future__ import annotations
