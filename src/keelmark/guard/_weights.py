@@ -69,7 +69,7 @@ class Head(NamedTuple):
         return 1.0
 
 
-SCORES = {"fpr_5": 0.5, "balanced": 0.65, "fpr_1": 0.8}
+SCORES = {"balanced": 0.5, "fpr_5": 0.65, "fpr_1": 0.8}
 """The score that stands for the threshold of an operating point, in every head and language.
 
 So a rule keeps its meaning when weights are replaced, and heads can be compared.
@@ -82,11 +82,10 @@ def chance(logit: float) -> float:
 
 
 def head(entry: _Entry) -> Head:
-    """Return a head as its table says; `balanced` counts where it lies between the other two."""
-    low, high = (entry.points.get(name, SCORES[name]) for name in ("fpr_5", "fpr_1"))
-    high = max(low, high)
-    points = {"fpr_5": low, "fpr_1": high}
-    points["balanced"] = min(max(entry.points.get("balanced", (low + high) / 2), low), high)
+    """Return a head as its table says; `balanced` is at most `fpr_5`."""
+    points, most = {}, 1.0
+    for name in reversed(SCORES):
+        points[name] = most = min(entry.points.get(name, SCORES[name]), most)
     knots = [(points[name], score) for name, score in SCORES.items()]
     return Head(*entry.platt, ((0.0, 0.0), *knots, (1.0, 1.0)))
 

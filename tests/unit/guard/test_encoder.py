@@ -179,12 +179,12 @@ def test_telemetry_is_off_before_the_runtime_is_loaded(tmp_path, monkeypatch) ->
 @pytest.mark.parametrize(
     ("points", "balanced"),
     [
-        ({"fpr_5": 0.3, "balanced": 0.6, "fpr_1": 0.9}, 0.6),
-        ({"fpr_5": 0.3, "balanced": 0.1, "fpr_1": 0.9}, 0.3),
-        ({"fpr_5": 0.3, "balanced": 0.95, "fpr_1": 0.9}, 0.9),
-        ({"fpr_5": 0.0, "balanced": 0.0, "fpr_1": 0.0}, 0.0),
-        ({"fpr_5": 1.0, "balanced": 1.0, "fpr_1": 1.0}, 1.0),
-        ({"fpr_5": 0.5, "balanced": 0.5, "fpr_1": 0.5}, 0.5),
+        ({"balanced": 0.1, "fpr_5": 0.3, "fpr_1": 0.9}, 0.1),
+        ({"balanced": 0.6, "fpr_5": 0.3, "fpr_1": 0.9}, 0.3),
+        ({"balanced": 0.95, "fpr_5": 0.3, "fpr_1": 0.9}, 0.3),
+        ({"balanced": 0.0, "fpr_5": 0.0, "fpr_1": 0.0}, 0.0),
+        ({"balanced": 1.0, "fpr_5": 1.0, "fpr_1": 1.0}, 1.0),
+        ({"balanced": 0.5, "fpr_5": 0.5, "fpr_1": 0.5}, 0.5),
         ({}, SCORES["balanced"]),
     ],
 )
