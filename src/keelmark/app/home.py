@@ -19,6 +19,7 @@ from keelmark.core.yamlfile import read_document
 from keelmark.guard import Guard, shipped_policies
 from keelmark.guard.engine import RuleError
 from keelmark.guard.ready import policy_at, read_policy, shipped_policy, shipped_text
+from keelmark.guard.warm import lacking
 from keelmark.passport.files import write_whole
 from keelmark.passport.keys import (
     LEDGER_KEY,
@@ -164,6 +165,7 @@ def policy_notes(policy: Policy, data: Path | None = None) -> list[str]:
     elif guard.shadowed:
         names = ", ".join(rule.id for rule in guard.shadowed)
         notes.append(f"in shadow, so only recorded: {names}.")
+    notes += filter(None, [lacking(guard.enforced)])
     notes += (
         f"exception {one.id!r} expired on {one.expires} and does nothing: remove it, or ask "
         f"{one.author} for a new date."

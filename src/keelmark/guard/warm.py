@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from keelmark.guard.engine import Engine
-from keelmark.guard.run import Probe, Run
+from keelmark.core.policy import Rule
+from keelmark.guard._weights import MEND, installed
+from keelmark.guard.engine import Engine, discovered
+from keelmark.guard.run import HEAVY, Probe, Run
 from keelmark.guard.stream import Filter
 from keelmark.guard.whole import judged
 
@@ -27,6 +29,18 @@ def warm(engines: Iterable[Engine]) -> None:
                 if id(probe.detector) not in done:
                     done.add(id(probe.detector))
                     _read_examples(probe)
+
+
+def lacking(rules: Iterable[Rule]) -> str:
+    """Say which rules cannot work because the encoder's weights are not installed; "" for none."""
+    heavy = {name for name, kind in discovered().items() if kind.tier >= HEAVY}
+    names = [rule.id for rule in rules if rule.detector in heavy]
+    if not names or installed():
+        return ""
+    return (
+        f"{', '.join(names)}: the weights of the guard's encoder are not installed, so these rules "
+        f"fail, and stop every text unless on_failure is open; {MEND}."
+    )
 
 
 def _read_examples(probe: Probe) -> None:

@@ -16,6 +16,7 @@ from keelmark.guard._encoder import Encoder, Window, encoder
 from keelmark.guard._support import pairs
 from keelmark.guard._weights import FOLDER, SCORES, Weights, found, head
 from keelmark.guard._weights import _Entry as Entry
+from keelmark.guard.warm import lacking
 
 SOURCE = "Acme was founded in Berlin in 1998 by Ada Long. It builds small ships. " * 40
 
@@ -207,3 +208,12 @@ def test_a_score_is_a_point_where_the_probability_is_its_threshold(points, balan
 def test_the_weights_are_one_package_of_less_than_30_megabytes() -> None:
     size = sum(path.stat().st_size for path in found().iterdir() if path.is_file())
     assert size < 30_000_000
+
+
+def test_rules_that_lack_their_weights_are_told_beforehand(tmp_path, monkeypatch) -> None:
+    rules = (Rule(id="i", detector="injection_classifier", action="block"),)
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    assert "i: the weights of the guard's encoder are not installed" in lacking(rules)
+    assert lacking((Rule(id="p", detector="secrets", action="block"),)) == ""
+    (tmp_path / "encoder.onnx").write_bytes(b"")
+    assert lacking(rules) == ""
