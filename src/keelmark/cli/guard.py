@@ -205,8 +205,8 @@ def check(
     worst = 0
     with _opened(file) as stream:
         for record in _records(stream, str(file)):
-            asked = [*given, *record["asked"]]
-            result = guard.check(record["text"], stage=stage, role=role, every=every, asked=asked)
+            about = guard.about([*given, *record["asked"]])
+            result = about.check(record["text"], stage=stage, role=role, every=every)
             row = _row(record["id"], result)
             outcome = Outcome(row["verdict"])
             worst = max(worst, 2 if outcome in _FAILURES else int(outcome is not Outcome.ALLOW))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
@@ -90,6 +91,7 @@ class Guard:
         self.policy = policy_at(policy)
         self._digest = self.policy.digest
         self._key = key
+        self._asked = Request()
         rules = self.policy.guard
         self._engine = Engine(
             rules.enforced, detectors, exceptions=rules.exceptions, key=key, cascade=rules.cascade
@@ -104,6 +106,12 @@ class Guard:
             engine = Engine(self.second.guard.rules, detectors, exceptions=excused, key=key)
             shadows.append(Shadow(engine, self.second.digest))
         self._shadows = tuple(shadows)
+
+    def about(self, asked: Sequence[Segment]) -> Guard:
+        """Return the same guard for texts that answer a request with these segments (`check`)."""
+        other = copy.copy(self)
+        vars(other)["_asked"] = Request(tuple(asked))
+        return other
 
     @property
     def policy_digest(self) -> str:
@@ -147,7 +155,6 @@ class Guard:
         origin: Origin = NOWHERE,
         mask: Mask | None = None,
         before: str = "",
-        asked: Sequence[Segment] = (),
     ) -> Result:
         """Judge one whole text.
 
@@ -165,14 +172,13 @@ class Guard:
                 placeholders in what a model reads, and redaction in the rest, when None.
             before: What stands before the text and is not part of it, such as the name of its
                 field and a colon: it may say what the text is, and nothing is found in it.
-            asked: The request that the text answers, with its documents.
 
         Raises:
             UsageError: There is no such stage or role.
         """
         began = perf_counter()
         engine, (side, role) = self._engine.within(origin), place(stage, role)
-        run = Run(bound(engine.plan(side, role, every=every), Request(tuple(asked))))
+        run = Run(bound(engine.plan(side, role, every=every), self._asked))
         mask = mask or (Vault([text], self._key).mask if side == "input" else None)
         out = "".join(judged(run, text, mask=mask, decoding=side == "input", before=before))
         ms = 1000 * (perf_counter() - began)
@@ -388,8 +394,5 @@ class GuardedRequest:
             runs += self._forms.runs
             ms += 1000 * self._forms.seconds
         verdict = self._engine.verdict("output", runs, self._digest, ms)
-        if not self._shadows:
-            return verdict
-        return msgspec.structs.replace(
-            verdict, shadow=tuple(one.output_verdict() for one in self._shadows)
-        )
+        shadow = tuple(one.output_verdict() for one in self._shadows)
+        return msgspec.structs.replace(verdict, shadow=shadow) if shadow else verdict

@@ -1,11 +1,15 @@
 """Exact checks of sentences against their sources."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keelmark.cli.main import run
 from keelmark.core.grounding import Ground, summary
 from keelmark.core.ports import Segment
+from keelmark.guard import Guard
 from keelmark.guard._dates import Calendar, dated
 from keelmark.guard._grounds import judge
 from keelmark.guard._quantities import Known, quantities
@@ -203,3 +207,34 @@ def test_a_number_is_itself_however_it_is_grouped(value):
 def test_impossible_dates_are_none():
     assert dated("2020-13-01, 2020-02-30, 25:10") == []
     assert Calendar(dated("On 3/4/2020."), []).has(dated("April 3, 2020")[0])
+
+
+def test_the_library_is_told_what_a_text_answers():
+    asked = [Segment(role="retrieved", path="d", text=TEXT)]
+    plain = Guard("grounded")
+    text = "Acme sold 1,300 boats in 2020. Acme sold 1,200 boats."
+    result = plain.about(asked).check(text, stage="output")
+    assert result.text == "[removed: the sources say otherwise] Acme sold 1,200 boats."
+    assert result.scores["ungrounded"] == 0.97
+    assert [one.verdict for one in result.verdict.sentences] == ["contradicted", "supported"]
+    assert plain.check(text, stage="output").text == text
+
+
+def test_the_command_takes_the_context_of_records_and_of_all(tmp_path, capsys):
+    file, source = tmp_path / "answers.jsonl", tmp_path / "source.txt"
+    source.write_text("The ferry is blue.")
+    records = [
+        {"id": 1, "text": "Acme sold 1,300 boats.", "context": TEXT},
+        {"id": 2, "text": "Acme sold 1,200 boats.", "context": [{"text": TEXT}, "More."]},
+        {"id": 3, "text": "The ferry is blue."},
+        {"id": 4, "text": "Zenith sold 7.", "context": TEXT, "question": "Did Zenith sell 7?"},
+    ]
+    file.write_text("\n".join(json.dumps(one) for one in records))
+    words = ["guard", str(file), "--json", "--all", "--context", str(source)]
+    assert run(words) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    high = [row["scores"]["ungrounded"] >= 0.5 for row in rows]
+    assert high == [True, False, False, False]
+    assert rows[0]["sentences"][0]["verdict"] == "contradicted"
+    file.write_text('{"text": "a", "context": 5}')
+    assert run(words) == 2
