@@ -15,25 +15,27 @@ import hashlib
 import importlib
 import os
 import threading
+from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keelmark.core.errors import UnavailableError
 from keelmark.guard._weights import MEND, Head, Weights, found
 from keelmark.guard._wordpiece import WordPiece
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
 
 LONGEST = 256
 """Tokens that are read at once, with those that mark the ends."""
 _KEPT = 8192  # answers that are remembered
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _TELEMETRY = "ORT_DISABLE_TELEMETRY"
-
-Floats = npt.NDArray[np.float32]
 
 
 class Window(NamedTuple):
@@ -78,6 +80,7 @@ class Encoder:
         self.tokens = {name: at for at, name in enumerate(weights.calibration.tokens)}
         self.heads: dict[str, Head] = weights.heads
         self._session = _session(weights)
+        self._array = importlib.import_module("numpy").array
         self._turn = threading.Semaphore(most or max(1, min(4, (os.cpu_count() or 1) - 1)))
         self._key = os.urandom(16)
         self._known: OrderedDict[bytes, Answer] = OrderedDict()
@@ -102,16 +105,16 @@ class Encoder:
         return answer
 
     def _digest(self, window: Window) -> bytes:
-        told = np.asarray((len(window.text), *window.text, *window.pair), np.int32).tobytes()
+        told = array("i", (len(window.text), *window.text, *window.pair)).tobytes()
         return hashlib.blake2b(told, digest_size=16, key=self._key).digest()
 
     def _run(self, window: Window) -> Answer:
         words = self.words
         first = [words.cls, *window.text, words.sep]
         second = [*window.pair, words.sep] if window.pair else []
-        ids = np.asarray([first + second], np.int64)
-        kinds = np.asarray([[0] * len(first) + [1] * len(second)], np.int64)
-        given = dict(zip(_INPUTS, (ids, np.ones_like(ids), kinds), strict=True))
+        kinds = [0] * len(first) + [1] * len(second)
+        rows = (first + second, [1] * len(kinds), kinds)
+        given = {name: self._array([row], "int64") for name, row in zip(_INPUTS, rows, strict=True)}
         sequence, tokens = self._session.run(("sequence", "tokens"), given)
         return Answer(sequence[0], tokens[0, 1 : len(window.text) + 1])
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, repeat
+from math import exp
 from typing import NamedTuple
-
-import numpy as np
 
 from keelmark.guard._encoder import LONGEST, Answer, Encoder, Window, encoder
 from keelmark.guard._weights import chance
@@ -92,7 +91,7 @@ def _part(model: Encoder, claim: list[Token], source: list[Token]) -> Support:
     supported = said[best][0]
     contradicted = min(1 - supported, max(one[1] for one in said))
     column = model.tokens["grounding"]
-    doubts = np.min([answer.tokens[:, column] for answer in answers], axis=0)
+    doubts = map(min, zip(*(answer.tokens[:, column].tolist() for answer in answers), strict=True))
     first, last = spans[best]
     return Support(
         supported,
@@ -101,17 +100,16 @@ def _part(model: Encoder, claim: list[Token], source: list[Token]) -> Support:
         source[first].start,
         source[last - 1].end,
         tuple(
-            Doubt(token.start, token.end, chance(float(doubt)))
+            Doubt(token.start, token.end, chance(doubt))
             for token, doubt in zip(claim, doubts, strict=True)
         ),
     )
 
 
 def _softmax(model: Encoder, answer: Answer) -> tuple[float, float]:
-    logits = np.asarray([answer.sequence[model.sequence[name]] for name in _CLASSES], np.float64)
-    powers = np.exp(logits - logits.max())
-    supported, contradicted, _ = powers / powers.sum()
-    return float(supported), float(contradicted)
+    logits = [float(answer.sequence[model.sequence[name]]) for name in _CLASSES]
+    powers = [exp(logit - max(logits)) for logit in logits]
+    return powers[0] / sum(powers), powers[1] / sum(powers)
 
 
 def spread(length: int, room: int, overlap: int) -> Iterator[tuple[int, int]]:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-import numpy as np
-
-from keelmark.guard._encoder import LONGEST, Encoder, Floats, Window
+from keelmark.guard._encoder import LONGEST, Encoder, Window
 from keelmark.guard._support import spread
 from keelmark.guard.contract import LOOK_BEHIND
 
@@ -71,7 +69,7 @@ def open_from(text: str, start: int, size: Size) -> int:
     return last[0].start if last and not last[0].closed else len(text)
 
 
-def logits(model: Encoder, text: str, unit: Unit, pair: str = "") -> Floats | None:
+def logits(model: Encoder, text: str, unit: Unit, pair: str = "") -> list[float] | None:
     """Return what the heads say of a unit, each in the window where it is surest.
 
     Args:
@@ -85,12 +83,13 @@ def logits(model: Encoder, text: str, unit: Unit, pair: str = "") -> Floats | No
     """
     before = text[max(0, unit.start - LOOK_BEHIND) : unit.start]
     word = _BLANK.search(before)
-    said = (before[word.end() :] if word else "") + text[unit.start : unit.end]
-    numbers = model.words.numbers(said)
+    numbers = model.words.numbers(
+        (before[word.end() :] if word else "") + text[unit.start : unit.end]
+    )
     if not numbers:
         return None
     other = tuple(model.words.numbers(pair[: 8 * _PAIR])[:_PAIR])
     room = LONGEST - 2 - (len(other) + 1 if other else 0)
     windows = [Window(tuple(numbers[a:b]), other) for a, b in spread(len(numbers), room, _OVERLAP)]
-    best: Floats = np.max([answer.sequence for answer in model.ask(windows)], axis=0)
-    return best
+    said = (answer.sequence.tolist() for answer in model.ask(windows))
+    return [max(column) for column in zip(*said, strict=True)]

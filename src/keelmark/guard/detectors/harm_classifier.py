@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from keelmark.guard._encoder import Encoder, Floats, encoder
+from keelmark.guard._encoder import Encoder, encoder
 from keelmark.guard._units import READ, WRITTEN, logits, open_from, units
 from keelmark.guard._weights import SCORES, chance
 from keelmark.guard.contract import BaseDetector, Example, Hit, Request
@@ -122,16 +122,13 @@ class Detector(BaseDetector):
                 best[label] = max(best[label], share * rated.score)
         return best
 
-    def _rated(self, model: Encoder, said: Floats | None) -> _Rating:
+    def _rated(self, model: Encoder, said: list[float] | None) -> _Rating:
         if said is None:
             return _Rating(0.0, self._heads[0], {"HARM": 0.0})
-        scores = {
-            head: model.heads[head].score(float(said[model.sequence[head]])) for head in self._heads
-        }
+        scores = {head: model.heads[head].score(said[model.sequence[head]]) for head in self._heads}
         head = max(scores, key=scores.__getitem__)
         hazards = {
-            label: chance(float(said[model.sequence[f"hazard_{code}"]]))
-            for code, label in HAZARDS.items()
+            label: chance(said[model.sequence[f"hazard_{code}"]]) for code, label in HAZARDS.items()
         }
         top = max(hazards.values())
         if top < _STANDS_OUT:

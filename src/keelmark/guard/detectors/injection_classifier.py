@@ -58,7 +58,7 @@ class Detector(BaseDetector):
         column, head = model.sequence["injection"], model.heads["injection"]
         for unit in units(text, start, READ):
             said = logits(model, text, unit)
-            score = 0.0 if said is None else head.score(float(said[column]))
+            score = 0.0 if said is None else head.score(said[column])
             yield Hit("PROMPT_INJECTION", score, unit.start, unit.end, "reads as an order to it")
 
     def open_from(self, text: str, start: int = 0) -> int:
