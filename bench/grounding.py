@@ -1,9 +1,10 @@
 """How well answers are told that do not rest on their sources, on labelled sets.
 
-python bench/grounding.py [FOLDER] [--limit N] [--checks] [--speed]
+python bench/grounding.py [FOLDER] [--limit N] [--encoder] [--checks] [--speed]
 
 FOLDER (../shared/data) holds train/grounding and dev/grounding. An answer counts as its worst
-sentence does. `--checks` says how often each exact check was right, `--speed` what it costs.
+sentence does. `--encoder` asks the encoder too, `--checks` says how often exact checks were right,
+`--speed` what it costs.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from keelmark.core.grounding import Ground
+from keelmark.core.grounding import Ground, Sentence
 from keelmark.evaluate.statistics import auroc
-from keelmark.guard._grounds import judge
+from keelmark.guard._grounds import Voice, judge
 from keelmark.guard._sentences import cut
 from keelmark.guard._sources import Index, Source
+from keelmark.guard._support import weighed
 
 SETS = (
     "dev/grounding/wice_oracle.test",
@@ -36,12 +38,12 @@ SETS = (
 )
 
 
-def judged(row: dict[str, Any]) -> list[Any]:
+def judged(row: dict[str, Any], voice: Voice | None) -> list[Sentence]:
     """Return what is said of the sentences of an answer."""
     index = Index([Source("", row["source"])], row.get("question") or "")
     answer = row["answer"]
     pieces = cut(answer, final=True).pieces
-    return [judge(answer[one.start : one.end], index) for one in pieces if not one.code]
+    return [judge(answer[one.start : one.end], index, voice) for one in pieces if not one.code]
 
 
 def rows(path: Path, limit: int) -> list[dict[str, Any]]:
@@ -51,7 +53,7 @@ def rows(path: Path, limit: int) -> list[dict[str, Any]]:
     return found if len(found) <= limit else random.Random(0).sample(found, limit)
 
 
-def table(folder: Path, limit: int, *, checks: bool) -> None:
+def table(folder: Path, limit: int, voice: Voice | None, *, checks: bool) -> None:
     """Print a row for each set."""
     names = ("set", "answers", "not supported", "AUROC", "balanced accuracy", "recall",
              "false alarms", "exact checks speak", "of these right")  # fmt: skip
@@ -64,7 +66,7 @@ def table(folder: Path, limit: int, *, checks: bool) -> None:
             continue
         given = rows(path, limit)
         labels = np.array([row["label"] for row in given], float)
-        said = [judged(row) for row in given]
+        said = [judged(row, voice) for row in given]
         scores = np.array([max((one.score for one in each), default=0.0) for each in said])
         exact = np.array([any(one.score in {0.97, 0.9} for one in each) for each in said])
         for each, label in zip(said, labels, strict=True):
@@ -86,7 +88,7 @@ def table(folder: Path, limit: int, *, checks: bool) -> None:
             print(f"{reason}: {bad} in answers that are not supported, {good} in others")
 
 
-def speed(folder: Path) -> None:
+def speed(folder: Path, voice: Voice | None) -> None:
     """Print what the sources and each sentence cost."""
     given = rows(folder / f"{SETS[1]}.jsonl.gz", 120)
     Index([Source("", "Once, for the tables.")])
@@ -99,7 +101,7 @@ def speed(folder: Path) -> None:
             first.append(process_time() - began)
             for one in cut(row["answer"], final=True).pieces:
                 began = process_time()
-                judge(row["answer"][one.start : one.end], index)
+                judge(row["answer"][one.start : one.end], index, voice)
                 each.append(process_time() - began)
         size = int(np.mean([len(row["source"]) for row in given])) * times
         print(
@@ -115,11 +117,13 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=1000)
     parser.add_argument("--checks", action="store_true")
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--encoder", action="store_true")
     options = parser.parse_args()
+    voice = weighed if options.encoder else None
     if options.speed:
-        speed(options.folder)
+        speed(options.folder, voice)
     else:
-        table(options.folder, options.limit, checks=options.checks)
+        table(options.folder, options.limit, voice, checks=options.checks)
 
 
 if __name__ == "__main__":

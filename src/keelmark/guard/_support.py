@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, repeat
 from math import exp
@@ -14,6 +15,7 @@ from keelmark.guard._wordpiece import Token
 _ROOM = LONGEST - 3  # for claim and source, without what marks their ends
 _CLAIM = 96  # tokens of a claim that are held against a source at once
 _OVERLAP = 32
+_LEAST = 1e-9
 _CLASSES = ("grounding_supported", "grounding_contradicted", "grounding_unsupported")
 
 
@@ -66,6 +68,27 @@ def pairs(claims: Sequence[str], source: str) -> list[Support]:
     model = encoder()
     words = model.words.tokens(source)
     return [held(model, model.words.tokens(claim), words) for claim in claims]
+
+
+def weighed(claims: Sequence[str], source: str) -> list[Support]:
+    """Hold claims against a source, with calibrated doubt: see `pairs`.
+
+    What is left of 1 beside `supported` is the score of the head `grounding`, where there is one:
+    0.5 is where one supported claim in twenty is doubted (`_weights.SCORES`).
+
+    Raises:
+        UnavailableError: The encoder's weights or ONNX Runtime are not installed.
+        IntegrityError: The weights are not the ones that were calibrated.
+    """
+    head, said = encoder().heads.get("grounding"), pairs(claims, source)
+    if head is None:
+        return said
+    return [one._replace(supported=1 - head.score(_doubt(one.supported))) for one in said]
+
+
+def _doubt(supported: float) -> float:
+    """The log-odds that a claim is not supported."""
+    return math.log((1 - supported + _LEAST) / (supported + _LEAST))
 
 
 def held(model: Encoder, claim: list[Token], source: list[Token]) -> Support:

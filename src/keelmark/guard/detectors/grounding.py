@@ -14,7 +14,7 @@ from keelmark.core.ports import Segment
 from keelmark.guard._grounds import judge
 from keelmark.guard._sentences import cut
 from keelmark.guard._sources import Index, given
-from keelmark.guard._support import pairs
+from keelmark.guard._support import weighed
 from keelmark.guard._sureness import Tokens
 from keelmark.guard._weights import installed
 from keelmark.guard.contract import BaseDetector, Example, Hit, Request, Token
@@ -111,7 +111,7 @@ class Detector(BaseDetector):
     def __init__(self, config: Settings | None = None) -> None:
         super().__init__(config)
         use = self.config.encoder
-        self._voice = pairs if use == "on" or (use == "auto" and installed()) else None
+        self._voice = weighed if use == "on" or (use == "auto" and installed()) else None
         if self._voice is not None:
             vars(self)["tier"] = 3
         self._request = Request()
