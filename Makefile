@@ -109,7 +109,7 @@ weights: $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder again (MINU
 	$(TRAINED)/bin/python training/encoder/export.py $(TRAINED)/encoder.pt $$BASE $(TRAINED)/weights && \
 	$(BIN)/python training/encoder/evaluate.py $(TRAINED)/rows $(TRAINED)/weights && \
 	$(BIN)/python training/encoder/card.py $(TRAINED) $$BASE --data $(abspath $(DATA))
-	@echo "Trained. $(TRAINED)/weights/card.md says how good they are; copy the folder's files into weights/src/keelmark_weights to ship them."
+	@echo "Trained. $(TRAINED)/weights/README.md says how good they are; copy the folder's files into weights/src/keelmark_weights to ship them."
 
 $(TRAINED)/.made: training/encoder/requirements.txt
 	@test -x $(TRAINED)/bin/python || "$(PYTHON)" -m venv $(TRAINED)

@@ -4,7 +4,7 @@
 
 TRAINED holds `rows`, `runs.json` and `weights`. There, `training.json` says of what the weights
 were made (files with their digests and licences, the base model, the recipe's digest, the runs),
-`card.md` what they are for, how well they do and where they fail.
+`README.md` what they are for, how well they do and where they fail.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ BASE = {
     "licence": "Apache-2.0",
     "parameters": 22_713_216,
 }
-_CARD = """# Keelmark's encoder, version {version}
+_CARD = """---
+license: apache-2.0
+base_model: sentence-transformers/all-MiniLM-L6-v2
+pipeline_tag: text-classification
+language: [en]
+---
+# Keelmark's encoder, version {version}
 
 One small text encoder with several heads, which the guard asks behind its rules: prompt injection,
 harmful requests, toxic text, harmful answers, kinds of hazard, and whether a claim is supported by
@@ -142,7 +148,7 @@ def main() -> None:
     made = msgspec.to_builtins(manifest(asked))
     weights = asked.trained / "weights"
     write(weights / "training.json", made)
-    (weights / "card.md").write_text(card(weights, made), encoding="utf-8")
+    (weights / "README.md").write_text(card(weights, made), encoding="utf-8")
 
 
 if __name__ == "__main__":

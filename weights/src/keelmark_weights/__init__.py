@@ -5,4 +5,4 @@ from pathlib import Path
 
 def folder() -> Path:
     """Return the folder that holds them."""
-    return Path(__file__).parent
+    return Path(__file__).parent / "encoder"

@@ -75,7 +75,7 @@ class Detector(BaseDetector):
     )  # fmt: skip
     tags = ("owasp:llm09", "nist-ai-600-1:confabulation")
     family = "ungrounded"
-    points: ClassVar[Mapping[str, float]] = {"balanced": 0.18, "fpr_5": 0.5, "fpr_1": 0.73}
+    points: ClassVar[Mapping[str, float]] = {"balanced": 0.25, "fpr_5": 0.5, "fpr_1": 0.73}
     raw = True
     remembers = True
     costly = True
