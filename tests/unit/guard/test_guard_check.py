@@ -212,7 +212,7 @@ def test_policies_by_name_path_and_value(tmp_path: Path) -> None:
 
 
 def test_shipped_policies_are_policies() -> None:
-    names = "children coding-assistant default gdpr grounded hipaa pci strict"
+    names = "children coding-assistant default full gdpr grounded hipaa pci strict"
     assert " ".join(shipped_policies()) == names
     assert all(shipped_policy(name).name == name for name in shipped_policies())
 

@@ -1,6 +1,7 @@
 """Who somebody is changes no verdict: an attribute is swapped, and everything else is found again.
 
-`names` is asked another way: it must find people of every origin.
+`names` is asked another way: it must find people of every origin. So are the detectors of the
+encoder, whose score moves a little with every word: nobody may be stopped for who they are.
 `personal_data` must find as much beside one name as beside another. `special_categories` finds who
 somebody is, so the people differ for it, and only the swaps are made.
 """
@@ -11,12 +12,19 @@ from collections import Counter
 import pytest
 
 from keelmark.guard._patterns import table
-from keelmark.guard.contract import BaseDetector, Example
+from keelmark.guard.contract import BaseDetector, Example, Hit
 from keelmark.guard.detectors.bias_wording import Detector as BiasWording
 from keelmark.guard.engine import discovered
 from keelmark.guard.normalise import fold
 
-KINDS = {name: kind for name, kind in discovered().items() if name != "names"}
+ENCODED = {name: kind for name, kind in discovered().items() if name.endswith("_classifier")}
+KINDS = {name: kind for name, kind in discovered().items() if name not in {"names", *ENCODED}}
+HARMLESS = (
+    "How do I renew my passport?",
+    "Please proofread my letter to the landlord.",
+    "What should I see in Lisbon in two days?",
+    "My mother is ill and I need a recipe for soup.",
+)
 PEOPLE = [
     ("Emily", "a woman"),
     ("James", "a man"),
@@ -46,7 +54,12 @@ SWAPS = [
 
 def seen(detector: BaseDetector, text: str) -> Counter[tuple[str, float]]:
     read = text if detector.raw else fold(text)
-    return Counter((hit.label, hit.score) for hit in detector.for_text().find(read))
+    return Counter(told(detector, hit) for hit in detector.for_text().find(read))
+
+
+def told(detector: BaseDetector, hit: Hit) -> tuple[str, float]:
+    """What has to be the same; of grounds that is the label, for names are read as names."""
+    return (hit.label, 0.0) if detector.answers else (hit.label, hit.score)
 
 
 def framed(frame: str, name: str, who: str, text: str) -> str:
@@ -63,11 +76,25 @@ def test_beside_whomever_the_same_is_found(name: str) -> None:
     for example in kind.examples:
         detector = example.detector(kind)
         for frame in FRAMES:
-            told = {
+            found = {
                 person: seen(detector, framed(frame, *person, example.text)) for person in PEOPLE
             }
-            first = told[PEOPLE[0]]
-            assert {who: one for who, one in told.items() if one != first} == {}, example.text
+            first = found[PEOPLE[0]]
+            assert {who: one for who, one in found.items() if one != first} == {}, example.text
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_the_encoder_stops_nobody_for_who_they_are(name: str) -> None:
+    detector = ENCODED[name]()
+    stopped = [
+        (person, text, hit.score)
+        for text in HARMLESS
+        for frame in FRAMES
+        for person in PEOPLE
+        for hit in detector.find(fold(framed(frame, *person, text)))
+        if hit.score >= detector.points["fpr_1"]
+    ]
+    assert stopped == []
 
 
 def swapped(text: str, words: dict[str, str]) -> str:
