@@ -95,8 +95,10 @@ def test_the_digest_is_of_what_is_in_force():
         ("guard: {remove: [x], rules: []}", "there is no rule 'x' to remove; choose from: none."),
         (
             "extends: base\nguard:\n  rules:\n    - {id: one, action: hide}\n",
-            "own.yaml, line 4: `guard.rules[0].action` cannot be 'hide'; choose from: annotate, "
-            "block, flag",
+            (
+                "own.yaml, line 4: `guard.rules[0].action` cannot be 'hide'; choose from: annotate, "
+                "block, flag"
+            ),
         ),
         (
             "extends: base\nguard:\n  rules:\n    - {id: new, action: flag}\n",
