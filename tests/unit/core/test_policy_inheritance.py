@@ -96,8 +96,8 @@ def test_the_digest_is_of_what_is_in_force():
         (
             "extends: base\nguard:\n  rules:\n    - {id: one, action: hide}\n",
             (
-                "own.yaml, line 4: `guard.rules[0].action` cannot be 'hide'; choose from: annotate, "
-                "block, flag"
+                "own.yaml, line 4: `guard.rules[0].action` cannot be 'hide'; choose from: "
+                "annotate, block, flag"
             ),
         ),
         (
