@@ -60,6 +60,7 @@ average, not in each source.
 """
 _LIMITS = """- The base model read English: other languages are recognised by what the training
   added, and unevenly (see the multilingual sources above).
+- Near a threshold, a word more or less can tip it, also a word that says who somebody is.
 - Rules and exact checks decide before it, and it is not a proof of anything: an attack that looks
   like none of its training may pass, and a text that looks like one may be stopped.
 - Grounding is judged sentence by sentence against passages of the sources; what follows only from
