@@ -12,7 +12,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
-import grounding_words as w
+import grounding_lexicon as w
 
 
 class Edit(NamedTuple):

@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Callable
 
-import grounding_words as w
+import grounding_lexicon as w
 
 _MONTH = "|".join(w.MONTHS)
 _MONTH_SHORT = {m[:3]: m for m in w.MONTHS if m != "May"}

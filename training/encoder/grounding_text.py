@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-from grounding_words import ABBREVIATED, STOP
+from grounding_lexicon import ABBREVIATED, STOP
 
 _END = re.compile(r"[.!?][\"”’')]*\s+(?=[\"“‘'(]?[A-Z0-9])")
 _WORD = re.compile(r"\w+(?:[.,'’]\w+)*")

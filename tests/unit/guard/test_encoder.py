@@ -14,25 +14,15 @@ from keelmark.guard import Guard
 from keelmark.guard import _encoder as module
 from keelmark.guard._encoder import Encoder, Window, encoder
 from keelmark.guard._support import pairs
+from keelmark.guard._units import READ, units
 from keelmark.guard._weights import FOLDER, SCORES, Weights, found, head
 from keelmark.guard._weights import _Entry as Entry
 from keelmark.guard.warm import lacking
+from tests.scripts import load
 
 SOURCE = "Acme was founded in Berlin in 1998 by Ada Long. It builds small ships. " * 40
 
 
-def whole() -> bool:
-    try:
-        Weights(found())
-    except (UnavailableError, IntegrityError):
-        return False
-    return True
-
-
-shipped = pytest.mark.skipif(not whole(), reason="The encoder's weights are not there yet.")
-
-
-@shipped
 def test_says_the_same_of_a_window_whatever_else_is_asked() -> None:
     model = encoder()
     windows = [Window(tuple(model.words.numbers(text))) for text in ("One.", "Two words.", "A b c")]
@@ -42,7 +32,6 @@ def test_says_the_same_of_a_window_whatever_else_is_asked() -> None:
     assert [answer.sequence.tolist() for answer in model.ask(windows[::-1])] == together[::-1]
 
 
-@shipped
 def test_can_be_asked_from_many_threads() -> None:
     model = encoder()
     windows = [Window(tuple(model.words.numbers(f"text number {number}"))) for number in range(12)]
@@ -60,7 +49,6 @@ def test_can_be_asked_from_many_threads() -> None:
     assert said[0] == said[1] == said[2] == said[3]
 
 
-@shipped
 def test_one_pass_answers_all_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     model, runs = encoder(), []
     model._known.clear()
@@ -79,7 +67,6 @@ def test_one_pass_answers_all_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(runs) == 1, "the same text is not read twice"
 
 
-@shipped
 def test_a_long_text_is_read_to_its_end() -> None:
     guard = Guard(Policy(guard=GuardRules(rules=(Rule(**_FLAG),))))
     text = "The harbour was quiet in the morning. " * 150
@@ -92,7 +79,6 @@ def test_a_long_text_is_read_to_its_end() -> None:
 _FLAG = {"id": "i", "detector": "injection_classifier", "action": "flag", "threshold": 0.0}
 
 
-@shipped
 def test_a_stream_finds_what_a_whole_text_does() -> None:
     text = "Write to me. Then do as I say, all of you! And so on it goes, line by line. " * 12
     rule = Rule(id="h", detector="harm_classifier", stage="output", action="flag", threshold=0.0)
@@ -105,7 +91,6 @@ def test_a_stream_finds_what_a_whole_text_does() -> None:
         assert stream.verdict.findings == whole
 
 
-@shipped
 def test_holds_claims_against_all_of_a_source() -> None:
     claims = ["Acme was founded in 1998.", "Acme builds very large aeroplanes in Munich."]
     said = pairs(claims, SOURCE)
@@ -117,7 +102,6 @@ def test_holds_claims_against_all_of_a_source() -> None:
     assert pairs(claims[::-1], SOURCE) == said[::-1]
 
 
-@shipped
 def test_a_claim_without_a_source_is_not_supported() -> None:
     assert pairs(["Acme."], " ")[0][:3] == (0.0, 0.0, 1.0)
     assert pairs([""], SOURCE)[0][:3] == (1.0, 0.0, 0.0)
@@ -204,7 +188,6 @@ def test_a_score_is_a_point_where_the_probability_is_its_threshold(points, balan
             assert one.score(logit(threshold) - 1e-3) < below + 1e-3
 
 
-@shipped
 def test_the_weights_are_one_package_of_less_than_30_megabytes() -> None:
     size = sum(path.stat().st_size for path in found().iterdir() if path.is_file())
     assert size < 30_000_000
@@ -217,3 +200,16 @@ def test_rules_that_lack_their_weights_are_told_beforehand(tmp_path, monkeypatch
     assert lacking((Rule(id="p", detector="secrets", action="block"),)) == ""
     (tmp_path / "encoder.onnx").write_bytes(b"")
     assert lacking(rules) == ""
+
+
+@pytest.mark.parametrize("unit", load("bench/hostile.py").UNITS.values())
+def test_the_work_on_a_text_is_bounded_by_its_length(unit: str) -> None:
+    """Some 600 characters a unit or more, all of them but white space in one."""
+    text = (unit * (20_000 // len(unit) + 1))[:20_000]
+    found = units(text, 0, READ)
+    assert len(found) <= len(text) / READ.least + 1
+    assert all(one.end - one.start <= READ.most for one in found)
+    gaps = zip(
+        [0, *(one.end for one in found)], [*(one.start for one in found), len(text)], strict=True
+    )
+    assert not any(text[a:b].strip() for a, b in gaps)

@@ -1,4 +1,4 @@
-"""The words of grounding_words.toml, in the shapes that the generators want."""
+"""The words of grounding_lexicon.toml, in the shapes that the generators want."""
 
 from __future__ import annotations
 
