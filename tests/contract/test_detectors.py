@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import re
 from collections.abc import Iterable
-from functools import cache
 
 import msgspec
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guard_samples import told
-from keelmark.core.errors import UnavailableError
 from keelmark.core.policy import GuardRules, Policy, Rule
 from keelmark.guard import Guard
 from keelmark.guard.contract import LOOK_BEHIND, BaseDetector, Example, Hit
@@ -30,24 +28,6 @@ each = pytest.mark.parametrize("name", KINDS)
 
 def reading(kind: type[BaseDetector], text: str) -> str:
     return text if kind.raw else fold(text)
-
-
-@cache
-def mute(name: str) -> str:
-    """Why a detector can say nothing here; "" when it can."""
-    kind = KINDS[name]
-    try:
-        list(kind.examples[0].detector(kind).find("a text"))
-    except UnavailableError as error:
-        return error.message
-    return ""
-
-
-@pytest.fixture(autouse=True)
-def _speaks(request: pytest.FixtureRequest) -> None:
-    name = getattr(request.node, "callspec", None) and request.node.callspec.params.get("name")
-    if name and (why := mute(name)):
-        pytest.skip(why)
 
 
 def before(hits: Iterable[Hit], limit: int) -> list[Hit]:
