@@ -19,6 +19,7 @@ from keelmark.core.policy import Rule
 from keelmark.core.scope import EVERYWHERE, NOWHERE, Origin, RuleException, Scope
 from keelmark.core.verdict import RuleResult, Verdict
 from keelmark.core.yamlfile import meant
+from keelmark.guard._encoder import WHOSE
 from keelmark.guard._rules import misplaced, settled
 from keelmark.guard.contract import BaseDetector
 from keelmark.guard.excuses import ExceptionInForce
@@ -114,6 +115,7 @@ class Engine:
 
         What is not known of the request is in the scope of every rule and of no exception.
         """
+        WHOSE.set(origin.key)
         if not self._scoped:
             return self
         rules = tuple(r for r in self._rules if r.scope.covers(origin, unknown=True))

@@ -10,6 +10,7 @@ import pytest
 
 from keelmark.core.errors import IntegrityError, UnavailableError
 from keelmark.core.policy import GuardRules, Policy, Rule
+from keelmark.core.scope import Origin
 from keelmark.guard import Guard
 from keelmark.guard import _encoder as module
 from keelmark.guard._encoder import Encoder, Window, encoder
@@ -65,6 +66,9 @@ def test_one_pass_answers_all_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     assert first.verdict.coverage == 1.0
     assert guard.check("What time does the museum open on Sunday, and is there a cafe?").scores
     assert len(runs) == 1, "the same text is not read twice"
+    text = "What time does the museum open on Sunday, and is there a cafe?"
+    guard.check(text, origin=Origin(key="another"))
+    assert len(runs) == 2, "what one key has asked says nothing to another, by its time either"
 
 
 def test_a_long_text_is_read_to_its_end() -> None:
