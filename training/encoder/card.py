@@ -29,6 +29,11 @@ BASE = {
     "licence": "Apache-2.0",
     "parameters": 22_713_216,
 }
+SHOWN = {
+    "grounding": ("balanced", ("recall", "false", "balanced_accuracy", "f1")),
+    "": ("fpr_1", ("recall", "false")),
+}
+"""What is shown of a head (or, "", of the others): the point that shipped rules use, the rates."""
 _CARD = """---
 license: apache-2.0
 base_model: sentence-transformers/all-MiniLM-L6-v2
@@ -49,9 +54,10 @@ its source. It runs offline on a CPU; texts of any length are read in windows of
 ## Figures
 
 Of sources of which the training saw nothing. `n` texts, of which `positive` have what is looked
-for; area under the ROC curve where a source has both; recall and false alarms at the operating
-points. Thresholds come from the same sources, so false alarms are right by construction on
-average, not in each source.
+for; the area under the ROC curve and average precision where a source has both; and, in per cent,
+recall and false alarms at one operating point of each head. In brackets 95 % intervals.
+Thresholds come from the same sources, so false alarms are right by construction on average, not in
+each source. `figures.json` has the other operating points.
 
 {tables}
 ## Where it fails
@@ -101,25 +107,29 @@ def manifest(asked: argparse.Namespace) -> dict[str, Any]:
 
 def tables(figures: dict[str, dict[str, dict[str, Any]]]) -> str:
     """Return the figures as one table for each head."""
-    columns = (
-        "n",
-        "positive",
-        "auroc",
-        "ap",
-        "recall@fpr_1",
-        "false@fpr_1",
-        "recall@fpr_5",
-        "false@fpr_5",
-    )
     parts = []
     for head, sources in figures.items():
-        lines = [f"### {head}", "", "| source | " + " | ".join(columns) + " |"]
+        point, rates = SHOWN.get(head, SHOWN[""])
+        columns = ["n", "positive", "auroc", "ap", *(f"{rate}@{point}" for rate in rates)]
+        titles = (column.partition("@")[0].replace("_", " ") for column in columns)
+        lines = [f"### {head}, at `{point}`", "", "| source | " + " | ".join(titles) + " |"]
         lines.append("|---" * (len(columns) + 1) + "|")
         for name, entry in sources.items():
-            cells = (str(entry.get(column, "")) for column in columns)
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+            lines.append(f"| {name} | " + " | ".join(_cell(entry, key) for key in columns) + " |")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
+
+
+def _cell(entry: dict[str, Any], key: str) -> str:
+    """Return a figure with its interval; rates, which have an operating point, in per cent."""
+    if key not in entry:
+        return ""
+    if f"{key}_95" not in entry:
+        return str(entry[key])
+    value, low, high = entry[key], *entry[f"{key}_95"]
+    if "@" in key:
+        return f"{100 * value:.1f} [{100 * low:.0f}, {100 * high:.0f}]"
+    return f"{value:.3f} [{low:.2f}, {high:.2f}]"
 
 
 def card(weights: Path, made: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from heads import SEQUENCE, TOKENS
-from measures import at_rate, auroc, average_precision, balanced, platt
+from measures import at_rate, balanced, platt, told
 from rows import BUILDERS, Row, read
 
 from keelmark.guard._encoder import Encoder
@@ -109,22 +109,8 @@ def figures(seen: Seen, entry: dict[str, Any]) -> dict[str, Any]:
     scores, made = chance(seen.logits, *entry["platt"]), {}
     for name in np.unique(seen.sources):
         own = seen.sources == name
-        made[str(name)] = _of_source(scores[own], seen.truth[own], entry["points"])
+        made[str(name)] = told(scores[own], seen.truth[own], entry["points"])
     return made
-
-
-def _of_source(scores: np.ndarray, truth: np.ndarray, points: dict[str, float]) -> dict[str, Any]:
-    told: dict[str, Any] = {"n": len(truth), "positive": int(truth.sum())}
-    if 0 < truth.sum() < len(truth):
-        told["auroc"] = round(auroc(scores, truth), 4)
-        told["ap"] = round(average_precision(scores, truth), 4)
-    for point, threshold in points.items():
-        flagged = scores >= threshold
-        if truth.any():
-            told[f"recall@{point}"] = round(float(flagged[truth == 1].mean()), 4)
-        if not truth.all():
-            told[f"false@{point}"] = round(float(flagged[truth == 0].mean()), 4)
-    return told
 
 
 def table(heads: dict[str, Any], model: Path) -> dict[str, Any]:
@@ -167,9 +153,9 @@ def main() -> None:
     seen = of_heads(list(drawn(asked.rows, asked.most)), Encoder(Weights(asked.weights), 2))
     heads = {head: calibrated(one) for head, one in seen.items()}
     write(place, table(heads, model))
-    told = {head: figures(one, heads[head]) for head, one in seen.items()}
-    write(asked.weights / "figures.json", told)
-    for head, sources in told.items():
+    made = {head: figures(one, heads[head]) for head, one in seen.items()}
+    write(asked.weights / "figures.json", made)
+    for head, sources in made.items():
         for name, entry in sources.items():
             print(head, name, json.dumps(entry), sep="\t")
 

@@ -74,3 +74,39 @@ def test_balanced_parts_what_can_be_parted():
     scores, truth = np.asarray([0.1, 0.2, 0.6, 0.9]), np.asarray([0, 0, 1, 1])
     threshold = measures.balanced(scores, truth)
     assert ((scores >= threshold) == (truth == 1)).all()
+
+
+def test_wilson_by_hand():
+    # 5 of 10, z = 1.96: (0.5 + 0.19208 +- 1.96 * sqrt(0.025 + 0.0096040)) / 1.38416
+    assert measures.wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
+    assert measures.wilson(0, 10)[0] == 0
+    assert measures.wilson(10, 10)[1] == 1
+
+
+def test_f1_by_hand():
+    flagged, truth = np.asarray([True, True, False, False]), np.asarray([1, 0, 1, 0])
+    assert measures.f1(flagged, truth) == 0.5
+    assert measures.f1(flagged & False, truth * 0) == 0
+
+
+def test_intervals_hold_their_figure_and_narrow_with_more_texts():
+    lot = np.random.default_rng(5)
+
+    def of(count):
+        truth = (np.arange(count) % 2).astype(int)
+        return measures.told(lot.normal(truth, 1), truth, {"half": 0.5})
+
+    few, many = of(40), of(640)
+    for name in ("auroc", "ap", "recall@half", "false@half", "balanced_accuracy@half", "f1@half"):
+        for entry in (few, many):
+            low, high = entry[f"{name}_95"]
+            assert 0 <= low < entry[name] < high <= 1
+        assert np.diff(many[f"{name}_95"]) < np.diff(few[f"{name}_95"]) / 2
+
+
+def test_intervals_are_the_same_again_and_one_class_has_its_rate_alone():
+    truth, scores = np.asarray([0, 1, 1, 0]), np.asarray([0.1, 0.9, 0.3, 0.6])
+    assert measures.told(scores, truth, {"p": 0.5}) == measures.told(scores, truth, {"p": 0.5})
+    alone = measures.told(scores, truth * 0, {"p": 0.5})
+    assert alone["false@p"] == 0.5
+    assert set(alone) == {"n", "positive", "false@p", "false@p_95"}
