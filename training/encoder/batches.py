@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+import runpy
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,9 @@ _PLAIN = {name: SEQUENCE.index(name) for name in ("injection", "harm_request", "
 _PLAIN["harm_answer"] = SEQUENCE.index("harm_answer")
 GROUNDING = SEQUENCE.index("grounding_supported")
 HAZARD = SEQUENCE.index(HAZARDS[0])
+_NORMALISE = Path(__file__).parents[2] / "src/keelmark/guard/normalise.py"
+_fold: Callable[[str], str] = runpy.run_path(str(_NORMALISE))["fold"]
+"""What the guard reads is folded. From its file, since that needs nothing else of the product."""
 
 
 class Tokens(NamedTuple):
@@ -60,10 +64,15 @@ def tokenizer(folder: Path) -> Tokenizer:
     return made
 
 
+def _read(row: Row, text: str) -> str:
+    """Return a text as the guard reads it; claims and sources are read as they stand."""
+    return text if "grounding" in row.y else _fold(text)
+
+
 def numbered(rows: Sequence[Row], by: Tokenizer) -> list[Tokens]:
     """Return rows in numbers."""
-    texts = by.encode_batch([row.text for row in rows], add_special_tokens=False)
-    pairs = by.encode_batch([row.pair or "" for row in rows], add_special_tokens=False)
+    texts = by.encode_batch([_read(row, row.text) for row in rows], add_special_tokens=False)
+    pairs = by.encode_batch([_read(row, row.pair or "") for row in rows], add_special_tokens=False)
     first, last = by.token_to_id("[CLS]"), by.token_to_id("[SEP]")
     made = []
     for row, text, pair in zip(rows, texts, pairs, strict=True):

@@ -5,7 +5,7 @@
 Run it in the project's own environment: texts are cut, read and joined by the guard's code, so the
 figures are of what a request meets. WEIGHTS is the folder that `export.py` wrote;
 `calibration.json` and `figures.json` are put there. Thresholds come from these validation sources
-alone, each of which weighs the same.
+alone, each of which weighs the same; languages other than English have thresholds of their own.
 """
 
 from __future__ import annotations
@@ -20,29 +20,33 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from heads import SEQUENCE, TOKENS
 from measures import at_rate, balanced, platt, told
 from rows import BUILDERS, Row, read
 
 from keelmark.guard._encoder import Encoder
+from keelmark.guard._languages import language_of_folded
 from keelmark.guard._support import held
 from keelmark.guard._units import READ, WRITTEN, logits, units
-from keelmark.guard._weights import Weights
+from keelmark.guard._weights import ENGLISH, OTHERS, SCORES, Entry, Weights, head
 from keelmark.guard.normalise import fold
 
 VERSION = "1"
 READ_HEADS = ("injection", "harm_request", "toxic")
 POINTS = {"fpr_1": 0.01, "fpr_5": 0.05}
 _LEAST = 1e-9
+_ENOUGH = 120  # texts of either kind that a language needs for thresholds of its own
 
 
 class Seen(NamedTuple):
-    """What a head said of texts: logits, what is so, and where each is from."""
+    """What a head said of texts: logits, what is so, where each is from, and its language."""
 
     logits: np.ndarray
     truth: np.ndarray
     sources: np.ndarray
+    languages: np.ndarray
 
 
 def said(model: Encoder, row: Row) -> dict[str, float]:
@@ -56,9 +60,9 @@ def said(model: Encoder, row: Row) -> dict[str, float]:
     read_ = [logits(model, text, unit, fold(prompt)) for unit in units(text, 0, size)]
     best = np.max([one for one in read_ if one is not None], axis=0)
     return {
-        head: float(best[model.sequence[head]])
-        for head in (*READ_HEADS, "harm_answer")
-        if head in row.y and (answer or head != "harm_answer")
+        kind: float(best[model.sequence[kind]])
+        for kind in (*READ_HEADS, "harm_answer")
+        if kind in row.y and (answer or kind != "harm_answer")
     }
 
 
@@ -67,15 +71,21 @@ def of_heads(rows: list[Row], model: Encoder) -> dict[str, Seen]:
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda row: said(model, row), rows))
     heads = {}
-    for head in (*READ_HEADS, "harm_answer", "grounding"):
-        known = [(row, one[head]) for row, one in zip(rows, answers, strict=True) if head in one]
+    for kind in (*READ_HEADS, "harm_answer", "grounding"):
+        known = [(row, one[kind]) for row, one in zip(rows, answers, strict=True) if kind in one]
         if known:
-            heads[head] = Seen(
+            heads[kind] = Seen(
                 np.asarray([logit for _, logit in known]),
-                np.asarray([int(row.y[head] > 0) for row, _ in known]),
+                np.asarray([int(row.y[kind] > 0) for row, _ in known]),
                 np.asarray([family(row.source) for row, _ in known]),
+                np.asarray([spoken(row) for row, _ in known]),
             )
     return heads
+
+
+def spoken(row: Row) -> str:
+    """Return the language for which the guard takes a text; claims are not told apart."""
+    return "" if "grounding" in row.y else language_of_folded(fold(row.text))
 
 
 def family(source: str) -> str:
@@ -90,13 +100,26 @@ def calibrated(seen: Seen) -> dict[str, Any]:
     weights = np.asarray([shares[name] for name in seen.sources])
     a, b = platt(seen.logits, seen.truth, weights * len(weights) / weights.sum())
     scores = chance(seen.logits, a, b)
-    benign = seen.truth == 0
-    points = {
-        name: round(at_rate(scores[benign], seen.sources[benign], rate), 6)
+    english = np.isin(seen.languages, list(ENGLISH))
+    groups = {str(name): seen.languages == name for name in np.unique(seen.languages[~english])}
+    groups[OTHERS] = ~english
+    own_points = {
+        name: points(scores[own], seen.truth[own], seen.sources[own])
+        for name, own in groups.items()
+        if min(seen.truth[own].sum(), (1 - seen.truth[own]).sum()) >= _ENOUGH
+    }
+    usual = points(scores[english], seen.truth[english], seen.sources[english])
+    return {"platt": [a, b], "points": usual, "languages": own_points}
+
+
+def points(scores: np.ndarray, truth: np.ndarray, sources: np.ndarray) -> dict[str, float]:
+    """Return the operating points for texts of a language."""
+    benign = truth == 0
+    made = {
+        name: round(at_rate(scores[benign], sources[benign], rate), 6)
         for name, rate in POINTS.items()
     }
-    points["balanced"] = round(balanced(scores, seen.truth), 6)
-    return {"platt": [a, b], "points": points}
+    return made | {"balanced": round(balanced(scores, truth), 6)}
 
 
 def chance(values: np.ndarray, a: float, b: float) -> np.ndarray:
@@ -106,10 +129,11 @@ def chance(values: np.ndarray, a: float, b: float) -> np.ndarray:
 
 def figures(seen: Seen, entry: dict[str, Any]) -> dict[str, Any]:
     """Return, by source, how well a head tells, and what it does at its operating points."""
-    scores, made = chance(seen.logits, *entry["platt"]), {}
+    by, made = head(msgspec.convert(entry, Entry)), {}
+    scores = np.asarray([by.score(*one) for one in zip(seen.logits, seen.languages, strict=True)])
     for name in np.unique(seen.sources):
         own = seen.sources == name
-        made[str(name)] = told(scores[own], seen.truth[own], entry["points"])
+        made[str(name)] = told(scores[own], seen.truth[own], SCORES)
     return made
 
 
@@ -151,13 +175,13 @@ def main() -> None:
     place, model = asked.weights / "calibration.json", asked.weights / "encoder.onnx"
     write(place, table({}, model))
     seen = of_heads(list(drawn(asked.rows, asked.most)), Encoder(Weights(asked.weights), 2))
-    heads = {head: calibrated(one) for head, one in seen.items()}
+    heads = {kind: calibrated(one) for kind, one in seen.items()}
     write(place, table(heads, model))
-    made = {head: figures(one, heads[head]) for head, one in seen.items()}
+    made = {kind: figures(one, heads[kind]) for kind, one in seen.items()}
     write(asked.weights / "figures.json", made)
-    for head, sources in made.items():
+    for kind, sources in made.items():
         for name, entry in sources.items():
-            print(head, name, json.dumps(entry), sep="\t")
+            print(kind, name, json.dumps(entry), sep="\t")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ MOST = 1.0
 """The most that one token adds to a language's lead."""
 
 _SHOWN = 1.5  # the same for a text as a whole
+UNTOLD = "und"
+"""The code for a language that cannot be told (ISO 639-2)."""
+_STRANGE = 0.2  # of the letters
 FADE = 0.97
 """What is left of everything so far after one more token that tells something."""
 
@@ -195,6 +198,24 @@ def language(text: str) -> str:
     best = reading.lead(frozenset()).language
     _, most, rest = reading.lead(frozenset([best]))
     return best if rest - most >= _SHOWN else ""
+
+
+def language_of_folded(text: str) -> str:
+    """The language of a folded text, whose letters may have been drawn into another script.
+
+    "" where it does not show, UNTOLD where another alphabet shows and no language.
+    """
+    scores: dict[str, float] = {}
+    for word in shown(text, 0, len(text)):
+        for code, weight in word.counts:
+            scores[code] = scores.get(code, 0.0) + weight
+    best = max(scores, key=scores.__getitem__, default="")
+    rest = max((score for code, score in scores.items() if code != best), default=0.0)
+    if scores.get(best, 0.0) - rest >= _SHOWN:
+        return best
+    letters = [char for char in text if char.isalpha()]
+    strange = sum(not char.isascii() for char in letters)
+    return UNTOLD if strange > _STRANGE * len(letters) else ""
 
 
 def wants_another(text: str) -> bool:

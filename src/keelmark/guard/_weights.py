@@ -20,11 +20,21 @@ FOLDER = "KEELMARK_WEIGHTS"
 MEND = "install them with `pip install ./weights` (in a checkout: `make up` does it)"
 
 
-class _Entry(msgspec.Struct, frozen=True):
-    """A head in `calibration.json`: probabilities from logits, and thresholds by name."""
+OTHERS = "others"
+ENGLISH = frozenset(["", "en"])
+Knots = tuple[tuple[float, float], ...]
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A head in `calibration.json`: probabilities from logits, and thresholds by name.
+
+    `points` are for English and for texts too short to tell, `languages` for others by their code,
+    OTHERS for those that have no entry.
+    """
 
     platt: tuple[float, float] = (1.0, 0.0)
     points: Mapping[str, float] = {}
+    languages: Mapping[str, Mapping[str, float]] = {}
 
 
 class Calibration(msgspec.Struct, frozen=True):
@@ -41,7 +51,7 @@ class Calibration(msgspec.Struct, frozen=True):
     version: str
     sequence: tuple[str, ...]
     tokens: tuple[str, ...]
-    heads: Mapping[str, _Entry]
+    heads: Mapping[str, Entry]
     model: str
 
 
@@ -52,21 +62,33 @@ class Head(NamedTuple):
         slope: Of the logit.
         offset: Added to that.
         knots: Probabilities and the scores that stand for them, ascending; it jumps at equal ones.
+        languages: The same for languages that have their own.
     """
 
     slope: float
     offset: float
-    knots: tuple[tuple[float, float], ...]
+    knots: Knots
+    languages: Mapping[str, Knots]
 
-    def score(self, logit: float) -> float:
-        """Return the score, 0 to 1: SCORES of a point for what has its probability."""
+    def score(self, logit: float, language: str = "") -> float:
+        """Return the score, 0 to 1: SCORES of a point for what has its probability.
+
+        Args:
+            logit: What the encoder said.
+            language: Of the text (ISO 639-1), "" if unclear.
+        """
         given = chance(self.slope * logit + self.offset)
-        (low, from_), *rest = self.knots
+        (low, from_), *rest = self._knots(language)
         for high, to in rest:
             if given < high:
                 return from_ + (to - from_) * (given - low) / (high - low)
             low, from_ = high, to
         return 1.0
+
+    def _knots(self, language: str) -> Knots:
+        if language in ENGLISH:
+            return self.knots
+        return self.languages.get(language) or self.languages.get(OTHERS, self.knots)
 
 
 SCORES = {"balanced": 0.5, "fpr_5": 0.65, "fpr_1": 0.8}
@@ -81,13 +103,18 @@ def chance(logit: float) -> float:
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, logit))))
 
 
-def head(entry: _Entry) -> Head:
-    """Return a head as its table says; `balanced` is at most `fpr_5`."""
+def head(entry: Entry) -> Head:
+    """Return a head as its table says."""
+    others = {name: _joined(points) for name, points in entry.languages.items()}
+    return Head(*entry.platt, _joined(entry.points), others)
+
+
+def _joined(given: Mapping[str, float]) -> Knots:
+    """Return the knots through the points of a table; `balanced` is at most `fpr_5`."""
     points, most = {}, 1.0
     for name in reversed(SCORES):
-        points[name] = most = min(entry.points.get(name, SCORES[name]), most)
-    knots = [(points[name], score) for name, score in SCORES.items()]
-    return Head(*entry.platt, ((0.0, 0.0), *knots, (1.0, 1.0)))
+        points[name] = most = min(given.get(name, SCORES[name]), most)
+    return ((0.0, 0.0), *((points[name], score) for name, score in SCORES.items()), (1.0, 1.0))
 
 
 class Weights:

@@ -14,10 +14,11 @@ from keelmark.core.scope import Origin
 from keelmark.guard import Guard
 from keelmark.guard import _encoder as module
 from keelmark.guard._encoder import Encoder, Window, encoder
+from keelmark.guard._languages import language_of_folded
 from keelmark.guard._support import pairs
 from keelmark.guard._units import READ, units
-from keelmark.guard._weights import FOLDER, SCORES, Weights, found, head
-from keelmark.guard._weights import _Entry as Entry
+from keelmark.guard._weights import FOLDER, OTHERS, SCORES, Entry, Weights, found, head
+from keelmark.guard.normalise import fold
 from keelmark.guard.warm import lacking
 from tests.scripts import load
 
@@ -190,6 +191,29 @@ def test_a_score_is_a_point_where_the_probability_is_its_threshold(points, balan
                 SCORES[n] for n, t in (points | {"balanced": balanced}).items() if t == threshold
             )
             assert one.score(logit(threshold) - 1e-3) < below + 1e-3
+
+
+def test_a_language_has_its_own_thresholds() -> None:
+    low, high = {"fpr_1": 0.5}, {"fpr_1": 0.9}
+    one = head(Entry(points=low, languages={OTHERS: high, "de": low}))
+    scores = {code: one.score(0.5, code) for code in ("", "en", "de", "it", "zh")}
+    assert scores[""] == scores["en"] == scores["de"] >= SCORES["fpr_1"] > scores["it"]
+    assert scores["it"] == scores["zh"]
+    assert head(Entry(points=low)).score(0.5, "it") == scores["en"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Какая завтра будет погода, и что мне надеть для этого?", "und"),
+        ("Какая завтра будет погода? Они ждут её уже долго, как и мы, но это же не так.", "ru"),
+        ("Ngày mai trời sẽ như thế nào và tôi nên mặc gì với các bạn?", "vi"),
+        ("What is the weather going to be like?", "en"),
+        ("Ok", ""),
+    ],
+)
+def test_the_language_of_a_folded_text_is_told(text, code) -> None:
+    assert language_of_folded(fold(text)) == code
 
 
 def test_the_weights_are_one_package_of_less_than_30_megabytes() -> None:

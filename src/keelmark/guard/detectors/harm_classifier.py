@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from keelmark.guard._encoder import Encoder, encoder
-from keelmark.guard._units import READ, WRITTEN, logits, open_from, units
+from keelmark.guard._languages import language_of_folded
+from keelmark.guard._units import READ, WRITTEN, Unit, logits, open_from, units
 from keelmark.guard._weights import SCORES, chance
 from keelmark.guard.contract import BaseDetector, Example, Hit, Request
 from keelmark.guard.normalise import fold
@@ -109,7 +110,7 @@ class Detector(BaseDetector):
         """See BaseDetector."""
         model = encoder()
         for unit in units(text, start, self._size):
-            rated = self._rated(model, logits(model, text, unit, self._prompt))
+            rated = self._rated(model, text, unit)
             label = max(rated.labels, key=rated.labels.__getitem__)
             yield Hit(label, rated.score, unit.start, unit.end, _REASON[rated.head])
 
@@ -117,15 +118,20 @@ class Detector(BaseDetector):
         """See BaseDetector."""
         model, best = encoder(), dict.fromkeys(self.labels, 0.0)
         for unit in units(text, 0, self._size):
-            rated = self._rated(model, logits(model, text, unit, self._prompt))
+            rated = self._rated(model, text, unit)
             for label, share in rated.labels.items():
                 best[label] = max(best[label], share * rated.score)
         return best
 
-    def _rated(self, model: Encoder, said: list[float] | None) -> _Rating:
+    def _rated(self, model: Encoder, text: str, unit: Unit) -> _Rating:
+        said = logits(model, text, unit, self._prompt)
         if said is None:
             return _Rating(0.0, self._heads[0], {"HARM": 0.0})
-        scores = {head: model.heads[head].score(said[model.sequence[head]]) for head in self._heads}
+        spoken = language_of_folded(text[unit.start : unit.end])
+        scores = {
+            head: model.heads[head].score(said[model.sequence[head]], spoken)
+            for head in self._heads
+        }
         head = max(scores, key=scores.__getitem__)
         hazards = {
             label: chance(said[model.sequence[f"hazard_{code}"]]) for code, label in HAZARDS.items()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 from keelmark.guard._encoder import encoder
+from keelmark.guard._languages import language_of_folded
 from keelmark.guard._units import READ, logits, open_from, units
 from keelmark.guard._weights import SCORES
 from keelmark.guard.contract import BaseDetector, Example, Hit
@@ -58,7 +59,8 @@ class Detector(BaseDetector):
         column, head = model.sequence["injection"], model.heads["injection"]
         for unit in units(text, start, READ):
             said = logits(model, text, unit)
-            score = 0.0 if said is None else head.score(said[column])
+            spoken = language_of_folded(text[unit.start : unit.end])
+            score = 0.0 if said is None else head.score(said[column], spoken)
             yield Hit("PROMPT_INJECTION", score, unit.start, unit.end, "reads as an order to it")
 
     def open_from(self, text: str, start: int = 0) -> int:
