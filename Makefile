@@ -6,7 +6,7 @@ PORT ?= 8080
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fix bench fuzz real-models neighbours javascript clients audit docs lock weights clean
+.PHONY: help up test lint fix bench fuzz real-models neighbours javascript clients audit docs lock weights ship-weights clean
 
 help:  ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -108,8 +108,13 @@ weights: $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder again (MINU
 	$(TRAINED)/bin/python training/encoder/train.py $(TRAINED)/rows $$BASE $(TRAINED) --minutes $(MINUTES) --resume && \
 	$(TRAINED)/bin/python training/encoder/export.py $(TRAINED)/encoder.pt $$BASE $(TRAINED)/weights && \
 	$(BIN)/python training/encoder/evaluate.py $(TRAINED)/rows $(TRAINED)/weights && \
-	$(BIN)/python training/encoder/card.py $(TRAINED) $$BASE --data $(abspath $(DATA))
-	@echo "Trained. $(TRAINED)/weights/README.md says how good they are; copy the folder's files into weights/src/keelmark_weights to ship them."
+	$(BIN)/python training/encoder/card.py $(TRAINED) $$BASE --data $(abspath $(DATA)) && \
+	$(BIN)/python training/encoder/passport.py $(TRAINED)/weights
+	@echo "Trained. $(TRAINED)/weights/README.md says how good they are; make ship-weights puts them into the package."
+
+ship-weights: $(VENV)/.run  ## Put what `make weights` made into the package, with a passport.
+	cp $(TRAINED)/weights/* weights/src/keelmark_weights/encoder/
+	$(BIN)/python training/encoder/passport.py
 
 $(TRAINED)/.made: training/encoder/requirements.txt
 	@test -x $(TRAINED)/bin/python || "$(PYTHON)" -m venv $(TRAINED)

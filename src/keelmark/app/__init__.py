@@ -7,6 +7,7 @@ from keelmark.app.admission import (
     verify_passport,
 )
 from keelmark.app.calibrate import Sample, calibrate, calibration_text, stored_samples
+from keelmark.app.encoder import encoder_vetted
 from keelmark.app.engines import Settings, fetch_model
 from keelmark.app.exports import FORMS as EXPORT_FORMS
 from keelmark.app.exports import export_passport
@@ -43,6 +44,7 @@ __all__ = [
     "create_key",
     "data_folder",
     "drawn",
+    "encoder_vetted",
     "explain",
     "export_passport",
     "fetch_model",

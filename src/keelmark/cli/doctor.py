@@ -62,6 +62,7 @@ def command(data: Path | None, policy: Path | None, port: int, *, as_json: bool)
             lambda: _policy(policy, folder),
             lambda: _port(port),
             lambda: _model(folder),
+            _encoder,
             _extras,
         )
         for item in look()
@@ -159,6 +160,13 @@ def _model(folder: Path) -> Iterator[Item]:
         yield Item("model", "ok", f"{found[0].name} is here")
     else:
         yield Item("model", "note", "none yet: the first `keelmark up` fetches one (98 MB).")
+
+
+def _encoder() -> Iterator[Item]:
+    try:
+        yield Item("encoder", "ok", app.encoder_vetted())
+    except KeelmarkError as error:
+        yield Item("encoder", "note", error.message)
 
 
 def _extras() -> Iterator[Item]:
