@@ -36,17 +36,30 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     part_of: str = ""
 
 
-class InputResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What the guard makes of a prompt: the texts to send instead, in the same order.
+class Needs(NamedTuple):
+    """What the guard needs to read an answer.
 
-    `heavy` says that reading the answer takes so long that it is to be done aside (core.aside),
-    `weighs` that it wants the log-probabilities of its tokens.
+    Attributes:
+        heavy: Reading takes so long that it is to be done aside (core.aside).
+        asks: It may ask for another sentence meanwhile (`RequestGuard.again`).
+        weighs: It wants the log-probabilities of the answer's tokens.
+        samples: How many other answers it wants to compare (`RequestGuard.sampled`).
+        seconds: How long they are worth waiting for.
     """
+
+    heavy: bool = False
+    asks: bool = False
+    weighs: bool = False
+    samples: int = 0
+    seconds: float = 0.0
+
+
+class InputResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the guard makes of a prompt: the texts to send instead, in the same order."""
 
     texts: tuple[str, ...]
     verdict: Verdict
-    heavy: bool = False
-    weighs: bool = False
+    needs: Needs = Needs()
 
 
 class Rated(NamedTuple):
@@ -81,9 +94,16 @@ class TextStream(Protocol):
         """The text is complete; return the rest of what may leave."""
 
 
-Again = Callable[[str, str], str | None]
-"""From a sentence and what is wrong with it to another one; None when there is none. It waits, so
-it is called in a thread."""
+class Another(NamedTuple):
+    """What came of asking for another sentence: the sentence, or None and why there is none."""
+
+    text: str | None
+    why: str = ""
+
+
+Again = Callable[[str, str], Another]
+"""From a sentence and what is wrong with it to another one. It waits, so it is called in a thread
+(core.aside.aside_waiting)."""
 
 
 class RequestGuard(Protocol):
@@ -100,6 +120,9 @@ class RequestGuard(Protocol):
 
     async def rated(self, text: str) -> Mapping[str, Rated]:
         """Return what detectors that weigh all their labels say of what a user wrote, by label."""
+
+    def sampled(self, texts: Sequence[str]) -> None:
+        """Take other answers to the request, before the first channel is made."""
 
     def channel(self, name: str, *, is_json: bool = False) -> TextStream:
         """Return the stream for one channel of the answer, made on first use."""

@@ -68,11 +68,13 @@ class Request(NamedTuple):
             told (`whole`), because only what leaves can have it.
         canary: What the guard has put at the end of the system prompt because a detector `plants`,
             made for this request: it must never come out. "" for none.
+        samples: Other answers to it, where they were asked for (`BaseDetector.samples`).
     """
 
     segments: tuple[Segment, ...] = ()
     form: Form | None = None
     canary: str = ""
+    samples: tuple[str, ...] = ()
 
 
 class Example(NamedTuple):
@@ -210,6 +212,10 @@ class BaseDetector(ABC):
 
     def weigh(self, tokens: Sequence[Token]) -> None:  # noqa: B027 (the default has no use)
         """Take note of tokens whose text is shown next; only who remembers is told."""
+
+    def samples(self) -> int:
+        """Return how many other answers to the request it wants (`Request.samples`)."""
+        return 0
 
     def judged(self) -> Iterable[Sentence]:
         """Return what it has said of the sentences of its text so far, in their order."""

@@ -26,6 +26,7 @@ from keelmark.guard.engine import Detectors, Engine
 from keelmark.guard.excuses import first
 from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.looks import Look
+from keelmark.guard.needs import needed
 from keelmark.guard.places import channel_role, is_answer, place
 from keelmark.guard.rating import rated
 from keelmark.guard.reading import read_all
@@ -348,19 +349,18 @@ class GuardedRequest:
         canary = plant(segments, texts) if self._engine.plants and not verdict.stops else ""
         read = [msgspec.structs.replace(s, text=t) for s, t in zip(segments, texts, strict=True)]
         self._request, self._plans = Request(tuple(read), canary=canary), {}
-        weighs = any(probe.detector.weighs() for probe in self._plan("", answer=True))
-        return InputResult(texts=tuple(texts), verdict=verdict, heavy=self._heavy, weighs=weighs)
+        engines = (self._engine, *(shadow.engine for shadow in self._shadows))
+        needs = needed(self._plan("", answer=True), engines)
+        return InputResult(texts=tuple(texts), verdict=verdict, needs=needs)
+
+    def sampled(self, texts: Sequence[str]) -> None:
+        """See RequestGuard."""
+        self._request, self._plans = self._request._replace(samples=tuple(texts)), {}
 
     async def rated(self, text: str) -> dict[str, Rated]:
         """See RequestGuard."""
         plan = self._engine.plan("input", "user")
         return await aside(rated, plan, text) if heavy(plan) else rated(plan, text)
-
-    @property
-    def _heavy(self) -> bool:
-        """Whether reading the answer takes long."""
-        engines = (self._engine, *(shadow.engine for shadow in self._shadows))
-        return any(heavy(one.plan("output", role)) for one in engines for role in ("", "tool_call"))
 
     def channel(self, name: str, *, is_json: bool = False) -> Channel:
         """Return the stream for one channel of the answer, made on first use."""

@@ -161,7 +161,7 @@ class Run:
         unread: Code points of encoded runs that could not be decoded for limits.
         sated: Probes that have found enough, by number, and how many hits of each counted.
         again: Asks the engine for another sentence; None where nobody can.
-        rewritten: Where sentences began that were asked for again, and replaced.
+        rewritten: Where sentences began that were asked for again, and what came of it.
         closed: Whether the text has ended or was stopped, so that no more of it is to be decided.
         stopped: Whether a rule that fails closed could not examine the text.
         settled: Whether a cheap tier has stopped this text, or one before it.
@@ -184,7 +184,7 @@ class Run:
         self.excused: set[tuple[str, str]] = set()
         self.sated: dict[int, int] = {}
         self.again: Again | None = None
-        self.rewritten: set[int] = set()
+        self.rewritten: dict[int, str] = {}
         self.read = self.decided = self.unread = 0
         self.stopped = self.closed = False
         self._mute: set[int] = set()
@@ -324,8 +324,8 @@ class Run:
         for probe in self.plan:
             for one in probe.detector.judged():
                 if one.start < limit:
-                    again = ", so it was asked for again" * (one.start in self.rewritten)
-                    yield msgspec.structs.replace(one, path=self.path, reason=one.reason + again)
+                    reason = one.reason + self.rewritten.get(one.start, "")
+                    yield msgspec.structs.replace(one, path=self.path, reason=reason)
 
     @property
     def best(self) -> dict[str, float]:

@@ -135,6 +135,10 @@ class Spoken(BaseDetector):
         """See BaseDetector."""
         return self._inner.weighs()
 
+    def samples(self) -> int:
+        """See BaseDetector."""
+        return self._inner.samples()
+
     def weigh(self, tokens: Sequence[Token]) -> None:
         """See BaseDetector."""
         self._inner.weigh(tokens)

@@ -232,7 +232,8 @@ class Filter:
         out: list[str] = []
         done = 0
         changed: list[Seen] = []
-        for one in (self._mended(one) for cluster in clusters for one in cluster):
+        every = (one for cluster in clusters for one in cluster)
+        for one in (self._mended(one) if one.start < cut else one for one in every):
             self._run.note(one, (tape.offset(one.start), tape.offset(one.end)))
             if one.start < cut and one.acts("mask", "redact", "annotate"):
                 changed.append(one)
@@ -256,15 +257,18 @@ class Filter:
         run, tape = self._run, self._tape
         if not asking or run.again is None or type(tape) is not Tape:
             return one
-        sentence = tape.text[one.start : one.end]
+        sentence, at = tape.text[one.start : one.end], tape.offset(one.start)
         for _ in range(max(repair.attempts for repair in asking)):
-            if (other := run.again(sentence, one.hit.reason)) is None:
+            other = run.again(sentence, one.hit.reason)
+            if other.text is None:
+                run.rewritten[at] = f", and not replaced: {other.why}"
                 break
             own = Run(run.plan)
-            text = Filter(own, whole=True).finish(other)
+            text = Filter(own, whole=True).finish(other.text)
             if not own.findings and not own.lost:
-                run.rewritten.add(tape.offset(one.start))
+                run.rewritten[at] = ", so it was asked for again"
                 return one._replace(instead=text)
+            run.rewritten[at] = ", and not replaced: what was written instead was no better"
         return one
 
     def _forget(self, count: int) -> None:

@@ -57,6 +57,16 @@ class Admitted:
         """See UpstreamResponse."""
         return await self._response.read()
 
+    def over(self, first: float = 0.0) -> None:
+        """The engine has said all, and what is to be done with it takes long: the slot is free.
+
+        Args:
+            first: Seconds until the first bytes of a stream; 0 for an answer that is none.
+        """
+        if self.status == 200:
+            kind, seconds = ("stream ahead", first) if first else ("whole", self._slot.seconds)
+            self._slot.free("answered", Took(kind, seconds, _TRIFLE))
+
     def complete(self, trace: Trace, usage: Mapping[str, Any]) -> None:
         """Note that the answer is complete.
 

@@ -66,6 +66,7 @@ class Answer:
 
     Attributes:
         usage: Token counts as the engine gave them.
+        more: Those of other calls that were made for it.
         id: The engine's id of the answer.
         model: The model's name as the engine gave it.
         finishes: Index of the choice to its finish reason.
@@ -74,6 +75,7 @@ class Answer:
 
     def __init__(self, guard: RequestGuard, asked: Asked) -> None:
         self.usage: dict[str, Any] = {}
+        self.more: dict[str, Any] = {}
         self.id = ""
         self.model = ""
         self.finishes: dict[int, str] = {}
@@ -87,6 +89,11 @@ class Answer:
         self._framed: _Framed | None = None
         plain = asked.chat and self._forced is None and not asked.parts
         self._frames_to_try = _FRAMES if plain else 0
+
+    @property
+    def total(self) -> dict[str, Any]:
+        """Token counts of all; {} where the engine gave none."""
+        return summed(self.usage, self.more) if self.usage and self.more else self.usage
 
     @property
     def complete(self) -> bool:
@@ -118,7 +125,7 @@ class Answer:
         out = {**self._envelope(answer)}
         out["choices"] = [self._whole_choice(choice) for choice in _choices(answer)]
         if "usage" in answer:
-            out["usage"] = self.usage
+            out["usage"] = self.total
         return _encode(out)
 
     def chunk(self, data: bytes) -> bytes:
@@ -137,7 +144,7 @@ class Answer:
             return b""
         out = self._last = self._envelope(chunk)
         if "usage" in chunk and self._asked.usage:
-            out = {**out, "usage": chunk["usage"] and self.usage}
+            out = {**out, "usage": chunk["usage"] and self.total}
         choices = _choices(chunk)
         if not choices:
             told = self._asked.usage or not chunk.get("usage")
@@ -294,6 +301,20 @@ class Answer:
         choice.weigh(given.get("logprobs"), delta)
         shown = self._asked.weighed == "shown"
         return given if shown else {n: v for n, v in given.items() if n != "logprobs"}
+
+
+def summed(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Token counts of two answers together."""
+    out = dict(one)
+    for name, value in other.items():
+        before = out.get(name)
+        if isinstance(value, dict):
+            out[name] = summed(before if isinstance(before, dict) else {}, value)
+        elif isinstance(value, int) and isinstance(before, int):
+            out[name] = before + value
+        elif value is not None:
+            out[name] = value
+    return out
 
 
 def _read(data: bytes) -> dict[str, Any]:

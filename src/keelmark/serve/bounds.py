@@ -9,7 +9,7 @@ budget has left, an engine that counts is asked.
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -18,8 +18,21 @@ from keelmark.core.ports import Transport
 from keelmark.core.semconv import OP_CHAT
 
 if TYPE_CHECKING:
-    from keelmark.serve.answers import Answer
     from keelmark.serve.calls import Call
+
+
+class Answered(Protocol):
+    """What is counted of an answer.
+
+    Attributes:
+        usage: Token counts as the engine gave them.
+    """
+
+    usage: dict[str, Any]
+
+    def kept(self) -> bytes:
+        """Return what was passed on of it, JSON."""
+
 
 TEMPLATE = 512
 """Tokens that a template may add: a system prompt of its own, instructions for tools."""
@@ -95,7 +108,7 @@ def counted_tokens(size: int) -> int:
     return ceil(size / BYTES_PER_TOKEN)
 
 
-def said_bytes(answer: Answer) -> int:
+def said_bytes(answer: Answered) -> int:
     """Return how many bytes of an answer were passed on."""
     return _strings(msgspec.json.decode(answer.kept()))
 

@@ -294,6 +294,9 @@ class Again:
         """See UpstreamResponse."""
         return self._body
 
+    def over(self, first: float = 0.0) -> None:
+        """See Admitted: it has no slot."""
+
     def complete(self, trace: Trace, usage: Mapping[str, Any]) -> None:
         """See Admitted: nothing was measured."""
 
@@ -330,6 +333,10 @@ class Copied:
     async def read(self) -> bytes:
         """See UpstreamResponse."""
         return await self._response.read()
+
+    def over(self, first: float = 0.0) -> None:
+        """See Admitted."""
+        self._response.over(first)
 
     def complete(self, trace: Trace, usage: Mapping[str, Any]) -> None:
         """See Admitted."""

@@ -15,7 +15,7 @@ import msgspec
 
 from keelmark.core import semconv
 from keelmark.core.errors import UnavailableError
-from keelmark.core.ports import RequestGuard
+from keelmark.core.ports import Needs, RequestGuard
 from keelmark.core.scope import Origin
 from keelmark.core.trace import Trace
 from keelmark.serve.answers import Asked
@@ -95,7 +95,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         tab: What the request has used, where that is metered.
         charge: What its engine has used; a part of the tab.
         leash: By which it is ended when its model is stopped.
-        heavy: Whether guarding its answer takes so long that it is done aside.
+        needs: What the guard needs to read its answer.
     """
 
     request: Request
@@ -118,7 +118,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     tab: Tab | None = None
     charge: Charge | None = None
     leash: Leash | None = None
-    heavy: bool = False
+    needs: Needs = Needs()
 
     @property
     def origin(self) -> Origin:
@@ -347,12 +347,12 @@ async def judge(desk: Desk, call: Call) -> Call:
         call = _with(call, echo=echo and _with(echo, begin=begin))
         call.body["prompt"] = call.body["prompt"] if tokens is None else tokens
         put_before(call.body, begin)
-    if result.weighs and asked and asked.chat and call.engine and call.engine.digest:
+    if result.needs.weighs and asked and asked.chat and call.engine and call.engine.digest:
         asked = asked._replace(weighed="shown" if call.body.get("logprobs") else "hidden")
         call.body["logprobs"] = True
     prompt = _encode(call.body)
     stamp(call.trace, "guard_input", since)
-    return _with(call, guard=guard, asked=asked, prompt=prompt, heavy=result.heavy)
+    return _with(call, guard=guard, asked=asked, prompt=prompt, needs=result.needs)
 
 
 async def _as_texts(desk: Desk, call: Call) -> Any:

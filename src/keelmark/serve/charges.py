@@ -23,6 +23,7 @@ from keelmark.core.ports import Transport
 from keelmark.core.trace import Trace
 from keelmark.core.windows import NEVER
 from keelmark.serve.bounds import (
+    Answered,
     asked_output,
     counted_input,
     counted_tokens,
@@ -33,7 +34,6 @@ from keelmark.serve.errors import ApiError
 from keelmark.serve.prices import Cost
 
 if TYPE_CHECKING:
-    from keelmark.serve.answers import Answer
     from keelmark.serve.calls import Call
     from keelmark.serve.metering import Tab
 
@@ -56,7 +56,7 @@ class Charge:
         self, tab: Tab, call: Call, cost: Cost | None, drawn: Sequence[Drawn], name: str
     ) -> None:
         self.sent = self.answered = False
-        self.answer: Answer | None = None
+        self.answer: Answered | None = None
         self.amounts: Amounts | None = None
         self.output: int | None = None
         self._tab = tab

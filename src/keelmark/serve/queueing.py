@@ -72,7 +72,7 @@ class Full(Exception):  # noqa: N818 (it is no error: it is an answer)
 
 
 class Slot:
-    """A place at an engine. Give it back exactly once; more often does nothing."""
+    """A place at an engine. Given back once; again only says how many tokens it came to."""
 
     __slots__ = ("_began", "_free", "_lane", "_row", "_since", "_ticket")
 
@@ -97,12 +97,13 @@ class Slot:
             took: How long it took.
             tokens: Tokens used in all; -1 when nobody knows.
         """
-        if self._free:
-            return
-        self._free, lane = True, self._lane
         if self._row is not None and self._ticket is not None and tokens >= 0:
             used = self._ticket._replace(tokens=tokens)
             self._row.last += used.cost - self._ticket.cost
+            self._row = None
+        if self._free:
+            return
+        self._free, lane = True, self._lane
         lane.pace.learn(end, self._began, lane.active, took)
         lane.given_back(self.seconds if end == "answered" else 0.0)
 

@@ -18,7 +18,7 @@ from keelmark.core import semconv
 from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.form import AnswerForm, Expected, Fault, Formed, FormError, Holds
 from keelmark.core.verdict import Verdict
-from keelmark.serve.answers import Answer
+from keelmark.serve.answers import Answer, summed
 from keelmark.serve.calls import CHAT, Call, Desk, Kind, Stage, before, check, choose
 from keelmark.serve.choice import FILTERED
 from keelmark.serve.dialect import Dialect
@@ -35,7 +35,6 @@ from keelmark.serve.forms import (
     tidy,
 )
 from keelmark.serve.http import Request
-from keelmark.serve.rewriting import summed
 from keelmark.serve.serving import Serving
 from keelmark.serve.sse import DONE, event
 from keelmark.serve.traces import stamp
@@ -174,7 +173,7 @@ class FormedServing(Serving):
             return await super().ask()
         began, wire = perf_counter(), self.wire
         attempt = await self._attempt(wire, expected.holds)
-        answers, usage = [attempt.verdict], attempt.answer.usage
+        answers, usage = [attempt.verdict], attempt.answer.total
         while attempt.repeats >= len(answers) and self.call.kind is CHAT:
             again = await self._again(attempt, wire)
             if isinstance(again, str):
@@ -182,9 +181,9 @@ class FormedServing(Serving):
                 break
             attempt = again
             answers.append(attempt.verdict)
-            usage = summed(usage, attempt.answer.usage)
+            usage = summed(usage, attempt.answer.total)
         self.call, self.answer = attempt.call, attempt.answer
-        self.answer.usage = usage
+        self.answer.usage, self.answer.more = usage, {}
         self._note(attempt, answers)
         attempt.refuse()
         if self.trace.stream and expected.holds == "nothing":

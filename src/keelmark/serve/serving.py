@@ -11,25 +11,27 @@ from typing import ClassVar, Self
 
 import msgspec
 
-from keelmark.core.aside import aside
+from keelmark.core.aside import aside, aside_waiting
 from keelmark.core.caching import KeptAnswer
 from keelmark.core.canary import without_canary
 from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.ports import UpstreamResponse
-from keelmark.core.semconv import ERROR_TYPE, REPAIR_ATTEMPTS, RESPONSE_FIRST_CHUNK
+from keelmark.core.semconv import ERROR_TYPE, RESPONSE_FIRST_CHUNK
 from keelmark.core.trace import Content
 from keelmark.serve.admitting import Admitted, sent, slot_for
+from keelmark.serve.ahead import Ahead
 from keelmark.serve.answers import Answer
 from keelmark.serve.attempts import Attempts
-from keelmark.serve.caching import keep_all, memo_of
+from keelmark.serve.caching import Again, Copied, keep_all, memo_of
 from keelmark.serve.calls import CHAT, EACH, EMBEDDINGS, ONCE, Call, Desk, Kind, Stage
 from keelmark.serve.dialect import Dialect, Spoken
 from keelmark.serve.echo import cut, glue
 from keelmark.serve.engine import Engine, Scoring
 from keelmark.serve.errors import ApiError, ClientGoneError, as_api_error, told
+from keelmark.serve.further import Further, note_further
 from keelmark.serve.http import Request
 from keelmark.serve.refusals import not_streamed, refused_by_engine
-from keelmark.serve.rewriting import Rewriting, summed
+from keelmark.serve.rewriting import Rewriting
 from keelmark.serve.sse import DONE, EventReader, EventTooLongError
 from keelmark.serve.steering import Leash
 from keelmark.serve.traces import new_trace, note_answer, note_usage, stamp
@@ -39,6 +41,7 @@ from keelmark.serve.wire import Presence, Wire
 
 log = logging.getLogger("keelmark.serve")
 
+Response = Again | Admitted | Copied
 GONE = 499
 LONGEST_STREAM = 8 * LONGEST_ANSWER
 """Bytes of an answer in events, which say little each: what is kept of it is far less."""
@@ -69,7 +72,7 @@ class Serving:
         self.call = Call(request=request, kind=kind, trace=self.trace, voice=voice, leash=leash)
         self.wire = Wire(request, self.trace) if voice is None else Spoken(self.call.request, voice)
         self.answer: Answer | None = None
-        self.again: Rewriting | None = None
+        self.further: Further | None = None
         self.kept: list[KeptAnswer] = []
         self.at_engine: Callable[[], None] = _nothing
         self.began = perf_counter()
@@ -154,9 +157,25 @@ class Serving:
     async def ask(self) -> bytes:
         """Forward the call and return the last bytes of its answer."""
         if self.call.charge is None:
-            return await self._asked()
+            return await self._with_others()
         with self.call.charge:
+            return await self._with_others()
+
+    async def _with_others(self) -> bytes:
+        """Ask, with what else the guard needs of the engine."""
+        if not (self.call.needs.asks and self.call.kind is CHAT):
             return await self._asked()
+        self.further = Further(self.desk, self.call, self._send_other)
+        try:
+            return await self._asked()
+        finally:
+            await self.further.settle()
+            note_further(self.trace, self.further)
+
+    async def _send_other(self, call: Call) -> Admitted:
+        other = self.fork(call, self.wire)
+        other.at_engine = _nothing
+        return await other.send()
 
     async def _asked(self) -> bytes:
         call = self.call
@@ -176,9 +195,6 @@ class Serving:
             else:
                 last = await self._whole(response)
             response.complete(self.trace, self.answer.usage if self.answer else {})
-            if self.again is not None and self.again.asked and self.answer is not None:
-                self.answer.usage = summed(self.answer.usage, self.again.usage)
-                self.trace.attributes[REPAIR_ATTEMPTS] = self.again.asked
             if memo is not None and (kept := memo.kept(self.answer)):
                 self.kept.append(kept)
         finally:
@@ -217,10 +233,9 @@ class Serving:
         if self.call.guard is None or self.call.asked is None:
             raise UnavailableError("The prompt was not judged: this is a defect, please report it.")
         self.answer = Answer(self.call.guard, self.call.asked)
-        if self.call.heavy and self.call.kind is CHAT:
-            loop = asyncio.get_running_loop()
-            self.again = Rewriting(self.call, self.desk.config.transport, loop)
-            self.call.guard.again = self.again
+        if self.further is not None:
+            self.answer.more = self.further.usage
+            self.call.guard.again = Rewriting(self.further, asyncio.get_running_loop())
         if self.call.charge is not None:
             self.call.charge.answer = self.answer
         return self.answer
@@ -234,8 +249,10 @@ class Serving:
         note_usage(self.trace, usage)
         return last
 
-    async def _whole(self, response: UpstreamResponse) -> bytes:
+    async def _whole(self, response: Response) -> bytes:
         body = await read_answer(response)
+        if self.further is not None:
+            response.over()
         answer = self._begin()
         since = perf_counter()
         if self.call.echo is None:
@@ -248,11 +265,22 @@ class Serving:
 
     async def _guarded(self, work: Callable[[bytes], bytes], data: bytes) -> bytes:
         """Guard something of the answer, aside where that takes long."""
-        return await aside(work, data) if self.call.heavy else work(data)
+        if self.further is not None:
+            return await aside_waiting(self.further.stop, work, data)
+        return await aside(work, data) if self.call.needs.heavy else work(data)
 
-    async def _stream(self, response: UpstreamResponse, since: float) -> bytes:
+    async def _stream(self, response: Response, since: float) -> bytes:
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise not_streamed(await read_answer(response))
+        if self.further is None:
+            return await self._streamed(response, since)
+        ahead = Ahead(response)
+        try:
+            return await self._streamed(ahead, since)
+        finally:
+            await ahead.close()
+
+    async def _streamed(self, response: Response | Ahead, since: float) -> bytes:
         reader, answer = EventReader(), self._begin()
         spent, left = 0.0, LONGEST_STREAM
         try:

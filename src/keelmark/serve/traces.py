@@ -90,7 +90,7 @@ def note_usage(trace: Trace, usage: dict[str, Any]) -> None:
 
 def note_answer(trace: Trace, answer: Answer) -> None:
     """Note what the engine said about its answer."""
-    note_usage(trace, answer.usage)
+    note_usage(trace, answer.total)
     if answer.id:
         trace.attributes[semconv.RESPONSE_ID] = answer.id
     if answer.model:

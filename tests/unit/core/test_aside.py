@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from keelmark.core.aside import HERE, aside
+from keelmark.core.aside import HERE, aside, aside_waiting
 
 NAME: ContextVar[str] = ContextVar("NAME", default="")
 
@@ -70,3 +70,23 @@ def test_without_a_loop_it_is_done_at_once() -> None:
     finally:
         HERE.reset(token)
     assert end.value.value == threading.get_ident()
+
+
+def test_what_may_wait_has_threads_of_its_own_and_is_told_to_stop() -> None:
+    begun, stop, names = threading.Event(), threading.Event(), []
+
+    def work() -> None:
+        names.append(threading.current_thread().name)
+        begun.set()
+        stop.wait(10)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(aside_waiting(stop.set, work))
+        await asyncio.to_thread(begun.wait, 10)
+        names.append(await aside(lambda: threading.current_thread().name))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert [name.rpartition("_")[0] for name in names] == ["keelmark-waiting", "keelmark-aside"]

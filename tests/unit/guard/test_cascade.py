@@ -109,7 +109,7 @@ def test_the_event_loop_is_not_where_it_works() -> None:
     segment = Segment(role="user", path="messages[0].content", text="an odd one")
     result = asyncio.run(guard(FLAGS).open().check_input([segment]))
     assert result.verdict.outcome == "flag"
-    assert result.heavy
+    assert result.needs.heavy
     assert Slow.threads
     assert threading.get_ident() not in Slow.threads
 
@@ -121,7 +121,7 @@ def test_a_library_needs_no_loop_for_it() -> None:
 
 def test_cheap_rules_alone_are_not_heavy() -> None:
     segment = Segment(role="user", path="messages[0].content", text="an odd one")
-    assert not asyncio.run(guard(BLOCKS).open().check_input([segment])).heavy
+    assert not asyncio.run(guard(BLOCKS).open().check_input([segment])).needs.heavy
 
 
 @pytest.mark.parametrize("fail", ["closed", "open"])
