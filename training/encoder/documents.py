@@ -16,8 +16,10 @@ import random
 import re
 import sysconfig
 import tokenize
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,10 +37,11 @@ SHARE = Path("/usr/share")
 
 
 class Document(NamedTuple):
-    """A piece of text and the collection that it is from."""
+    """A piece of text, the collection that it is from, and its language where the path tells."""
 
     text: str
     collection: str
+    language: str = ""
 
 
 class Collection(NamedTuple):
@@ -109,7 +112,7 @@ def _messages(path: Path) -> str:
     try:
         with path.open("rb") as file:
             catalogue = vars(gettext.GNUTranslations(file))["_catalog"]
-    except (OSError, UnicodeDecodeError, ValueError):
+    except (OSError, ValueError, LookupError):
         return ""
     texts = (value for key, value in catalogue.items() if key and isinstance(value, str))
     return "\n\n".join(text for text in texts if len(text.split()) > 4 or len(text) > 25)
@@ -124,6 +127,8 @@ def _below(root: Path, *patterns: str) -> Callable[[], Iterator[Path]]:
 
 MIXED = "as each package's copyright file says: GPL, LGPL, BSD, MIT and other free licences"
 PYTHON = "as each package's metadata says: BSD, MIT, Apache-2.0, PSF and other free licences"
+HELD_LANGUAGES = {"vi", "th", "id", "tl", "fil", "bn", "ko", "it", "tr"}
+LANGUAGE = re.compile(r"/(?:man|locale)/([a-z]{2,3})[_@./]")
 LEFT_OUT = ("keelmark", "gcloud")  # our own words; pages that make up most of the manuals
 MANUALS = ("man1", "man3", "man5", "man7", "man8")
 COLLECTIONS = {
@@ -137,10 +142,10 @@ COLLECTIONS = {
     "debian_changelogs": Collection(_below(SHARE / "doc", "*/changelog*"), _plain, 750, MIXED),
     "manuals": Collection(_below(SHARE / "man", *(f"{m}/*" for m in MANUALS)), _roff, 1600, MIXED),
     "manuals_translated": Collection(
-        _below(SHARE / "man", "[a-z][a-z]*/man*/*"), _roff, 1700, MIXED
+        _below(SHARE / "man", "[a-z][a-z]*/man*/*"), _roff, 2400, MIXED
     ),
     "messages_translated": Collection(
-        _below(SHARE / "locale", "*/LC_MESSAGES/*.mo"), _messages, 1500, MIXED
+        _below(SHARE / "locale", "*/LC_MESSAGES/*.mo"), _messages, 3600, MIXED
     ),
     "python_readmes": Collection(_below(SITE, "*.dist-info/METADATA"), _readme, 1200, PYTHON),
     "python_docstrings": Collection(_below(SITE, "**/*.py"), _docstrings, 1100, PYTHON),
@@ -203,6 +208,23 @@ def pieces(text: str, rng: random.Random, most: int) -> Iterator[str]:
             yield piece
 
 
+def language(path: Path) -> str:
+    """Return the language of a manual page or of messages; empty where the path names none."""
+    found = LANGUAGE.search(str(path))
+    return found[1] if found else ""
+
+
+def spread(paths: list[Path]) -> list[Path]:
+    """Return files of all languages by turns, without the languages that are held back."""
+    turns: Counter[str] = Counter()
+    order = []
+    for path in paths:
+        if (told := language(path)) not in HELD_LANGUAGES:
+            order.append((turns[told], path))
+            turns[told] += 1
+    return [path for _, path in sorted(order, key=itemgetter(0))]
+
+
 def mine(name: str, seed: int) -> Iterator[Document]:
     """Yield the texts of a collection, no two with the same beginning."""
     collection = COLLECTIONS[name]
@@ -213,6 +235,7 @@ def mine(name: str, seed: int) -> Iterator[Document]:
         if path.is_file() and not any(name in str(path) for name in LEFT_OUT)
     )
     rng.shuffle(paths)
+    paths = spread(paths)
     each = max(1, min(8, -(-2 * collection.wanted // max(1, len(paths)))))
     seen: set[str] = set()
     for path in paths:
@@ -220,7 +243,7 @@ def mine(name: str, seed: int) -> Iterator[Document]:
             key = re.sub(r"\W+", "", piece.lower())[:50]
             if key and key not in seen:
                 seen.add(key)
-                yield Document(piece, name)
+                yield Document(piece, name, language(path))
         if len(seen) >= collection.wanted:
             break
 

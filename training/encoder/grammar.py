@@ -17,6 +17,16 @@ def tables(name: str) -> dict[str, Any]:
     return tomllib.loads((HERE / f"{name}.toml").read_text("utf-8"))
 
 
+def languages() -> dict[str, dict[str, list[str]]]:
+    """Return the tables of every language but English, those of one name joined."""
+    found: dict[str, dict[str, list[str]]] = tables("injection_languages")
+    for language, lines in tables("injection_more_languages").items():
+        own = found.setdefault(language, {})
+        for name, more in lines.items():
+            own[name] = own.get(name, []) + more
+    return found
+
+
 class Grammar:
     """Tables of lines, and the lot that picks from them."""
 

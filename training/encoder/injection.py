@@ -36,11 +36,15 @@ from documents import MOST_TOKENS, Document, cut, mine, tidy
 from rows import Row, shared
 
 HELD_COLLECTION = "node_documents"
+PROMPTS = 700  # long prompts that an attack is added to
 OWN_TABLES = (
     "injection_benign",
     "injection_attacks",
     "injection_indirect",
+    "injection_orders",
+    "injection_breadth",
     "injection_languages",
+    "injection_more_languages",
     "carriers",
 )
 LICENCES = {
@@ -77,11 +81,35 @@ def _third(text: str) -> bool:
     return hashlib.sha256(text[:40].lower().encode()).digest()[0] % 3 == 0
 
 
+def windows(text: str, most: int = 4) -> list[str]:
+    """Return the beginning of a long prompt and more of what follows, as the guard reads it."""
+    starts = [0, *(match.end() for match in re.finditer(r"(?<=[^\n]{40})[\n.] ?", text))]
+    kept: list[int] = []
+    for start in starts:
+        if not kept or (start - kept[-1] > 900 and len(text) - start > 120):
+            kept.append(start)
+    return [text[start:] for start in kept[:most]]
+
+
+def _prompts(data: Path, grammar: attacks.Attacks, rng: random.Random) -> Iterator[Row]:
+    """Yield parts of long prompts with an attack, with the user's own request, or alone."""
+    records = shared(data, "train/injection/awesome_prompts.train")
+    texts = [cut(tidy(r["text"]), 170) for r in records if not _third(r["text"])]
+    for text in rng.sample(texts, min(PROMPTS, len(texts))):
+        start = rng.randint(0, max(0, len(text) - 300))
+        part = text if rng.random() < 0.4 else text[start : start + rng.randint(120, 500)]
+        end, gap = rng.random() < 0.75, rng.choice([" ", "\n", "\n\n"])
+        own = grammar.write(rng.choice(["ask", "mine", "task", "meta_prompt"]))
+        for put, label in ((grammar.direct(), 1), (attacks.finish(own), 0)):
+            yield row(gap.join([part, put] if end else [put, part]), label, "prompt_twins")
+
+
 def _benign(data: Path, rng: random.Random) -> Iterator[Row]:
     """Yield what people asked of assistants, and other short requests."""
     for record in shared(data, "train/injection/awesome_prompts.train"):
         held = _third(record["text"])
-        yield row(record["text"], 0, "valid_hard_prompts" if held else "awesome_prompts")
+        texts = [record["text"]] if held else windows(record["text"])
+        yield from (row(t, 0, "valid_hard_prompts" if held else "awesome_prompts") for t in texts)
     for record in shared(data, "train/injection/oasst_prompts.train"):
         held = _third(record["text"])
         yield row(record["text"], 0, "valid_chat" if held else "oasst_prompts")
@@ -128,7 +156,7 @@ def _prose(data: Path) -> list[str]:
         (r["answer"] for r in shared(data, "train/grounding/begin.train")),
     )
     kept = {tidy(text) for text in passages}
-    return sorted(text for text in kept if 5 <= len(text.split()) <= 70)
+    return sorted(t for t in kept if 5 <= len(t.split()) <= 70 and "?" not in t)
 
 
 def _passages(data: Path) -> list[Document]:
@@ -145,27 +173,36 @@ def _crimes(data: Path) -> list[str]:
 def _requests(data: Path) -> list[str]:
     """Return short requests to assistants: harmless from a user, strange in a document."""
     found: set[str] = set()
-    for name, most in (("clinc_oos", 2500), ("oasst_prompts", 999), ("selfinstruct_seed", 999)):
+    for name in ("oasst_prompts", "selfinstruct_seed"):
         records = shared(data, f"train/injection/{name}.train")
-        texts = sorted({r["text"] for r in records if not _third(r["text"])})
-        found.update(texts[:: max(1, len(texts) // most)])
+        found.update(r["text"] for r in records if not _third(r["text"]))
     for name in ("clapnq_dev", "halueval_qa_1k"):
-        found.update(r["question"] for r in shared(data, f"train/grounding/{name}.train"))
+        asked = (r["question"] for r in shared(data, f"train/grounding/{name}.train"))
+        found.update(text for text in asked if text.endswith("?"))
     return sorted(text for text in found if 4 <= len(text.split()) <= 30)
+
+
+def _articles(data: Path) -> list[Document]:
+    """Return passages on many subjects as documents to set attacks into."""
+    records = shared(data, "train/grounding/halueval_qa_1k.train")
+    texts = {cut(tidy(r["source"]), 180) for r in records}
+    return [Document(text, "articles") for text in sorted(texts) if len(text.split()) > 15]
 
 
 def _every(data: Path, seed: int) -> Iterator[Row]:
     rng = random.Random(seed)
     mined = {name: list(mine(name, seed)) for name in documents.COLLECTIONS}
     held = mined.pop(HELD_COLLECTION) + _passages(data)
-    trained = list(chain.from_iterable(mined.values()))
+    trained = [*chain.from_iterable(mined.values()), *_articles(data)]
     prose = _prose(data)
     grammar = attacks.Attacks(_crimes(data), prose, rng)
     grammar.requests = _requests(data)
     yield from _benign(data, rng)
     yield from _labelled(data)
-    yield from (row(document.text, 0, document.collection) for document in trained[::2])
+    alone = [d for at, d in enumerate(trained) if at % 2 == 0 or d.language]
+    yield from (row(document.text, 0, document.collection) for document in alone)
     yield from (row(document.text, 0, "valid_documents") for document in held)
+    yield from _prompts(data, grammar, rng)
     yield from (row(*found) for found in benign.written(grammar, rng))
     yield from (row(*found) for found in attacks.written(grammar, data, rng))
     yield from (row(*found) for found in attacks.embedded(grammar, trained, rng))

@@ -10,15 +10,30 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import carriers
+import carriers_more
 from carriers import Desk
-from documents import MOST_CHARACTERS, MOST_TOKENS, Document, cut, tidy, tokens
-from grammar import Grammar, capital, tables
+from documents import (
+    HELD_LANGUAGES,
+    MOST_CHARACTERS,
+    MOST_TOKENS,
+    Document,
+    cut,
+    tidy,
+    tokens,
+)
+from grammar import Grammar, capital, languages, tables
 from rows import shared
 
-DIRECT, EACH_LANGUAGE, JAILBREAKS = 6500, 420, 1500
-EMBEDDED, HELD_EMBEDDED = 11000, 700
+DIRECT, EACH_LANGUAGE, JAILBREAKS = 5000, 420, 1500
+EMBEDDED, FOREIGN, HELD_EMBEDDED = 11000, 2600, 700
 Found = tuple[str, int, str]
-HELD_LANGUAGES = {"vi", "th", "id", "tl", "bn", "ko", "it", "tr"}
+TABLES = ("benign", "attacks", "indirect", "orders", "breadth")
+CODE = {
+    "code": carriers.into_code,
+    "comment": carriers_more.into_comment,
+    "forum": carriers_more.into_forum,
+}
+ALL = {**carriers.ALL, **carriers_more.MORE}
 LEET = str.maketrans("aeiost", "431057")
 ALIKE = str.maketrans("aeocpxy", "аеосрху")
 
@@ -73,14 +88,12 @@ class Attacks(Desk):
 
     def __init__(self, crimes: list[str], prose: list[str], rng: random.Random) -> None:
         """Take harmful deeds as they complete "how to ...", and sentences of any kind."""
-        own = {
-            **tables("injection_benign"),
-            **tables("carriers"),
-            **tables("injection_attacks"),
-            **tables("injection_indirect"),
-        }
+        own = tables("carriers")
+        for name in TABLES:
+            own |= tables(f"injection_{name}")
         own["crime"] = own["crime"] * 12 + crimes
         own |= {"encoded": ["ENCODED"], "reversed": ["REVERSED"], "quote": ["QUOTE"]}
+        own["DOC"] = ["DOCUMENT"]
         super().__init__(own, rng, prose)
         self.requests: list[str] = []
 
@@ -101,6 +114,29 @@ class Attacks(Desk):
         text = finish(self.write("framed" if self.rng.random() < framed else "bare"))
         return capital(text) if self.rng.random() < 0.85 else text
 
+    def order(self, framed: float, *, code: bool) -> str:
+        """Return an order to set into a document that is trained on, mostly a harmless errand."""
+        rng = self.rng
+        if code and rng.random() < 0.6:
+            text = finish(self.write("code_order"))
+        elif rng.random() < 0.4:
+            return self.indirect(framed)
+        else:
+            text = finish(self.write("framed_errand" if rng.random() < framed else "errand"))
+        return capital(text) if rng.random() < 0.9 else text
+
+    def request(self) -> str:
+        """Return what a document asks of people: the twin of an order."""
+        names = ("to_people", "to_people", "h_dev", "h_step", "h_note", "r_next", "innocent")
+        if self.rng.random() < 0.5:
+            return self.innocent()
+        text = finish(
+            " ".join(self.write(self.rng.choice(names)) for _ in range(self.rng.choice([1, 1, 2])))
+        )
+        if self.rng.random() < 0.2:
+            text = f"{self.write('mark')}{text}{self.write('endmark')}"
+        return capital(text)
+
     def innocent(self) -> str:
         """Return a sentence to set into a document that tells people, not the model, what to do."""
         rng = self.rng
@@ -119,7 +155,7 @@ class Attacks(Desk):
 
 def language_grammar(language: str, rng: random.Random) -> Grammar:
     """Return the grammar of a language's tables."""
-    return Grammar(tables("injection_languages")[language], rng)
+    return Grammar(languages()[language], rng)
 
 
 def written(grammar: Attacks, data: Path, rng: random.Random) -> Iterator[Found]:
@@ -130,7 +166,7 @@ def written(grammar: Attacks, data: Path, rng: random.Random) -> Iterator[Found]
             text = f"{rng.choice(grammar.prose)} {text}"
         yield disguise(text, rng, 0.12), 1, "attack_direct"
     yield from _jailbreaks(grammar, data, rng)
-    for language in tables("injection_languages"):
+    for language in languages():
         own = language_grammar(language, rng)
         held = language in HELD_LANGUAGES
         for _ in range(EACH_LANGUAGE // 3 if held else EACH_LANGUAGE):
@@ -184,17 +220,21 @@ def twins(
         yield carrier(None), 0, source
 
 
-def _carrier(grammar: Attacks, name: str, text: str, seed: int) -> Callable[[str | None], str]:
+def _carrier(
+    grammar: Attacks, name: str, text: str, seed: int, *, wrapped: bool = False
+) -> Callable[[str | None], str]:
     """Return what writes the same document around whatever it is given."""
 
     def write(put: str | None) -> str:
         desk = Desk(grammar.lines, random.Random(seed), grammar.prose)
-        if name in carriers.ALL:
-            shown = carriers.ALL[name](desk, put)
-        elif name == "code":
-            shown = carriers.into_code(desk, put, cut(text, desk.rng.randint(30, 170)))
+        if name in ALL:
+            shown = ALL[name](desk, put)
+        elif name in CODE:
+            shown = CODE[name](desk, put, cut(text, desk.rng.randint(30, 170)))
         else:
             shown = carriers.into_prose(desk, put, cut(text, desk.rng.randint(20, 190)))
+        if wrapped and desk.rng.random() < 0.4:
+            return desk.write("wrap").replace("DOCUMENT", shown)
         return _with_task(desk, shown)
 
     return write
@@ -211,17 +251,37 @@ def embedded(grammar: Attacks, pool: list[Document], rng: random.Random) -> Iter
     """Yield documents with and without an attack."""
     code = [document.text for document in pool if document.collection == "python_code"]
     prose = [document.text for document in pool if document.collection != "python_code"]
-    foreign = [name for name in tables("injection_languages") if name not in HELD_LANGUAGES]
+    names = [*carriers.TRAINED, *carriers_more.MORE, *CODE, *["prose"] * 5]
     for _ in range(EMBEDDED):
-        name = rng.choice([*carriers.TRAINED, "code", "prose", "prose", "prose", "prose"])
+        name = rng.choice(names)
         talk = name in ("chat", "reviews")  # people ask one another there
-        attack, innocent = grammar.indirect(0.9 if talk else 0.5), grammar.innocent()
-        if rng.random() < 0.08 and foreign:
-            own = language_grammar(rng.choice(foreign), rng)
-            attack, innocent = capital(own.write("embedded")), capital(own.write("insert"))
-        text = rng.choice(code if name == "code" else prose)
-        write = _carrier(grammar, name, text, rng.randrange(2**32))
-        yield from twins(write, (attack, innocent), rng, f"embedded_{name}")
+        attack = grammar.order(0.9 if talk else 0.4, code=name in CODE)
+        text = rng.choice(code if name in CODE else prose)
+        write = _carrier(grammar, name, text, rng.randrange(2**32), wrapped=True)
+        yield from twins(write, (attack, grammar.request()), rng, f"embedded_{name}")
+    yield from _foreign(grammar, pool, rng)
+
+
+def _foreign(grammar: Attacks, pool: list[Document], rng: random.Random) -> Iterator[Found]:
+    """Yield documents in other languages, or with something in another language set in."""
+    own = {name: language_grammar(name, rng) for name in languages() if name not in HELD_LANGUAGES}
+    texts: dict[str, list[str]] = {}
+    for document in pool:
+        texts.setdefault(document.language, []).append(document.text)
+    names = sorted({*own, *texts} - {""})
+    for _ in range(FOREIGN):
+        language = rng.choice(names)
+        said = own.get(language)
+        same = texts.get(language, texts.get("", [""]))
+        attack = grammar.order(0.5, code=False)
+        if said and rng.random() < 0.7:
+            attack = capital(said.write("embedded" if rng.random() < 0.7 else "attack"))
+        innocent = cut(rng.choice(same), 30)
+        if said and rng.random() < 0.6:
+            innocent = capital(said.write("insert"))
+        name = rng.choice(["prose", "prose", "prose", "email", "grid", "notes", "search", "html"])
+        write = _carrier(grammar, name, rng.choice(same), rng.randrange(2**32), wrapped=True)
+        yield from twins(write, (attack, innocent), rng, "embedded_foreign")
 
 
 def held_out(

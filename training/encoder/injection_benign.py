@@ -9,10 +9,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from documents import cut
-from grammar import capital, tables
+from documents import HELD_LANGUAGES, cut
+from grammar import capital, languages, tables
 from injection_attacks import (
-    HELD_LANGUAGES,
     Attacks,
     disguise,
     encoded,
@@ -22,8 +21,10 @@ from injection_attacks import (
 )
 
 COUNTS = {
-    "ask": 2600, "say": 1300, "mine": 1600, "operator": 800, "about": 1500, "scene": 1200,
-    "duo": 800, "task": 2600, "about_text": 900, "turns": 1500, "role": 1200,
+    "ask": 1900, "say": 900, "mine": 1300, "operator": 600, "about": 1400, "scene": 1000,
+    "duo": 600, "task": 2000, "about_text": 900, "turns": 1400, "role": 900,
+    "brief": 2200, "meta_prompt": 700, "system": 900, "asking_mail": 1000, "howto": 900,
+    "dev": 600, "todo": 700,
 }  # fmt: skip
 EACH_LANGUAGE = 420
 ALONE = ("ask", "mine", "scene", "task", "duo", "role")
@@ -83,7 +84,7 @@ def written(grammar: Attacks, rng: random.Random) -> Iterator[tuple[str, int, st
             yield disguise(text, rng, 0.06), 0, f"benign_{name}"
     for text in tables("injection_valid")["trigger_words"]:
         yield text, 0, "valid_trigger_words"
-    for language in tables("injection_languages"):
+    for language in languages():
         own = language_grammar(language, rng)
         held = language in HELD_LANGUAGES
         for _ in range(EACH_LANGUAGE // 3 if held else EACH_LANGUAGE):

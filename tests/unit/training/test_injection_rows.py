@@ -13,7 +13,6 @@ ROOT = Path(__file__).resolve().parents[3]
 DATA = ROOT.parent / "shared" / "data"
 sys.path.insert(0, str(ROOT / "training" / "encoder"))
 
-import carriers  # noqa: E402
 import documents  # noqa: E402
 import grammar  # noqa: E402
 import injection  # noqa: E402
@@ -35,11 +34,11 @@ def test_every_line_of_every_table_fills(name: str) -> None:
     made = written()
     for line in made.lines[name]:
         text = attacks.finish(made.fill(line))
-        assert text or name in ("coda", "endmark", "lead", "mark"), line
+        assert text or name in ("coda", "endmark", "lead", "mark", "please"), line
         assert not re.search(r"\{\w+\}", text.replace("{HISTORY}", "")), text
 
 
-@pytest.mark.parametrize("language", sorted(grammar.tables("injection_languages")))
+@pytest.mark.parametrize("language", sorted(grammar.languages()))
 def test_every_language_has_both_sides(language: str) -> None:
     own = attacks.language_grammar(language, random.Random(1))
     for kind in ("attack", "benign", "embedded", "insert"):
@@ -52,7 +51,7 @@ def test_an_unknown_slot_is_an_error() -> None:
         grammar.Grammar({"a": ["{b}"]}, random.Random(1)).write("a")
 
 
-@pytest.mark.parametrize("name", [*carriers.ALL, "code", "prose"])
+@pytest.mark.parametrize("name", [*attacks.ALL, *attacks.CODE, "prose"])
 def test_twins_differ_only_by_what_was_put_in(name: str) -> None:
     made = written()
     for seed in range(20):
@@ -61,7 +60,7 @@ def test_twins_differ_only_by_what_was_put_in(name: str) -> None:
         assert "Zebra" not in plain
         assert "Zebra crossing" in put
         kept = set(re.findall(r"\w{4,}", plain)) - set(re.findall(r"\w{4,}", put))
-        assert len(kept) <= 40 if name in carriers.ALL else not kept
+        assert len(kept) <= 40 if name in (*attacks.ALL, "forum") else not kept
         assert write("Zebra crossing") == put
 
 
@@ -93,7 +92,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "COLLECTIONS", kept)
     for module, sizes in (
         (attacks, {"DIRECT": 20, "EACH_LANGUAGE": 6, "JAILBREAKS": 5, "EMBEDDED": 30}),
-        (attacks, {"HELD_EMBEDDED": 10}),
+        (attacks, {"FOREIGN": 10, "HELD_EMBEDDED": 10}),
+        (injection, {"PROMPTS": 5}),
         (benign, {"EACH_LANGUAGE": 6, "COUNTS": dict.fromkeys(benign.COUNTS, 6)}),
     ):
         for name, size in sizes.items():
