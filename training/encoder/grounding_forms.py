@@ -167,6 +167,40 @@ def dates(text: str) -> str:
     return re.sub(rf"\b(\d{{1,2}}) ({_MONTH}) (\d{{4}})\b", r"\2 \1, \3", text)
 
 
+_ASIDE = re.compile(
+    r"^([A-Z][^,]{2,50}), (?:an?|the|who|which) [^,]{3,90}, "
+    r"(?=(?:is|was|has|had|were|are|will|\w+ed)\b)"
+)
+_LEAD = re.compile(
+    r"^(?:In|On|During|Since|After|By|At|For|With|However|Also|Additionally|Then|Today|Currently|Later"
+    r"|Meanwhile|Finally|Moreover|[A-Z]\w+ly)\b[^,]{0,60}, (?=[A-Za-z\x02])"
+)
+_CUT = re.compile(
+    r",? (?:which|who|where|whose|while|but|whereas|although|though|because|after|when|since)\b|;"
+    r"|, (?:and|with|including|\w{3,}ing|as well as|as|so|or|making|an?|the)\b|,? and (?:he|she|it"
+    r"|they|is|was|has|had|were|are|the)\b"
+)
+_GUARDED = re.compile(r"\b(not|never|no|if|unless|until|none|neither|only|without|than)\b|n['’]t\b")
+
+
+def core(text: str, keep: str = "") -> str:
+    """Return the main clause alone, with `keep` in it: 'In May, A, a B, won, so D' as 'A won'."""
+    if not _GUARDED.search(text):
+        lead = _LEAD.match(text)
+        if lead and (not keep or keep not in lead.group()) and "," not in text[lead.end() :][:12]:
+            text = text[lead.end()].upper() + text[lead.end() + 1 :]
+        aside = _ASIDE.match(text)
+        if aside and (not keep or keep not in aside.group()):
+            text = f"{aside.group(1)} {text[aside.end() :]}"
+        for cut in _CUT.finditer(text):
+            head = text[: cut.start()]
+            whole = head.count('"') % 2 == 0 and head.count("(") == head.count(")")
+            listed = re.search(r", (?:[\w\x02]+ ){0,2}[\w\x02]+$", head)
+            if whole and not listed and keep in head and len(head.split()) > 4:
+                return head + "."
+    return text
+
+
 _SHORT = (
     ("did not", "didn't"), ("was not", "wasn't"), ("were not", "weren't"), ("is not", "isn't"),
     ("are not", "aren't"), ("does not", "doesn't"), ("do not", "don't"), ("has not", "hasn't"),

@@ -74,6 +74,15 @@ def documents(data: Path) -> Iterator[Document]:
             yield _document(name.split(".")[0].split("_")[0], text)
 
 
+def answers(data: Path) -> Iterator[Document]:
+    """Yield what a model told at length (HaluEval's general part): passages, true or not."""
+    for r in shared(data, "train/grounding/halueval_general.nosource"):
+        document = _document("halueval", r["answer"])
+        parts = tuple(s for s in document.parts if not _PERSONAL.search(s))
+        if len(parts) > 1:
+            yield document._replace(parts=parts)
+
+
 def said(data: Path) -> Iterator[Said]:
     """Yield supported claims that somebody wrote about a source."""
     yield from _said_of_clapnq(data)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grounding_edits import names
+from grounding_forms import reworded
 from grounding_text import best_window, joined, overlap, sentences, tidy
 from rows import Row, shared
 
@@ -24,17 +25,23 @@ def valid_document(key: str) -> bool:
 def snli(data: Path, rng: random.Random) -> Iterator[Row]:
     """SNLI's entailments, contradictions and neutral sentences, as they are."""
     records = list(shared(data, "train/grounding/snli_dev_test.train"))
-    for r in rng.sample(records, min(9_000, len(records))):
+    for r in rng.sample(records, len(records)):
         yield Row(r["answer"], {"grounding": _NLI[r["nli"]]}, "snli", r["source"], weight=0.5)
 
 
 def breaking_nli(data: Path, rng: random.Random) -> Iterator[Row]:
-    """Single-word substitutions; contradictions cut to twice the entailments."""
+    """Single-word substitutions, as many supported as not.
+
+    For that, claims that contradict are also held against themselves in other words.
+    """
     records = list(shared(data, "train/grounding/breaking_nli.train"))
     kept = [r for r in records if r["nli"] != "contradiction"]
     against = [r for r in records if r["nli"] == "contradiction"]
     for r in kept + rng.sample(against, min(2 * len(kept), len(against))):
         yield Row(r["answer"], {"grounding": _NLI[r["nli"]]}, "breaking", r["source"], weight=0.7)
+        if r["nli"] == "contradiction" and rng.random() < 0.5:
+            source = reworded(r["answer"], rng.getrandbits(32))
+            yield Row(r["answer"], {"grounding": SUPPORTED}, "breaking", source, weight=0.7)
 
 
 def fever_symmetric(data: Path) -> Iterator[Row]:

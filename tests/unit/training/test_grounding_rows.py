@@ -14,6 +14,9 @@ text = load("training/encoder/grounding_text.py", "grounding_text")
 edits = load("training/encoder/grounding_edits.py", "grounding_edits")
 forms = load("training/encoder/grounding_forms.py", "grounding_forms")
 facts = load("training/encoder/grounding_facts.py", "grounding_facts")
+compared = load("training/encoder/grounding_compared.py", "grounding_compared")
+claims = load("training/encoder/grounding_claims.py", "grounding_claims")
+leads = load("training/encoder/grounding_leads.py", "grounding_leads")
 grounding = load("training/encoder/grounding.py", "grounding_rows")
 
 DATA = ROOT.parent / "shared/data"
@@ -115,6 +118,48 @@ def test_periods_are_so_or_not_so(want):
             assert (numbers[0] <= year < numbers[0] + 10) is want
 
 
+def test_bounds_part_two_values():
+    lot = random.Random(6)
+    for _ in range(1000):
+        one = float(lot.randint(3, 50_000))
+        other = compared.other_amount(one, lot, whole=True)
+        first, second = compared.amounts(one, other, "", "", lot)
+        assert (first.holds(one), first.holds(other)) == (True, False), (one, other, first)
+        assert (second.holds(one), second.holds(other)) == (False, True), (one, other, second)
+        year = lot.randint(1200, 2020)
+        later = compared.other_year(year, lot)
+        first, second = compared.years(year, later, lot)
+        assert (first.holds(year), first.holds(later)) == (True, False), (year, later, first)
+        assert (second.holds(year), second.holds(later)) == (False, True), (year, later, second)
+
+
+def test_a_main_clause_keeps_what_it_must():
+    said = "In May 1990, Annabel Leeson, a painter, received 40 prizes in Oslo, which few had expected."
+    assert forms.core(said) == "Annabel Leeson received 40 prizes in Oslo."
+    assert "1990" in forms.core(said, "1990")
+
+
+def test_claims_about_a_sentence_by_rule():
+    parts = ("Iron Hill is a 2011 Danish film directed by Ann Lee, written by Bo Dahl.",)
+    found = {(f.kind, f.value) for f in claims.facts(parts, 0)}
+    assert {("by", "Ann Lee"), ("by", "Bo Dahl"), ("people", "Danish")} <= found
+    said, passages = ("It is red.", "It is blue."), ("Red.", "Blue.")
+    for seed in range(20):
+        for row in claims.twins(said, passages, "x", random.Random(seed), 0.5):
+            so = ("red" in row.text) == (row.pair == "Red.")
+            denied = "not" in row.text or "n't" in row.text
+            assert (row.y["grounding"] == 0) is (so is not denied), row
+
+
+def test_made_leads_are_as_often_true_as_false_and_marked():
+    rows = list(leads.leads(300, 1))
+    counts = Counter(row.y["grounding"] > 0 for row in rows)
+    assert counts[True] == counts[False] > 250
+    for row in rows:
+        assert "{" not in row.text + row.pair
+        assert bool(row.spans) == (row.y["grounding"] == 1), row
+
+
 def test_made_facts_are_the_same_for_a_seed_and_marked_where_false():
     rows = list(facts.facts(300, 1))
     assert rows == list(facts.facts(300, 1)) != list(facts.facts(300, 2))
@@ -137,7 +182,7 @@ def test_a_window_has_the_evidence():
 def rows():
     if not DATA.exists():
         pytest.skip("the shared data is not here")
-    documents = list(grounding.documents(DATA))[:60]
+    documents = list(grounding.documents(DATA))[:95]
     store = grounding.bank(documents)
     made = list(grounding._from_documents(documents, store, random.Random(3)))
     assert made == list(grounding._from_documents(documents, store, random.Random(3)))
