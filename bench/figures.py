@@ -31,6 +31,7 @@ PARTS = {
     "evaluate": ["evaluate.py"],
     "guard": ["guard.py"],
     "guard_peers": ["guard_peers.py"],
+    "guard_heads": ["guard_heads.py"],
     "secrets": ["secret_recall.py"],
     "false_alarms": ["false_alarms.py", "--mb", "20"],
     "vet": ["vet.py"],

@@ -29,7 +29,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import personal_texts
@@ -58,14 +58,14 @@ SIZES, ROUNDS, DRAWS = (150, 1500), 200, 400
 Found = list[tuple[int, int, str, float]]
 
 
-def install(name: str) -> str:
+def install(name: str, packages: Mapping[str, tuple[str, ...]] = PACKAGES) -> str:
     """Install a peer; return why that could not be done, or nothing."""
     marker = HOME / f".{name}"
     if marker.exists():
         return ""
     if not (HOME / "bin" / "python").exists():
         subprocess.run([sys.executable, "-m", "venv", HOME], check=True)
-    command = [HOME / "bin" / "pip", "install", "-q", *PACKAGES[name]]
+    command = [HOME / "bin" / "pip", "install", "-q", *packages[name]]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return (done.stderr.strip().splitlines() or ["pip failed"])[-1]

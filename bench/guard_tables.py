@@ -17,6 +17,12 @@ NAMES = {
     "aicordon": "aicordon 1.4.0 (Picket)",
     "plumblint": "plumblint 0.1.2",
     "plumblint, strict": "plumblint 0.1.2, strict",
+    "injection_classifier": "**Keelmark**, `injection_classifier`",
+    "harm_classifier": "**Keelmark**, `harm_classifier`",
+    "policy full": "**Keelmark**, policy `full`",
+    "metatronnanoguard": "metatronnanoguard 0.1.0",
+    "prompt-guardrail": "prompt-guardrail 1.0.1",
+    "alt-profanity-check": "alt-profanity-check 1.9.1",
 }
 HEADINGS = {
     "held-out sentences": "Held-out sentences",
@@ -124,6 +130,7 @@ def page(figures: dict) -> Iterator[str]:
     yield from _alarms(personal)
     yield from _speed(personal["speed"])
     yield from _injection(peers["injection"])
+    yield from _heads(figures)
     yield from _secrets(figures)
     yield from _costs(figures["guard"], dates["guard"])
 
@@ -184,6 +191,64 @@ def _injection(one: dict) -> Iterator[str]:
         if key.endswith(" 1"):
             pairs = (share(one["rows"][name]["by_set"][key]) for name in chosen)
             yield f"| {key[:-2]} | {' | '.join(pairs)} |\n"
+
+
+HEADS = {
+    "injection": "Prompt injection and jailbreaks",
+    "harm_request": "Requests for harm",
+    "toxic": "Toxic and hateful texts",
+    "harm_answer": "Answers that do harm",
+}
+
+
+def heads(one: dict) -> Iterator[str]:
+    """The encoder's detectors beside peers: a table for each head, and what is flagged where."""
+    for head, found in one["heads"].items():
+        products = found["products"]
+        yield f"\n### {HEADS[head]}\n\n{found['positive']} of {found['texts']} texts.\n\n"
+        yield "| | area under the ROC curve | found | false alarms | median / p99 |\n"
+        yield "|---|---|---|---|---|\n"
+        for name, row in products.items():
+            yield f"| {NAMES[name]} | {_area(row)} | {_rate(row, 'recall')} "
+            yield f"| {_rate(row, 'false')} | {_took(row)} |\n"
+        yield "\n| found / flagged in vain | " + " | ".join(NAMES[name] for name in products)
+        yield " |\n" + "|---" * (1 + len(products)) + "|\n"
+        for source in next(iter(products.values()))["sources"]:
+            cells = (_flagged(*row["sources"][source]) for row in products.values())
+            yield f"| {source} | {' | '.join(cells)} |\n"
+
+
+def _area(row: dict) -> str:
+    if "auroc" not in row:
+        return "only flags"
+    return "{:.3f} [{:.3f}, {:.3f}]".format(row["auroc"], *row["auroc_95"])
+
+
+def _rate(row: dict, name: str) -> str:
+    value, ends = row[f"{name}@shipped"], row[f"{name}@shipped_95"]
+    return "{:.1f} % [{:.1f}, {:.1f}]".format(*(100 * one for one in (value, *ends)))
+
+
+def _took(row: dict) -> str:
+    return f"{row['p50_ms']:.1f} / {row['p99_ms']:.0f} ms" if "p50_ms" in row else ""
+
+
+def _flagged(harmless: list[int], positive: list[int]) -> str:
+    shown = (f"{100 * hits / of:.0f} %" if of else "–" for hits, of in (positive, harmless))
+    return " / ".join(shown)
+
+
+def _heads(figures: dict) -> Iterator[str]:
+    if "guard_heads" not in figures:
+        return
+    one = figures["guard_heads"]
+    yield f"\n## The encoder\n\nMeasured on {figures['dates']['guard_heads']} by `make bench "
+    yield f"ARGS=guard-heads`, on at most {one['most']} texts of each source that the encoder was "
+    yield "not taught with. Peers flag at the thresholds they come with, our detectors at `fpr_1`, "
+    yield "policy `full` what it stops. Our thresholds come from these sources, so our false "
+    yield "alarms are right by construction on average; areas, and what is found, are not. Which "
+    yield "of these texts a peer was taught with is not known.\n"
+    yield from heads(one)
 
 
 def _secrets(figures: dict) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Runs in the environment of the peers: reads texts on stdin, says what a peer finds and how fast.
 
-    .bench/guard-peers/bin/python bench/peer_scan.py {presidio,aicordon,plumblint} < request.json
+    .bench/guard-peers/bin/python bench/peer_scan.py NAME < request.json
 
 The request is {"texts": [...], "timed": {"150": [...]}}; nothing of Keelmark is imported here.
 """
@@ -55,11 +55,42 @@ def plumblint():
     return lambda text: scores.get(scan(text).verdict, 0.0)
 
 
+def metatronnanoguard():
+    from nanoguard import NanoGuard
+
+    model = NanoGuard(device="cpu")
+
+    def scan(text):
+        said = model.scan(text)
+        return said.confidence if said.is_injection else 1 - said.confidence
+
+    return scan
+
+
+def prompt_guardrail():
+    import guardify
+
+    def scan(text):
+        said = guardify.detect(text)
+        return said["score"] if said["label"] == "injection" else 1 - said["score"]
+
+    return scan
+
+
+def profanity():
+    from profanity_check import predict_prob
+
+    return lambda text: float(predict_prob([text])[0])
+
+
 PEERS = {
     "presidio": lambda: presidio(every=False),
     "presidio-every": lambda: presidio(every=True),
     "aicordon": aicordon,
     "plumblint": plumblint,
+    "metatronnanoguard": metatronnanoguard,
+    "prompt-guardrail": prompt_guardrail,
+    "alt-profanity-check": profanity,
 }
 
 

@@ -20,6 +20,7 @@ BENCHES = {
     "scores": "scores.py",
     "evaluate": "evaluate.py",
     "guard-peers": "guard_peers.py",
+    "guard-heads": "guard_heads.py",
     "secrets": "secret_recall.py",
     "false-alarms": "false_alarms.py",
 }
