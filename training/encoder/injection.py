@@ -32,7 +32,7 @@ from typing import Any
 import documents
 import injection_attacks as attacks
 import injection_benign as benign
-from documents import MOST_TOKENS, Document, cut, mine, tidy
+from documents import MOST_TOKENS, Document, cut, mine, tidy, tokens
 from rows import Row, shared
 
 HELD_COLLECTION = "node_documents"
@@ -101,7 +101,9 @@ def _prompts(data: Path, grammar: attacks.Attacks, rng: random.Random) -> Iterat
         end, gap = rng.random() < 0.75, rng.choice([" ", "\n", "\n\n"])
         own = grammar.write(rng.choice(["ask", "mine", "task", "meta_prompt"]))
         for put, label in ((grammar.direct(), 1), (attacks.finish(own), 0)):
-            yield row(gap.join([part, put] if end else [put, part]), label, "prompt_twins")
+            twin = gap.join([part, put] if end else [put, part])
+            if tokens(tidy(twin)) <= MOST_TOKENS:
+                yield row(twin, label, "prompt_twins")
 
 
 def _benign(data: Path, rng: random.Random) -> Iterator[Row]:

@@ -28,6 +28,8 @@ DIRECT, EACH_LANGUAGE, JAILBREAKS = 5000, 420, 1500
 EMBEDDED, FOREIGN, HELD_EMBEDDED = 11000, 2600, 700
 Found = tuple[str, int, str]
 TABLES = ("benign", "attacks", "indirect", "orders", "breadth")
+TALK = {"chat": 0.9, "reviews": 0.9, "notes": 0.8, "transcript": 0.7, "email": 0.6}
+"""Where people ask one another: how often an order there calls the model."""
 CODE = {
     "code": carriers.into_code,
     "comment": carriers_more.into_comment,
@@ -119,7 +121,7 @@ class Attacks(Desk):
         rng = self.rng
         if code and rng.random() < 0.6:
             text = finish(self.write("code_order"))
-        elif rng.random() < 0.4:
+        elif rng.random() < 0.45:
             return self.indirect(framed)
         else:
             text = finish(self.write("framed_errand" if rng.random() < framed else "errand"))
@@ -254,8 +256,7 @@ def embedded(grammar: Attacks, pool: list[Document], rng: random.Random) -> Iter
     names = [*carriers.TRAINED, *carriers_more.MORE, *CODE, *["prose"] * 5]
     for _ in range(EMBEDDED):
         name = rng.choice(names)
-        talk = name in ("chat", "reviews")  # people ask one another there
-        attack = grammar.order(0.9 if talk else 0.4, code=name in CODE)
+        attack = grammar.order(TALK.get(name, 0.4), code=name in CODE)
         text = rng.choice(code if name in CODE else prose)
         write = _carrier(grammar, name, text, rng.randrange(2**32), wrapped=True)
         yield from twins(write, (attack, grammar.request()), rng, f"embedded_{name}")
