@@ -134,7 +134,7 @@ def test_bounds_part_two_values():
 
 
 def test_a_main_clause_keeps_what_it_must():
-    said = "In May 1990, Annabel Leeson, a painter, received 40 prizes in Oslo, which few had expected."
+    said = "In May 1990, Annabel Leeson, a painter, received 40 prizes in Oslo, which few knew."
     assert forms.core(said) == "Annabel Leeson received 40 prizes in Oslo."
     assert "1990" in forms.core(said, "1990")
 
