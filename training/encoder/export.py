@@ -3,7 +3,7 @@
     python training/encoder/export.py ENCODER.pt BASE OUT
 
 Weights of matrices are 8-bit by output channel, activations 8-bit by what they hold (dynamic) but
-for a few channels (`outliers.py`), embeddings 8-bit by row block. The 32-bit graph stays beside it
+for a few channels (`outliers.py`), embeddings 8-bit by row block. The 32-bit graph stays beside OUT
 as `encoder.fp32.onnx`, so that what rounding costs can be measured; it is not shipped.
 """
 
@@ -72,9 +72,9 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    plain, small = asked.out / "encoder.fp32.onnx", asked.out / "encoder.onnx"
+    plain, small = asked.out.with_name("encoder.fp32.onnx"), asked.out / "encoder.onnx"
     graph(asked.weights, asked.base, plain)
-    between = asked.out / "encoder.split.onnx"
+    between = asked.out.with_name("encoder.split.onnx")
     quantize_dynamic(
         between,
         small,

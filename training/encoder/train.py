@@ -133,7 +133,10 @@ def note(asked: argparse.Namespace) -> None:
         for name in kinds
     }
     device = "cuda" if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU cores"
-    runs.append({"rows": digests, "minutes": asked.minutes, "seed": asked.seed, "device": device})
+    this = {"rows": digests, "minutes": asked.minutes, "seed": asked.seed, "device": device}
+    if runs and {**runs[-1], "minutes": asked.minutes} == this:
+        runs.pop()  # the same run goes on; its minutes are counted from its begin
+    runs.append(this)
     place.write_text(json.dumps(runs, indent=1) + "\n")
 
 
