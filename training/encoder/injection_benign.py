@@ -26,7 +26,7 @@ COUNTS = {
     "brief": 2200, "meta_prompt": 700, "system": 900, "asking_mail": 1000, "howto": 900,
     "dev": 600, "todo": 700,
 }  # fmt: skip
-EACH_LANGUAGE = 420
+EACH_LANGUAGE = 540
 ALONE = ("ask", "mine", "scene", "task", "duo", "role")
 
 
@@ -87,6 +87,7 @@ def written(grammar: Attacks, rng: random.Random) -> Iterator[tuple[str, int, st
     for language in languages():
         own = language_grammar(language, rng)
         held = language in HELD_LANGUAGES
-        for _ in range(EACH_LANGUAGE // 3 if held else EACH_LANGUAGE):
-            text = " ".join(capital(own.write("benign")) for _ in range(rng.choice([1, 1, 2])))
+        for _ in range(EACH_LANGUAGE // 4 if held else EACH_LANGUAGE):
+            count = rng.choice([1, 1, 2] if held else [1, 2, 2, 3])
+            text = " ".join(capital(own.write("benign")) for _ in range(count))
             yield text, 0, "valid_multilingual" if held else f"benign_{language}"
