@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -17,6 +18,7 @@ class Ground(StrEnum):
     UNSUPPORTED = "unsupported"
     UNCHECKED = "unchecked"
     UNCERTAIN = "uncertain"
+    CONSISTENT = "consistent"
     NO_CLAIM = "no_claim"
 
 
@@ -41,13 +43,15 @@ class Sentence(msgspec.Struct, frozen=True):
         start: Where it begins in the text as the model wrote it, code points.
         end: Where it ends.
         verdict: What the sources say of it; no_claim for questions, courtesies, refusals. Where
-            there are no sources, uncertain when the model was not sure of its words.
+            there are no sources, uncertain when the model was not sure of its words or says
+            otherwise when it is asked again, and consistent when it says the same.
         score: How likely it is not supported, 0 to 1; how unsure the model was, without sources.
         tier: Who decided: 1 exact checks and words, 3 the encoder.
         reason: Why, one phrase, without the text.
         source: Where the sources say most of it; None when they say nothing of it.
         path: Name of the channel it stands in.
         spans: Its parts that no source bears out, first and last, where these can be told.
+        by: What it was held to: sources, other answers of the model, or its tokens.
     """
 
     start: int
@@ -59,6 +63,7 @@ class Sentence(msgspec.Struct, frozen=True):
     source: SourceSpan | None = None
     path: str = ""
     spans: tuple[tuple[int, int], ...] = ()
+    by: Literal["sources", "samples", "tokens"] = "sources"
 
 
 def summary(sentences: Iterable[Sentence]) -> str:

@@ -94,6 +94,13 @@ class TextStream(Protocol):
         """The text is complete; return the rest of what may leave."""
 
 
+class Sample(NamedTuple):
+    """Another answer to a request, and whether it is whole."""
+
+    text: str
+    whole: bool = True
+
+
 class Another(NamedTuple):
     """What came of asking for another sentence: the sentence, or None and why there is none."""
 
@@ -121,7 +128,7 @@ class RequestGuard(Protocol):
     async def rated(self, text: str) -> Mapping[str, Rated]:
         """Return what detectors that weigh all their labels say of what a user wrote, by label."""
 
-    def sampled(self, texts: Sequence[str]) -> None:
+    def sampled(self, samples: Sequence[Sample]) -> None:
         """Take other answers to the request, before the first channel is made."""
 
     def channel(self, name: str, *, is_json: bool = False) -> TextStream:

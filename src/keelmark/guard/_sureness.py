@@ -55,10 +55,10 @@ class Tokens:
         written = "".join(one.token.text for one in own)
         if not own or written[start - own[0].start :][: len(text)] != text:
             reason = "there are no sources, and no probabilities of its tokens"
-            return Sentence(0, len(text), Ground.UNCHECKED, 0.0, 1, reason)
+            return Sentence(0, len(text), Ground.UNCHECKED, 0.0, 1, reason, by="tokens")
         score = 1 - exp(min(0.0, sum(one.token.logprob for one in own) / len(own)))
         if score < _LEAST:
             reason = "there are no sources; the model was sure of its words"
-            return Sentence(0, len(text), Ground.UNCHECKED, score, 1, reason)
+            return Sentence(0, len(text), Ground.UNCHECKED, score, 1, reason, by="tokens")
         reason = "there are no sources; the model was not sure of its words"
-        return Sentence(0, len(text), Ground.UNCERTAIN, score, 1, reason)
+        return Sentence(0, len(text), Ground.UNCERTAIN, score, 1, reason, by="tokens")

@@ -31,7 +31,7 @@ import msgspec
 from keelmark.core.errors import KeelmarkError
 from keelmark.core.form import Form
 from keelmark.core.grounding import Sentence
-from keelmark.core.ports import Segment
+from keelmark.core.ports import Sample, Segment
 
 LOOK_BEHIND = 96
 """Characters before `start` that a detector may look at; the stream keeps that many."""
@@ -74,7 +74,7 @@ class Request(NamedTuple):
     segments: tuple[Segment, ...] = ()
     form: Form | None = None
     canary: str = ""
-    samples: tuple[str, ...] = ()
+    samples: tuple[Sample, ...] = ()
 
 
 class Example(NamedTuple):

@@ -14,7 +14,7 @@ from keelmark.core.aside import aside
 from keelmark.core.findings import TextFinding
 from keelmark.core.form import AnswerForm, Expected, Formed
 from keelmark.core.policy import Limits, Policy, Rule
-from keelmark.core.ports import Again, InputResult, Rated, Segment
+from keelmark.core.ports import Again, InputResult, Rated, Sample, Segment
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.segments import read_segments, write_back
 from keelmark.core.verdict import Verdict
@@ -349,13 +349,14 @@ class GuardedRequest:
         canary = plant(segments, texts) if self._engine.plants and not verdict.stops else ""
         read = [msgspec.structs.replace(s, text=t) for s, t in zip(segments, texts, strict=True)]
         self._request, self._plans = Request(tuple(read), canary=canary), {}
-        engines = (self._engine, *(shadow.engine for shadow in self._shadows))
-        needs = needed(self._plan("", answer=True), engines)
+        needs = needed(self._plan("", answer=True), self._engine, self._shadows)
         return InputResult(texts=tuple(texts), verdict=verdict, needs=needs)
 
-    def sampled(self, texts: Sequence[str]) -> None:
+    def sampled(self, samples: Sequence[Sample]) -> None:
         """See RequestGuard."""
-        self._request, self._plans = self._request._replace(samples=tuple(texts)), {}
+        self._request, self._plans = self._request._replace(samples=tuple(samples)), {}
+        for shadow in self._shadows:
+            shadow.sampled(samples)
 
     async def rated(self, text: str) -> dict[str, Rated]:
         """See RequestGuard."""

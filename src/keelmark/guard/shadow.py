@@ -17,17 +17,17 @@ from time import perf_counter
 
 from keelmark.core.form import AnswerForm
 from keelmark.core.policy import Replacement
-from keelmark.core.ports import Segment
+from keelmark.core.ports import Sample, Segment
 from keelmark.core.scope import NOWHERE, Origin
 from keelmark.core.verdict import Verdict
 from keelmark.guard.binding import bound
-from keelmark.guard.contract import Request
+from keelmark.guard.contract import Request, Token
 from keelmark.guard.engine import Engine
 from keelmark.guard.excuses import Values
 from keelmark.guard.forms import Forms, streamed
 from keelmark.guard.places import is_answer
 from keelmark.guard.reading import read_all
-from keelmark.guard.run import Run
+from keelmark.guard.run import Probe, Run
 from keelmark.guard.stream import Channel, Filter
 from keelmark.guard.vault import Unmasker, Vault
 from keelmark.guard.whole import judged
@@ -72,6 +72,14 @@ class Shadow:
             self._taken.update(_taken_out(run, segment.text))
         return self._verdict("input", read.runs, read.seconds)
 
+    def sampled(self, samples: Sequence[Sample]) -> None:
+        """Take other answers to the request."""
+        self._request = self._request._replace(samples=tuple(samples))
+
+    def plan(self, role: str = "", *, answer: bool = True) -> tuple[Probe, ...]:
+        """What would read a channel of the answer; see `bound`."""
+        return bound(streamed(self.engine.plan("output", role)), self._request, answer=answer)
+
     def channel(self, name: str, role: str, vault: Vault, *, is_json: bool) -> ShadowFilter:
         """Return what reads one channel of the answer.
 
@@ -81,8 +89,7 @@ class Shadow:
             vault: What stands for values in the answer, by the policy in force.
             is_json: Whether it is a JSON document.
         """
-        plan = streamed(self.engine.plan("output", role))
-        plan = bound(plan, self._request, answer=is_answer(name) and not is_json)
+        plan = self.plan(role, answer=is_answer(name) and not is_json)
         unread = Values((*self._taken, *(vault.values if self._beside else ())), _UNREAD)
         if unread:
             plan = tuple(probe._replace(excuses=(*probe.excuses, unread)) for probe in plan)
@@ -134,8 +141,14 @@ class ShadowFilter:
 
     def __init__(self, shadow: Shadow, run: Run, vault: Vault, *, is_json: bool) -> None:
         self._shadow = shadow
+        self._run = run
         self._filter = Filter(run, is_json=is_json)
         self._unmasker = Unmasker(vault, is_json=is_json) if vault else None
+
+    def weigh(self, tokens: Sequence[Token]) -> None:
+        """Take note of the log-probabilities of what comes next."""
+        for probe in self._run.mindful:
+            probe.detector.weigh(tokens)
 
     def feed(self, text: str, *, final: bool = False) -> None:
         """Take the next piece, or the end."""
@@ -172,6 +185,12 @@ class ShadowedChannel(Channel):
     ) -> None:
         super().__init__(run, vault, is_json=is_json)
         self._shadows = filters
+
+    def weigh(self, tokens: Sequence[tuple[str, float]]) -> None:
+        """See Channel."""
+        for one in self._shadows:
+            one.weigh([Token(*token) for token in tokens])
+        super().weigh(tokens)
 
     def feed(self, text: str) -> str:
         """See Channel."""

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from keelmark.core.errors import KeelmarkError
-from keelmark.core.semconv import REPAIR_ANSWERS, REPAIR_ATTEMPTS
+from keelmark.core.semconv import REPAIR_ANSWERS, REPAIR_ATTEMPTS, SAMPLE_ANSWERS
 from keelmark.core.trace import Trace
 from keelmark.serve.admitting import Admitted
 from keelmark.serve.answers import summed
@@ -27,7 +27,7 @@ from keelmark.serve.traces import stamp
 from keelmark.serve.wholly import read_answer
 
 ANSWERED = "answered"
-REPAIR = "repair"
+REPAIR, SAMPLES = "repair", "samples"
 _LEFT_OUT = frozenset(
     {
         "stream", "stream_options", "n", "best_of", "echo", "logprobs", "top_logprobs",
@@ -85,45 +85,41 @@ class Further:
         body["max_completion_tokens" if wanted else "max_tokens"] = tokens
         return body
 
-    async def ask(self, why: str, body: Mapping[str, Any], seconds: float) -> tuple[str, str]:
+    async def ask(self, why: str, body: Mapping[str, Any], seconds: float | None) -> Said:
         """Ask once.
 
         Args:
             why: What for, as the trace names it.
             body: What.
-            seconds: Longest time, with the wait for a slot.
-
-        Returns:
-            The text, "" for none, and what became of it.
+            seconds: Longest time, with the wait for a slot; None for as long as there is.
         """
-        text, told = "", "stopped"
+        said = Said("stopped")
         if (task := asyncio.current_task()) is None or self.stopped:
-            return text, told
+            return said
         self._tasks.add(task)
         try:
             async with asyncio.timeout(seconds):
-                text = await self._asked(body)
-            told = ANSWERED
+                said = await self._asked(body)
         except TimeoutError:
-            told = "engine_slow"
+            said = Said("engine_slow")
         except KeelmarkError as error:
-            told = as_api_error(error).code
+            said = Said(as_api_error(error).code)
         finally:
             self._tasks.discard(task)
-            self.answers.setdefault(why, []).append(told)
-        return text, told
+            self.answers.setdefault(why, []).append(said.told)
+        return said
 
-    async def _asked(self, body: Mapping[str, Any]) -> str:
+    async def _asked(self, body: Mapping[str, Any]) -> Said:
         own = self.call
         trace = _replace(own.trace, attributes={}, timings={}, stream=False)
         asked = own.asked and own.asked._replace(choices=1)
         parts = {"body": dict(body), "prompt": _encode(body), "trace": trace, "asked": asked}
         call = await reserve(self._desk, _replace(own, echo=None, charge=None, **parts))
         if call.charge is None:
-            return (await self._answer(call)).text
+            return await self._answer(call)
         with call.charge:
             call.charge.answer = said = await self._answer(call)
-        return said.text
+        return said
 
     async def _answer(self, call: Call) -> Said:
         response = await self._send(call)
@@ -133,7 +129,7 @@ class Further:
                 raise refused_by_engine(response.status, response.headers, said, call.body)
             if call.charge is not None:
                 call.charge.answered = True
-            answer = Said(said, chat=call.kind is CHAT)
+            answer = said_in(said, chat=call.kind is CHAT)
             self.usage.update(summed(self.usage, answer.usage))
             response.complete(call.trace, answer.usage)
         finally:
@@ -143,32 +139,46 @@ class Further:
 
 
 class Said:
-    """What an engine has said to one of these.
-
-    Args:
-        body: The answer.
-        chat: Whether it is a chat's.
+    """What came of one of these.
 
     Attributes:
+        told: `answered`, or the code of an error.
         text: The text; "" where there is none.
+        whole: Whether it ended by itself.
         usage: Its token counts.
     """
 
-    def __init__(self, body: bytes, *, chat: bool) -> None:
-        self.text, self.usage = "", dict[str, Any]()
-        try:
-            answer = msgspec.json.decode(body, type=dict[str, Any])
-            choice = answer["choices"][0]
-            text = choice["message"]["content"] if chat else choice["text"]
-        except (msgspec.MsgspecError, LookupError, TypeError, ValueError, RecursionError):
-            return
-        self.text = text.strip() if isinstance(text, str) else ""
-        if isinstance(usage := answer.get("usage"), dict):
-            self.usage = numbers_only(usage)
+    def __init__(self, told: str, text: str = "", *, whole: bool = True) -> None:
+        self.told = told
+        self.text = text
+        self.whole = whole
+        self.usage: dict[str, Any] = {}
 
     def kept(self) -> bytes:
         """Return what was said, JSON; what is counted where there is no usage."""
         return _encode([self.text])
+
+
+def said_in(body: bytes, *, chat: bool) -> Said:
+    """Return what an engine has answered; `chat` is whether it is a chat's answer."""
+    try:
+        answer = msgspec.json.decode(body, type=dict[str, Any])
+        choice = answer["choices"][0]
+        text = choice["message"]["content"] if chat else choice["text"]
+        whole = choice.get("finish_reason") != "length"
+    except (
+        msgspec.MsgspecError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ):
+        return Said("engine_protocol")
+    said = Said(ANSWERED, text.strip() if isinstance(text, str) else "", whole=whole)
+    if isinstance(usage := answer.get("usage"), dict):
+        said.usage = numbers_only(usage)
+    return said
 
 
 def note_further(trace: Trace, further: Further) -> None:
@@ -176,3 +186,5 @@ def note_further(trace: Trace, further: Further) -> None:
     if asked := further.answers.get(REPAIR):
         trace.attributes[REPAIR_ATTEMPTS] = len(asked)
         trace.attributes[REPAIR_ANSWERS] = asked
+    if asked := further.answers.get(SAMPLES):
+        trace.attributes[SAMPLE_ANSWERS] = asked

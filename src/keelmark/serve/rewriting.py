@@ -14,7 +14,7 @@ from typing import Any
 
 from keelmark.core.aside import MOST_WAITING
 from keelmark.core.ports import Another
-from keelmark.serve.further import REPAIR, Further
+from keelmark.serve.further import ANSWERED, REPAIR, Further
 
 SECONDS = 30.0
 """Longest wait for a sentence."""
@@ -58,13 +58,15 @@ class Rewriting:
         asking = self._further.ask(REPAIR, self._body(sentence, reason), SECONDS)
         waiting = asyncio.run_coroutine_threadsafe(asking, self._loop)
         try:
-            text, told = waiting.result(2 * SECONDS)  # the loop has its own clock
+            said = waiting.result(2 * SECONDS)  # the loop has its own clock
         except (TimeoutError, CancelledError):
             waiting.cancel()
             return _STOPPED
         finally:
             _SEATS.release()
-        return Another(text or None, told if not text else "")
+        return Another(
+            said.text or None, "nothing was written" if said.told == ANSWERED else said.told
+        )
 
     def _body(self, sentence: str, reason: str) -> dict[str, Any]:
         body = self._further.body(_TOKENS)

@@ -32,6 +32,7 @@ from keelmark.serve.further import Further, note_further
 from keelmark.serve.http import Request
 from keelmark.serve.refusals import not_streamed, refused_by_engine
 from keelmark.serve.rewriting import Rewriting
+from keelmark.serve.sampling import Sampling, comparable
 from keelmark.serve.sse import DONE, EventReader, EventTooLongError
 from keelmark.serve.steering import Leash
 from keelmark.serve.traces import new_trace, note_answer, note_usage, stamp
@@ -73,6 +74,7 @@ class Serving:
         self.wire = Wire(request, self.trace) if voice is None else Spoken(self.call.request, voice)
         self.answer: Answer | None = None
         self.further: Further | None = None
+        self.sampling: Sampling | None = None
         self.kept: list[KeptAnswer] = []
         self.at_engine: Callable[[], None] = _nothing
         self.began = perf_counter()
@@ -163,9 +165,11 @@ class Serving:
 
     async def _with_others(self) -> bytes:
         """Ask, with what else the guard needs of the engine."""
-        if not (self.call.needs.asks and self.call.kind is CHAT):
+        rewrites, samples = self.call.needs.asks and self.call.kind is CHAT, comparable(self.call)
+        if not (rewrites or samples):
             return await self._asked()
         self.further = Further(self.desk, self.call, self._send_other)
+        self.sampling = Sampling(self.further) if samples else None
         try:
             return await self._asked()
         finally:
@@ -174,7 +178,7 @@ class Serving:
 
     async def _send_other(self, call: Call) -> Admitted:
         other = self.fork(call, self.wire)
-        other.at_engine = _nothing
+        other.at_engine, other.sampling = _nothing, None
         return await other.send()
 
     async def _asked(self) -> bytes:
@@ -213,6 +217,8 @@ class Serving:
             patience = max(patience, config.policy.limits.request_seconds)
         slot = await slot_for(self.desk, call, call.engine, self.began)
         self.at_engine()
+        if self.sampling is not None:
+            self.sampling.begin()
         return await sent(slot, patience, self._forward(call.engine, scorer, patience))
 
     async def _forward(
@@ -229,13 +235,17 @@ class Serving:
             timeout=patience,
         )
 
-    def _begin(self) -> Answer:
+    async def _begin(self) -> Answer:
         if self.call.guard is None or self.call.asked is None:
             raise UnavailableError("The prompt was not judged: this is a defect, please report it.")
+        if self.sampling is not None:
+            self.call.guard.sampled(await self.sampling.all())
         self.answer = Answer(self.call.guard, self.call.asked)
         if self.further is not None:
             self.answer.more = self.further.usage
-            self.call.guard.again = Rewriting(self.further, asyncio.get_running_loop())
+            if self.call.kind is CHAT:
+                again = Rewriting(self.further, asyncio.get_running_loop())
+                self.call.guard.again = again
         if self.call.charge is not None:
             self.call.charge.answer = self.answer
         return self.answer
@@ -253,7 +263,7 @@ class Serving:
         body = await read_answer(response)
         if self.further is not None:
             response.over()
-        answer = self._begin()
+        answer = await self._begin()
         since = perf_counter()
         if self.call.echo is None:
             last = await self._guarded(answer.whole, body)
@@ -281,7 +291,7 @@ class Serving:
             await ahead.close()
 
     async def _streamed(self, response: Response | Ahead, since: float) -> bytes:
-        reader, answer = EventReader(), self._begin()
+        reader, answer = EventReader(), await self._begin()
         spent, left = 0.0, LONGEST_STREAM
         try:
             async for chunk in response.chunks():

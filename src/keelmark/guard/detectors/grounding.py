@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
 from keelmark.core.grounding import Ground, Sentence
 from keelmark.core.ports import Segment
 from keelmark.guard._grounds import judge
+from keelmark.guard._samples import Samples
 from keelmark.guard._sentences import cut
 from keelmark.guard._sources import Index, given
 from keelmark.guard._support import weighed
@@ -44,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             `off` goes by exact checks and words alone.
         unsure: Whether sentences of answers without any sources are judged by how sure the model
             was of its words, where its engine says so (the embedded one).
+        samples: How many more times the model is asked when there are no sources, so that
+            sentences are judged by whether it says the same again; 0 for never.
     """
 
     sources: tuple[Literal["documents", "tools", "marked", "system", "user"], ...] = (
@@ -57,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )  # fmt: skip
     encoder: Literal["auto", "on", "off"] = "auto"
     unsure: bool = False
+    samples: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
 
 
 class Detector(BaseDetector):
@@ -120,15 +124,19 @@ class Detector(BaseDetector):
         self._sentences: dict[int, Sentence] = {}
         self._tail, self._at, self._code = "", 0, False
         self._tokens: Tokens | None = None
+        self._samples: Samples | None = None
 
     def for_request(self, request: Request) -> Detector:
         """See BaseDetector."""
-        sources, _ = given(request.segments, self.config.sources, self.config.marks)
-        if not sources and not self.config.unsure:
+        sources, rest = given(request.segments, self.config.sources, self.config.marks)
+        if not (sources or self.config.unsure or self.config.samples):
             return self
         own = Detector(self.config)
         own._request, own._bound = request, bool(sources)
-        own._tokens = None if sources else Tokens()
+        if not sources and self.config.unsure:
+            own._tokens = Tokens()
+        if not sources and self.config.samples:
+            own._samples = Samples(request.samples, rest, self._voice)
         return own
 
     def for_text(self) -> Detector:
@@ -144,7 +152,11 @@ class Detector(BaseDetector):
     @property
     def _idle(self) -> bool:
         """Whether there is nothing to judge by."""
-        return not (self._bound or self._tokens)
+        return not (self._bound or self._tokens) and self._samples is None
+
+    def samples(self) -> int:
+        """See BaseDetector."""
+        return 0 if self._samples is None else self.config.samples
 
     def weighs(self) -> bool:
         """See BaseDetector."""
@@ -180,7 +192,7 @@ class Detector(BaseDetector):
                 yield Hit(self._label(said), said.score, first, last, said.reason, said.tier)
 
     def _label(self, said: Sentence) -> str:
-        if self._tokens is not None:
+        if said.by == "tokens" or said.verdict is Ground.CONSISTENT:
             return "UNCERTAIN"
         doubtful = said.verdict is Ground.SUPPORTED and said.score >= self.points["balanced"]
         return "UNSUPPORTED" if doubtful else said.verdict.name
@@ -209,10 +221,15 @@ class Detector(BaseDetector):
         return self._idle
 
     def _judge(self, text: str, at: int) -> Sentence:
-        if self._tokens is not None:
+        if self._tokens and not self._samples:
             return self._tokens.judged(text, at)
         if (said := self._judged.get(text)) is None:
             if len(self._judged) >= _MOST_KEPT:
                 self._judged.clear()
-            said = self._judged[text] = judge(text, self._index, self._voice)
+            said = self._judged[text] = self._held(text)
         return said
+
+    def _held(self, text: str) -> Sentence:
+        if self._samples is not None:
+            return self._samples.judged(text)
+        return judge(text, self._index, self._voice)
