@@ -60,6 +60,7 @@ class Detector(BaseDetector):
     points: ClassVar[Mapping[str, float]] = SCORES
     tier = 3
     costly = True
+    decoded = True
 
     examples = (
         Example(
