@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from keelmark.guard._dates import NAMES
@@ -22,6 +23,18 @@ _GAP = re.compile(r"\.\.\.|…|\[[^\]]*\]")
 _MARKS = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "\u00a0": " "}
 )
+_AROUND = " *_#>-\"'"
+_BUT = (
+    r"(?:[;:]|\s[–—-]|,?\s(?:but|however|although|though|yet|nevertheless|nonetheless|aber|jedoch|"
+    r"mais|cependant|pero|ma|però|но|однако|maar)\b,?)\s+"
+)
+_TURN = re.compile(_BUT, re.IGNORECASE)
+_COMMA = re.compile(rf",\s+|{_BUT}", re.IGNORECASE)
+_CONCEDES = re.compile(
+    r"(?:even )?(?:although|though|while|whereas|obwohl|bien que)\b", re.IGNORECASE
+)
+_TOLD = re.compile(r"did you know\b", re.IGNORECASE)
+_MOST_TURNS = 6
 _LEAST_WORDS = 3
 _MOST_CAPITALS = 0.6
 
@@ -176,12 +189,50 @@ def opposites(said: frozenset[str], known: frozenset[str]) -> bool:
 
 def claims(text: str) -> bool:
     """Whether a sentence says something that sources could bear out."""
-    bare = text.strip(" *_#>-\"'")
-    if not bare or bare[-1] in "?？؟" or bare[0] in "{[":
-        return False
+    return claimed(text) is not None
+
+
+def claimed(text: str) -> tuple[int, int] | None:
+    """Return the part of a sentence that says something that sources could bear out.
+
+    That is all of it, but for what only says that nothing is known, before a "but" or behind it.
+    """
+    bare = text.strip(_AROUND)
+    if not bare or (bare[-1] in "?？؟" and not _TOLD.match(bare)) or bare[0] in "{[":
+        return None
     if not telling(bare) and not any(one.isdigit() for one in bare):
+        return None
+    turns = _TURN
+    if _courtesy().search(bare):
+        turns = _COMMA
+    elif not _is_talk(bare):
+        return 0, len(text)
+    told = [one for one in _clauses(text, turns) if _tells(text[slice(*one)])]
+    return (told[0][0], told[-1][1]) if told else None
+
+
+def _clauses(text: str, turns: re.Pattern[str]) -> Iterator[tuple[int, int]]:
+    """The parts of a sentence between its turns; of many, what is behind the last is one."""
+    start = 0
+    found = [*islice(turns.finditer(text), _MOST_TURNS)]
+    if _CONCEDES.match(text.strip(_AROUND)) and (comma := text.rfind(", ")) > 0:
+        found.append(_COMMA.match(text, comma) or found[-1])
+    for one in sorted(found, key=lambda one: one.start()):
+        if one.start() > start:
+            yield start, one.start()
+        start = one.end()
+    yield start, len(text)
+
+
+def _tells(clause: str) -> bool:
+    """Whether a part of a sentence says something itself."""
+    if _is_talk(bare := clause.strip(_AROUND)) or _courtesy().search(bare):
         return False
-    return not any(pattern.search(bare) for pattern in _talk())
+    return any(one.isdigit() for one in bare) or len(telling(bare)) > 1 or bool(names(bare))
+
+
+def _is_talk(bare: str) -> bool:
+    return any(pattern.search(bare) for pattern in _talk())
 
 
 @cache
@@ -196,6 +247,11 @@ def _antonyms() -> tuple[tuple[str, str], ...]:
         for pair in table("grounding")["antonyms"].split()
     ]
     return tuple((one, other) for a, b in pairs for one, other in ((a, b), (b, a)))
+
+
+@cache
+def _courtesy() -> re.Pattern[str]:
+    return re.compile(table("grounding")["courtesy"], re.IGNORECASE)
 
 
 @cache

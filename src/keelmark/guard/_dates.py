@@ -70,6 +70,14 @@ _TIMES = re.compile(
 )
 
 
+_YEARS = re.compile(
+    r"(?<![\d.,])(?:(?P<decade>[12]\d\d0)['’]?s\b|(?P<century>\d{1,2})(?:st|nd|rd|th)[ -]century\b"
+    r"|(?P<siecle>\d{1,2})[eè](?:me)? siècle\b|(?P<jahrhundert>\d{1,2})\. Jahrhunderts?\b)"
+    r"(?!\s(?:bce?|b\.c)\b)",
+    re.IGNORECASE,
+)
+
+
 class When(NamedTuple):
     """A date of which some is said; None for what is not.
 
@@ -86,16 +94,24 @@ class When(NamedTuple):
     weekday: int | None = None
 
 
+class Years(NamedTuple):
+    """A decade or a century: its first and its last year."""
+
+    first: int
+    last: int
+
+
 class Dated(NamedTuple):
-    """A date or a time of day in a text.
+    """A date, a decade, a century or a time of day in a text.
 
     Attributes:
-        readings: What it can be; `3/4/2020` is two dates, `3:30` two times in minutes.
+        readings: What it can be; `3/4/2020` is two dates, `3:30` two times in minutes, `1900s` a
+            decade or a century.
         start: Where it begins.
         end: Where it ends.
     """
 
-    readings: tuple[When | int, ...]
+    readings: tuple[When | Years | int, ...]
     start: int
     end: int
 
@@ -120,6 +136,8 @@ def _all(text: str) -> Iterator[Dated]:
         for one in named:
             for found in form.finditer(text, max(0, one.start() - _BEFORE), one.end() + _AFTER):
                 yield Dated(tuple(_readings(found.groupdict())), *found.span())
+    for found in _YEARS.finditer(text):
+        yield Dated(tuple(_years(found)), *found.span())
     for found in _TIMES.finditer(text):
         yield Dated(_minutes(found), *found.span())
     for one in named:
@@ -142,6 +160,17 @@ def _readings(said: dict[str, str | None]) -> Iterator[When]:
         month = _MONTHS[name.lower()]
     if _exists(year, month, day):
         yield When(year, month, day)
+
+
+def _years(found: re.Match[str]) -> Iterator[Years]:
+    if found["decade"]:
+        first = int(found["decade"])
+        yield Years(first, first + 9)
+        if not first % 100:
+            yield Years(first, first + 99)
+    else:
+        last = 100 * int(found["century"] or found["siecle"] or found["jahrhundert"])
+        yield Years(last - 99, last)
 
 
 def _number(digits: str | None) -> int | None:
@@ -177,6 +206,7 @@ class Calendar:
         readings = [one for each in found for one in each.readings]
         self._whens = {one for one in readings if isinstance(one, When)}
         self._times = {one for one in readings if isinstance(one, int)}
+        self._spans = {one for one in readings if isinstance(one, Years)}
         self.years = {one.year for one in self._whens if one.year} | set(years)
         self.days = {one.day for one in self._whens if one.day}
 
@@ -187,7 +217,10 @@ class Calendar:
             for each in one.readings
         )
 
-    def _knows(self, said: When) -> bool:
+    def _knows(self, said: When | Years) -> bool:
+        if isinstance(said, Years):
+            spans = (*self._spans, *(Years(year, year) for year in self.years))
+            return any(said.first <= one.first and one.last <= said.last for one in spans)
         if said in self._whens:
             return True
         if said.year and said.year not in self.years:

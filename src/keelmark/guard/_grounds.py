@@ -16,7 +16,7 @@ import msgspec
 
 from keelmark.core.grounding import Ground, Sentence, SourceSpan
 from keelmark.guard._claims import (
-    claims,
+    claimed,
     names,
     negations,
     opposites,
@@ -24,7 +24,7 @@ from keelmark.guard._claims import (
     quotations,
     telling,
 )
-from keelmark.guard._dates import Dated, dated
+from keelmark.guard._dates import Dated, Years, dated
 from keelmark.guard._quantities import Known, Quantity, decimals_of, quantities
 from keelmark.guard._sources import Found, Index
 
@@ -102,9 +102,17 @@ def judge(text: str, index: Index, voice: Voice | None = None) -> Sentence:
     Raises:
         UnavailableError: There is an encoder, and it cannot be asked.
     """
+    if (part := claimed(text)) is None:
+        return Sentence(0, len(text), Ground.NO_CLAIM, 0.0, 1, "claims nothing")
+    start, end = part
+    said = _judged(text[start:end], index, voice)
+    spans = tuple((start + first, start + last) for first, last in said.spans)
+    return msgspec.structs.replace(said, end=len(text), spans=spans)
+
+
+def _judged(text: str, index: Index, voice: Voice | None) -> Sentence:
+    """Judge what a sentence claims."""
     length = len(text)
-    if not claims(text):
-        return Sentence(0, length, Ground.NO_CLAIM, 0.0, 1, "claims nothing")
     figures = _figures(text, index)
     words = [one for one in telling(text) if not figures.covers(one.start)]
     keys = frozenset(one.key for one in words)
@@ -263,11 +271,14 @@ def _numbers(figures: Figures, index: Index, rival: str) -> Iterator[Fault]:
     others = dated(rival)
     spans = [(date.start, date.end) for date in others]
     kinds = {one.unit and one.unit.kind for one in quantities(rival, index.decimals, spans)}
-    kinds |= {None} if others else set()
+    exact = any(not isinstance(one.readings[0], Years) for one in others)
+    kinds |= {None} if exact else set()
     for date in figures.dates:
         if not index.calendar.has(date):
             span = date.start, date.end
-            yield Fault("a date that no source has", span, contradicts=None in kinds)
+            yield Fault(
+                "a date that no source has", span, contradicts=bool(others) or None in kinds
+            )
     known = [one for one in figures.numbers if not one.small and index.numbers.has(one)]
     for one in figures.numbers:
         span = one.start, one.end
