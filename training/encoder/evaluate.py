@@ -181,7 +181,8 @@ def main() -> None:
     write(asked.weights / "figures.json", made)
     for kind, sources in made.items():
         for name, entry in sources.items():
-            print(kind, name, json.dumps(entry), sep="\t")
+            shown = {key: value for key, value in entry.items() if not key.endswith("_95")}
+            print(kind, name, json.dumps(shown), sep="\t")
 
 
 if __name__ == "__main__":
