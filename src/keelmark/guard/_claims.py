@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from keelmark.guard._dates import NAMES
 from keelmark.guard._measures import WORDS
+from keelmark.guard._name_words import EVERYDAY, word
 from keelmark.guard._patterns import table
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -28,6 +29,12 @@ _BUT = (
     r"(?:[;:]|\s[–—-]|,?\s(?:but|however|although|though|yet|nevertheless|nonetheless|aber|jedoch|"
     r"mais|cependant|pero|ma|però|но|однако|maar)\b,?)\s+"
 )
+_VERB = re.compile(
+    r" (?:is|was|are|were|has|had|will|would|can|could|did|does|may|might|became|began|made|won|"
+    r"lost|wrote|died|[a-z]{3,}ed)\b"
+)
+_NO_NAME = ("ly", "ing", "ed")
+_LEAST_NAME = 3
 _TURN = re.compile(_BUT, re.IGNORECASE)
 _COMMA = re.compile(rf",\s+|{_BUT}", re.IGNORECASE)
 _CONCEDES = re.compile(
@@ -135,10 +142,9 @@ def _named(text: str, group: Sequence[re.Match[str]]) -> Iterator[Name]:
     known = _table()
     if group and _BEGINS.search(text, 0, group[0].start()):
         first = group[0][0].casefold()
+        alone = len(group) == 1 and not _subject(text, group[0])
         group = (
-            group[1:]
-            if len(group) == 1 or first in known["stop"] or key(first) in known["stop"]
-            else group
+            group[1:] if alone or first in known["stop"] or key(first) in known["stop"] else group
         )
     telling = [
         one
@@ -148,6 +154,17 @@ def _named(text: str, group: Sequence[re.Match[str]]) -> Iterator[Name]:
     ]
     if telling:
         yield Name(tuple(one[0] for one in telling), telling[0].start(), telling[-1].end())
+
+
+def _subject(text: str, first: re.Match[str]) -> bool:
+    """Whether a word that begins a sentence is a name: no everyday word, and an English verb next.
+
+    Orders begin with a verb themselves.
+    """
+    verb, low = _VERB.match(text, first.end()), first[0].casefold()
+    if verb is None or low.endswith(_NO_NAME) or len(low) < _LEAST_NAME or not low.isalpha():
+        return False
+    return not any(word(one).kinds & EVERYDAY for one in (low, low.removesuffix("s"), key(low)))
 
 
 def quotations(text: str) -> Iterator[tuple[str, int, int]]:

@@ -75,6 +75,7 @@ def test_what_the_sources_say_in_other_forms_is_supported(claim):
         ("Here is what I found: it is Bob Stone's company.", "unsupported", "name"),
         ("Did you know that Acme was founded in Berlin in 1997?", "contradicted", "number"),
         ("Acme was founded by Bob Stone.", "unsupported", "name"),
+        ("Zenith was founded in Berlin on 12 March 1998 by Ada Long.", "unsupported", "name"),
         ('Its motto is "we build the very largest ships".', "unsupported", "quotation"),
         ("Sales decreased sharply in 2019.", "contradicted", "opposite"),
         ("Sales did not increase sharply in 2019.", "contradicted", "deny"),
@@ -137,6 +138,11 @@ def test_numbers_and_names_of_the_question_may_be_repeated():
 def test_numbers_are_compared_in_any_script(text, right, wrong):
     assert said(right, text).verdict is Ground.SUPPORTED, said(right, text)
     assert said(wrong, text).score >= 0.9, said(wrong, text)
+
+
+@pytest.mark.parametrize("claim", ["Sell was no name.", "Boats were sold.", "Fully closed is bad."])
+def test_a_sentence_does_not_begin_with_a_name_for_its_capital_alone(claim):
+    assert "name" not in said(claim).reason
 
 
 def test_the_place_is_the_sentence_of_the_source_that_says_most():

@@ -12,8 +12,8 @@ REQUEST = Request((Segment(role="user", path="messages[0].content", text="What i
 WRONG = "It was founded in 1250."
 
 
-def held(*samples: Sample, text: str) -> tuple[Ground, float, str]:
-    said = Samples(samples, "What is Bern?", None).judged(text)
+def held(*samples: Sample, text: str, start: int = 60) -> tuple[Ground, float, str]:
+    said = Samples(samples, "What is Bern?", None).judged(text, start)
     assert said.verdict is Ground.NO_CLAIM or said.by == "samples"
     return said.verdict, said.score, said.reason.rpartition("; ")[2]
 
@@ -27,11 +27,13 @@ def test_what_all_say_is_consistent_and_what_none_says_is_not() -> None:
     assert score > 0.8
 
 
-def test_the_score_is_the_mean_and_the_place_that_of_the_best() -> None:
+def test_half_of_them_are_enough_for_doubt_and_the_place_is_that_of_the_best() -> None:
     text = "It was founded in 1191."
-    one, other = Samples([SAME], "", None).judged(text), Samples([OTHER], "", None).judged(text)
-    both = Samples([SAME, OTHER], "", None).judged(text)
-    assert both.score == (one.score + other.score) / 2
+    said = Samples([SAME, OTHER, OTHER], "", None).judged(text, 0)
+    assert said.verdict is Ground.CONSISTENT
+    assert 1 / 3 < said.score < 0.5
+    both = Samples([SAME, OTHER], "", None).judged(text, 0)
+    assert both.verdict is Ground.UNCERTAIN
     assert both.source is not None
     assert both.source.path == "samples[1]"
 
@@ -46,6 +48,7 @@ def test_one_that_was_cut_short_does_not_speak_of_what_it_has_not_got_to() -> No
     assert held(SAME, text=text)[0] is Ground.UNCERTAIN
     cut = SAME._replace(whole=False)
     assert held(cut, text=text)[0] is Ground.UNCHECKED
+    assert held(cut, text=text, start=0)[0] is Ground.UNCERTAIN, "it has got as far as the answer"
     assert held(cut, text="Bern is the capital of Switzerland.")[0] is Ground.CONSISTENT
 
 

@@ -223,13 +223,10 @@ class Detector(BaseDetector):
     def _judge(self, text: str, at: int) -> Sentence:
         if self._tokens and not self._samples:
             return self._tokens.judged(text, at)
+        if self._samples is not None:
+            return self._samples.judged(text, at)
         if (said := self._judged.get(text)) is None:
             if len(self._judged) >= _MOST_KEPT:
                 self._judged.clear()
-            said = self._judged[text] = self._held(text)
+            said = self._judged[text] = judge(text, self._index, self._voice)
         return said
-
-    def _held(self, text: str) -> Sentence:
-        if self._samples is not None:
-            return self._samples.judged(text)
-        return judge(text, self._index, self._voice)
