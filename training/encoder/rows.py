@@ -48,7 +48,10 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def shared(data: Path, name: str) -> Iterator[dict[str, Any]]:
     """Yield the records of a file of the shared data, such as `train/harm/cold.train`."""
-    with gzip.open(data / f"{name}.jsonl.gz", "rb") as file:
+    path = data / f"{name}.jsonl.gz"
+    if not path.is_file():
+        raise SystemExit(f"{path} is missing: name the folder of the public data with --data.")
+    with gzip.open(path, "rb") as file:
         for line in file:
             yield msgspec.json.decode(line)
 
