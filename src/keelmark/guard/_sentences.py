@@ -2,7 +2,8 @@
 
 A sentence ends with its last mark, which white space has to follow (nothing in scripts that write
 none), or with its line. Initials, abbreviations and the numbers of a list end none. One without an
-end is cut at white space after LONGEST characters at most. Lines between fences are code.
+end is cut at white space after LONGEST characters at most. Lines between fences are code, unless
+the first one says that they are prose.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _END = re.compile(
 )
 _MARK = re.compile(r"(?:(?:[-*•·–#>]{1,6}|\(?\d{1,3}[.)]|\(?[a-z]\))[ \t]+)+")
 _FENCE = ("```", "~~~")
+_PROSE = frozenset({"text", "txt", "plaintext", "plain", "markdown", "md", "quote"})
 _NUMBERED = re.compile(r"\(?\d{1,3}\.\Z")
 _SHORT = re.compile(r"(?:(?<![^\W\d_])[A-Z]|(?:\b[^\W\d_]\.)+[^\W\d_])\Z")
 _WORD = re.compile(r"[^\W\d_]+\Z")
@@ -29,6 +31,27 @@ _ABBREVIATIONS = (
     "sra srta mme mlle jan feb mar apr jun jul aug sep sept oct nov dec"
 )
 _SHORTENED = frozenset(_ABBREVIATIONS.split())
+
+
+class Fence(NamedTuple):
+    """The fence behind which a place of a text is.
+
+    Source: CommonMark 0.31, 4.5. One of backticks has none behind it; what ends one is as long at
+    least, and nothing else.
+
+    Attributes:
+        mark: How it is written; "" for none.
+        code: Whether what is behind it is code.
+        within: Whether the place is within a line, where no fence can be.
+    """
+
+    mark: str = ""
+    code: bool = False
+    within: bool = False
+
+
+OPEN = Fence()
+"""No fence."""
 
 
 class Piece(NamedTuple):
@@ -51,40 +74,61 @@ class Cut(NamedTuple):
     Attributes:
         pieces: Those that are complete.
         rest: Where the first that is not begins; the length of the text when there is none.
-        code: Whether that is within code.
+        fence: The fence behind which that is.
     """
 
     pieces: list[Piece]
     rest: int
-    code: bool
+    fence: Fence
 
 
-def cut(text: str, *, code: bool = False, final: bool = False) -> Cut:
+def cut(text: str, *, fence: Fence = OPEN, final: bool = False) -> Cut:
     """Cut a text into sentences.
 
     Args:
         text: It begins where a sentence does.
-        code: Whether it begins within code.
+        fence: The fence behind which it begins.
         final: Whether it ends here, so that the last sentence is complete.
     """
     pieces: list[Piece] = []
     at, length = 0, len(text)
     while True:
         begin = _begin(text, at)
+        fence = fence._replace(within=fence.within and "\n" not in text[at:begin])
         if begin == length:
-            return Cut(pieces, length, code)
-        fence = text.startswith(_FENCE, begin)
-        end = _line_end(text, begin) if code or fence else _end(text, begin)
+            return Cut(pieces, length, fence)
+        code, behind = fence.code, fence
+        if code or (not fence.within and text.startswith(_FENCE, begin)):
+            end = _line_end(text, begin)
+            if end < 0 and not final:
+                return Cut(pieces, begin, fence)
+            if not fence.within:
+                behind = _behind(text[begin : end if end >= 0 else length], fence)
+            code = code or behind != fence
+        if not code:
+            end = _end(text, begin)
         if end < 0:
             if not final:
-                return Cut(pieces, begin, code)
+                return Cut(pieces, begin, fence)
             end = length
-        mark = None if code or fence else _MARK.match(text, begin, end)
+        mark = None if code else _MARK.match(text, begin, end)
         start = mark.end() if mark and mark.end() < end else begin
         stop = start + len(text[start:end].rstrip())
-        pieces.append(Piece(start, stop, code or fence))
-        code ^= fence
-        at = end
+        pieces.append(Piece(start, stop, code))
+        at, fence = end, behind._replace(within=True)
+
+
+def _behind(line: str, fence: Fence) -> Fence:
+    """The fence behind which what follows a line is."""
+    line = line.rstrip()
+    mark = line[: len(line) - len(line.lstrip(line[0]))]
+    if fence.mark:
+        ends = line == mark and mark[0] == fence.mark[0] and len(mark) >= len(fence.mark)
+        return OPEN if ends else fence
+    named = line[len(mark) :].strip()
+    if not line.startswith(_FENCE) or (mark[0] == "`" and "`" in named):
+        return OPEN
+    return Fence(mark, named.casefold() not in _PROSE)
 
 
 def _begin(text: str, at: int) -> int:

@@ -194,7 +194,8 @@ def test_the_summary_counts_claims():
 sentences = st.lists(
     st.sampled_from(
         ["Hi there. ", "It is 3.5 m. ", "Dr. No left! ", "1. One\n", "```\nx = 1.\n```\n", "是。",
-         "«Oui.» ", "word " * 30, "x" * 700, "\n\n", "U.S. ", "Ok?", "[1] "]
+         "```text\n", "~~~\n", "``` a ``` b. ", "````", "«Oui.» ",
+         "word " * 30, "x" * 700, "\n\n", "U.S. ", "Ok?", "[1] "]
     ),
     max_size=6,
 ).map("".join)  # fmt: skip
@@ -209,9 +210,27 @@ def test_a_prefix_cuts_the_same_sentences(text, data):
     assert part.pieces == whole[: len(part.pieces)]
     assert all(one.start >= part.rest for one in whole[len(part.pieces) :])
     assert all(one.end - one.start <= LONGEST for one in cut(text, final=True).pieces)
-    rest = cut(text[part.rest :], code=part.code, final=True).pieces
+    rest = cut(text[part.rest :], fence=part.fence, final=True).pieces
     moved = [one._replace(start=one.start + part.rest, end=one.end + part.rest) for one in rest]
     assert [*part.pieces, *moved] == cut(text, final=True).pieces
+
+
+@pytest.mark.parametrize(
+    ("text", "prose"),
+    [
+        ("```\na = 1\n```\nIt is.", ["It is."]),
+        ("```text\nIt is.\n```\nSo.", ["It is.", "So."]),
+        ("~~~markdown\nIt is.\n~~~\n~~~\na = 1\n```\nb\n~~~~\nSo.", ["It is.", "So."]),
+        ("```a = 1``` is code.\nIt is.", ["```a = 1``` is code.", "It is."]),
+        ("So. ```\nIt is.", ["So.", "```", "It is."]),
+        ("```\na\n```python\nb\n```\nIt is.", ["It is."]),
+    ],
+)
+def test_code_is_what_stands_between_fences_of_code(text, prose):
+    def pieces(found):
+        return [text[one.start : one.end] for one in found if not one.code]
+
+    assert pieces(cut(text, final=True).pieces) == prose
 
 
 @settings(max_examples=100, deadline=None)

@@ -13,7 +13,7 @@ from keelmark.core.grounding import Ground, Sentence
 from keelmark.core.ports import Segment
 from keelmark.guard._grounds import judge
 from keelmark.guard._samples import Samples
-from keelmark.guard._sentences import cut
+from keelmark.guard._sentences import OPEN, cut
 from keelmark.guard._sources import Index, given
 from keelmark.guard._support import weighed
 from keelmark.guard._sureness import Tokens
@@ -122,7 +122,7 @@ class Detector(BaseDetector):
         self._bound = False
         self._judged: dict[str, Sentence] = {}
         self._sentences: dict[int, Sentence] = {}
-        self._tail, self._at, self._code = "", 0, False
+        self._tail, self._at, self._fence = "", 0, OPEN
         self._tokens: Tokens | None = None
         self._samples: Samples | None = None
 
@@ -145,7 +145,7 @@ class Detector(BaseDetector):
         if self._bound:
             own.__dict__["_index"] = self._index
         own._sentences = {}  # noqa: SLF001 (its own kind)
-        own._tail, own._at, own._code = "", 0, False  # noqa: SLF001
+        own._tail, own._at, own._fence = "", 0, OPEN  # noqa: SLF001
         own._tokens = None if self._tokens is None else Tokens()  # noqa: SLF001
         return own
 
@@ -178,7 +178,7 @@ class Detector(BaseDetector):
             return
         held = self._tail + text[start:]
         gone = len(self._tail)
-        for piece in cut(held, code=self._code, final=True).pieces:
+        for piece in cut(held, fence=self._fence, final=True).pieces:
             if piece.start < gone or piece.code:
                 continue
             at = self._at + piece.start
@@ -202,15 +202,19 @@ class Detector(BaseDetector):
         if self._idle:
             return len(text)
         held = self._tail + text[start:]
-        return max(start, start + cut(held, code=self._code).rest - len(self._tail))
+        return max(start, start + cut(held, fence=self._fence).rest - len(self._tail))
 
     def passed(self, text: str) -> None:
         """See BaseDetector."""
         if self._idle:
             return
         self._tail += text
-        done = cut(self._tail, code=self._code)
-        self._tail, self._at, self._code = self._tail[done.rest :], self._at + done.rest, done.code
+        done = cut(self._tail, fence=self._fence)
+        self._tail, self._at, self._fence = (
+            self._tail[done.rest :],
+            self._at + done.rest,
+            done.fence,
+        )
 
     def judged(self) -> Iterable[Sentence]:
         """See BaseDetector."""
