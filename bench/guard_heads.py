@@ -41,7 +41,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "training" / "encoder"
 import measures
 from rows import Row, read
 
-ROOT = Path(__file__).resolve().parents[1]
+ROWS = Path(__file__).resolve().parents[1] / ".training" / "rows"
 PACKAGES = {
     "metatronnanoguard": ("metatronnanoguard==0.1.0", "torch==2.13.0"),
     "prompt-guardrail": ("prompt-guardrail==1.0.1", "scikit-learn==1.9.1"),

@@ -220,11 +220,13 @@ def heads(one: dict) -> Iterator[str]:
 
 def _area(row: dict) -> str:
     if "auroc" not in row:
-        return "only flags"
+        return "–"
     return "{:.3f} [{:.3f}, {:.3f}]".format(row["auroc"], *row["auroc_95"])
 
 
 def _rate(row: dict, name: str) -> str:
+    if f"{name}@shipped" not in row:
+        return "–"
     value, ends = row[f"{name}@shipped"], row[f"{name}@shipped_95"]
     return "{:.1f} % [{:.1f}, {:.1f}]".format(*(100 * one for one in (value, *ends)))
 

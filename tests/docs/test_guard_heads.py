@@ -56,4 +56,4 @@ def test_what_is_counted_is_what_is_shown():
     assert "| valid_a | 100 % / 0 % | 100 % / 100 % |" in said
     assert "| valid_b | 50 % / – | 0 % / – |" in said
     assert "| 1.000 [1.000, 1.000] | 66.7 % [20.8, 93.8] | 0.0 % [0.0, 79.3] |" in said
-    assert "| aicordon 1.4.0 (Picket) | only flags | 33.3 %" in said
+    assert "| aicordon 1.4.0 (Picket) | – | 33.3 %" in said
