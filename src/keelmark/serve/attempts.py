@@ -122,7 +122,7 @@ class _Attempt(Wire):
                 for stage in serving.each:
                     serving.call = await stage(serving.desk, serving.call)
                 self.asked = True
-                serving.at_engine = self._begin
+                serving.at_engine, serving.at_answer = self._begin, self._answered
                 return await serving.ask()
         except TimeoutError:
             if not self._clock.expired():
@@ -134,6 +134,10 @@ class _Attempt(Wire):
         """The call has its slot: from here on the engine is waited for, not a place in a queue."""
         if self.target.seconds is not None and not self.started:
             self._clock.reschedule(asyncio.get_running_loop().time() + self.target.seconds)
+
+    def _answered(self) -> None:
+        """The engine has begun to answer, and the guard waits for something else."""
+        self._clock.reschedule(None)
 
     @property
     def first_byte(self) -> float:

@@ -77,6 +77,7 @@ class Serving:
         self.sampling: Sampling | None = None
         self.kept: list[KeptAnswer] = []
         self.at_engine: Callable[[], None] = _nothing
+        self.at_answer: Callable[[], None] = _nothing
         self.began = perf_counter()
 
     async def run(self) -> None:
@@ -178,7 +179,7 @@ class Serving:
 
     async def _send_other(self, call: Call) -> Admitted:
         other = self.fork(call, self.wire)
-        other.at_engine, other.sampling = _nothing, None
+        other.at_engine, other.at_answer, other.sampling = _nothing, _nothing, None
         return await other.send()
 
     async def _asked(self) -> bytes:
@@ -239,6 +240,7 @@ class Serving:
         if self.call.guard is None or self.call.asked is None:
             raise UnavailableError("The prompt was not judged: this is a defect, please report it.")
         if self.sampling is not None:
+            self.at_answer()
             self.call.guard.sampled(await self.sampling.all())
         self.answer = Answer(self.call.guard, self.call.asked)
         if self.further is not None:

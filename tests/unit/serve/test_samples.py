@@ -9,6 +9,7 @@ from keelmark.core.policy import GuardRules, Policy, Rule
 from keelmark.guard import Guard
 from keelmark.serve.fake import Script
 from metering_parts import metered, none_held, quota, scene, tokens, until, used
+from routing_parts import routed
 
 ANSWER = ("Bern is the capital of Switzerland. ", "It was founded ", "in 1250. ", "Anything else?")
 SAMPLES = (
@@ -160,3 +161,21 @@ def test_all_that_is_asked_is_billed(tmp_path):
             await none_held(room)
 
     main(tmp_path)
+
+
+def test_a_route_does_not_take_the_wait_for_samples_for_a_slow_engine():
+    slow = (Script(pieces=(SAMPLES[0],), fault="slow", delay=0.4),)
+    routes = """
+routes:
+  models: {assistant: {fallback: [{engine: local, first_byte_ms: 200}, other]}}
+"""
+
+    async def main():
+        scripts = {"local": Scripts(*slow), "other": Script()}
+        async with routed(routes, scripts, guard=guard()) as s:
+            body = {"model": "assistant", "stream": True, **CHAT[1]}
+            _, answer, _ = await s.post("/v1/chat/completions", body)
+            assert said(answer) == MARKED
+            assert s.fakes["other"].received == []
+
+    run(main)
