@@ -64,9 +64,11 @@ class Rewriting:
             return _STOPPED
         finally:
             _SEATS.release()
-        return Another(
-            said.text or None, "nothing was written" if said.told == ANSWERED else said.told
-        )
+        if said.told != ANSWERED:
+            return Another(None, said.told)
+        if not said.text or not said.whole:
+            return Another(None, "what was written instead has no end")
+        return Another(said.text)
 
     def _body(self, sentence: str, reason: str) -> dict[str, Any]:
         body = self._further.body(_TOKENS)

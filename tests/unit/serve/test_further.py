@@ -98,6 +98,17 @@ def test_where_too_many_wait_the_rule_decides_and_the_trace_says_so(monkeypatch)
     run(main)
 
 
+def test_half_a_sentence_takes_no_place():
+    async def main():
+        half = Script(pieces=("It was founded in",), finish="length")
+        async with stack(scripts(half), guard=guard()) as s:
+            _, answer, _ = await s.chat(ASKED)
+            assert said(answer, stream=False) == LEFT
+            assert s.traces[0].output.sentences[1].reason.endswith("instead has no end")
+
+    run(main)
+
+
 def test_an_answer_has_no_more_than_so_many(monkeypatch):
     monkeypatch.setattr(rewriting, "MOST", 1)
 

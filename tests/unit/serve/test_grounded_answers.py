@@ -211,8 +211,9 @@ def test_an_engine_that_fails_leaves_it_to_the_rule():
 UNSURE = {"encoder": "off", "unsure": True}
 
 
-def unsure():
+def unsure(mode="enforce"):
     rule = Rule(
+        mode=mode,
         id="unsure",
         detector="grounding",
         labels=("UNCERTAIN",),
@@ -255,6 +256,18 @@ def test_without_sources_the_models_own_doubt_is_shown():
             assert "logprobs" not in choice, "the client has not asked for them"
             assert engine.bodies[0]["logprobs"] is True
             assert headers["x-keelmark-grounding"].endswith("unchecked=1, uncertain=1")
+
+    run(scene)
+
+
+def test_a_rule_in_shadow_sees_the_models_doubt_too():
+    async def scene():
+        engine = Told(*TOLD)
+        async with stack(engine, guard=unsure("shadow")) as s:
+            _, answer, _ = await s.chat("What is Bern?")
+            assert answer["choices"][0]["message"]["content"] == "".join(t for t, _ in TOLD)
+            said = s.traces[0].output.shadow[0].sentences
+            assert [one.verdict for one in said] == ["unchecked", "uncertain"]
 
     run(scene)
 
