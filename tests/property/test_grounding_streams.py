@@ -129,6 +129,13 @@ def test_thoughts_and_calls_of_tools_are_not_judged(name: str) -> None:
     assert request.output_verdict().sentences == ()
 
 
+def test_a_refusal_is_said_to_the_user_and_judged() -> None:
+    request = GUARDS["redact"].open()
+    asyncio.run(request.check_input(REQUEST))
+    channel = request.channel("choices[0].refusal")
+    assert channel.feed("It was founded in 1997.") + channel.finish() == "(withheld)"
+
+
 def test_without_sources_nothing_is_said() -> None:
     request = GUARDS["block"].open()
     asyncio.run(request.check_input(REQUEST[1:]))

@@ -24,7 +24,7 @@ def place(stage: str, role: str) -> tuple[str, str]:
 
 def is_answer(name: str) -> bool:
     """Whether what a model writes in a channel is said to the user."""
-    return name.partition(".")[2].partition("[")[0] in {"content", "text", ""}
+    return name.partition(".")[2].partition("[")[0] in {"content", "refusal", "text", ""}
 
 
 def channel_role(name: str) -> str:
