@@ -1,26 +1,28 @@
 """Decoded views of whole texts: what a model can read although it is not written out.
 
 Each encoded run is read as what it decodes to, where it stands, and every character of that comes
-from the whole run. Decoding never makes a text longer, goes two layers deep, and what is beyond
-the limits is counted, so that coverage says it.
+from the whole run. Decoding makes a text no longer, but for letters that are missing in words; it
+goes two layers deep, and what is beyond the limits is counted, so that coverage says it.
 
 Runs: base64 and base64url, hexadecimal, percent, HTML and backslash escapes, tag characters and
-variation selectors that carry bytes, letters spaced apart, and letters written as digits where
-they spell a word that attacks are made of. Whole texts: rot13 and reversed, where
-common words of such a text show it.
+variation selectors that carry bytes, code points (decimal, octal, U+0069), bits, Morse code, and
+letters spaced apart. Words that attacks are made of: with letters as digits (`1gn0r3`), broken
+(`ig-nore`), mistyped (`ingore`). Whole texts: Caesar's shifts, Atbash, and reversed, where common
+words of such a text show it.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import codecs
 import html
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from keelmark.guard import _ciphers, _code_points, _spelling
+from keelmark.guard._spelling import TELLING
 from keelmark.guard.normalise import Piece, View, backwards, folded, substituted
 from keelmark.guard.run import Run, Seen
 
@@ -77,42 +79,6 @@ def _selectors(run: str) -> str | None:
     return _read(bytes(c - 0xFE00 if c < 0xFE10 else c - 0xE0100 + 16 for c in codes))
 
 
-_TELLING = frozenset(
-    [
-        "ignore",
-        "disregard",
-        "forget",
-        "override",
-        "bypass",
-        "reveal",
-        "show",
-        "print",
-        "repeat",
-        "all",
-        "any",
-        "everything",
-        "previous",
-        "prior",
-        "above",
-        "your",
-        "the",
-        "instruction",
-        "instructions",
-        "prompt",
-        "rules",
-        "guidelines",
-        "restrictions",
-        "filters",
-        "safety",
-        "system",
-        "secret",
-        "password",
-        "developer",
-        "mode",
-        "jailbreak",
-        "without",
-    ]
-)
 _LEET = tuple(str.maketrans("013457@$!|", f"o{one}eastas{one}l") for one in "il")
 
 
@@ -121,7 +87,7 @@ def _leet(run: str) -> str | None:
     if run.isalpha() or run.isdigit():
         return None
     low = run.lower()
-    return next((word for table in _LEET if (word := low.translate(table)) in _TELLING), None)
+    return next((word for table in _LEET if (word := low.translate(table)) in TELLING), None)
 
 
 class Codec(NamedTuple):
@@ -175,33 +141,66 @@ _CODECS = (
         re.compile(r"(?<![\w@$])[A-Za-z0-9@$!|]{3,20}(?![\w@$])"),
         _leet,
     ),
+    Codec(
+        lambda text: any(digit in text for digit in "13456"),  # of letters, octal and decimal
+        _code_points.NUMBERS,
+        _code_points.numbers,
+    ),
+    Codec(lambda text: "0" in text, _code_points.BITS, _code_points.bits),
+    Codec(lambda text: "+" in text, _code_points.POINTS, _code_points.points),
+    Codec(_code_points.may_be_morse, _code_points.MORSE, _code_points.morse),
 )
 
-_WORDS = (
-    "the",
-    "and",
-    "you",
-    "your",
-    "all",
-    "ignore",
-    "previous",
-    "instructions",
-    "system",
-    "prompt",
+_REVERSED = frozenset(
+    word[::-1]
+    for word in (
+        *("the", "and", "you", "your", "all"),
+        *("ignore", "previous", "instructions", "system", "prompt"),
+    )
 )
-_ROT13 = frozenset(codecs.encode(word, "rot13") for word in _WORDS)
-_REVERSED = frozenset(word[::-1] for word in _WORDS)
+_TELLTALE = _REVERSED | _ciphers.ENCODED | _spelling.MISTYPED
+_MARKED = bytes(
+    code if chr(code).isalnum() else 45 if chr(code) in "-._~*|?" else 32 for code in range(128)
+).ljust(256)
 
 
-def _pieces(text: str) -> list[Piece]:
+def _telltale(text: str) -> tuple[frozenset[str], bool]:
+    """The words of a text that say how it is written, in small letters; and if some are broken."""
+    plain = text.encode("ascii", "replace").lower().replace(b"-\n", b"-").replace(b"-\r\n", b"-")
+    words = set(plain.translate(_MARKED).decode().split())
+    marked = [word for word in words if "-" in word]
+    words.update(part for word in marked for part in word.split("-"))
+    return _TELLTALE & words, any(map(_spelling.is_broken, marked))
+
+
+def _pieces(text: str, telltale: frozenset[str], *, broken: bool) -> list[Piece]:
     """Every encoded run of a text, left to right."""
-    return sorted(
+    found = [
         Piece(match.start(), match.end(), reads)
         for codec in _CODECS
         if codec.may(text)
         for match in codec.run.finditer(text)
         if (reads := codec.decode(match[0])) is not None
-    )
+    ]
+    if broken:
+        found += _spelling.broken(text)
+    if not telltale.isdisjoint(_spelling.MISTYPED):
+        found += _spelling.mistyped(text)
+    return sorted(found)
+
+
+def _turned(view: View, telltale: frozenset[str]) -> tuple[list[View], int]:
+    """Read a whole text in the ciphers that it shows, and from its end.
+
+    Returns:
+        The views, and the number of letters that show further ciphers.
+    """
+    shown = _ciphers.shown(telltale & _ciphers.ENCODED)
+    texts = [_ciphers.turned(view.text, cipher) for cipher, _ in shown[: _ciphers.MOST]]
+    views = [View(text, len(text)).over(view) for text in texts]
+    if not telltale.isdisjoint(_REVERSED):
+        views.append(backwards(view.text).over(view))
+    return views, sum(many for _, many in shown[_ciphers.MOST :])
 
 
 def decoded(text: str) -> tuple[list[tuple[View, bool]], int]:
@@ -212,23 +211,21 @@ def decoded(text: str) -> tuple[list[tuple[View, bool]], int]:
         the number of code points that were not decoded for the limits.
     """
     unread = max(0, len(text) - LONGEST)
-    layers = [View(text[:LONGEST], min(len(text), LONGEST))]
-    while pieces := _pieces(layers[-1].text):
-        below = layers[-1]
-        if len(layers) > DEPTH:
-            spans = (below.origin(piece.start, piece.end) for piece in pieces)
-            unread += sum(end - start for start, end in spans)
+    below = View(text[:LONGEST], min(len(text), LONGEST))
+    views: list[tuple[View, bool]] = []
+    for depth in range(DEPTH + 1):
+        telltale, broken = _telltale(below.text)
+        turned, more = _turned(below, telltale)
+        views += ((view, True) for view in turned)
+        unread += more
+        pieces = _pieces(below.text, telltale, broken=broken)
+        if not pieces or depth == DEPTH:
             break
-        layers.append(substituted(below.text, pieces).over(below))
-    views = [(view, False) for view in layers[1:]]
-    for view in layers:
-        words = view.text.lower().split()
-        if not _ROT13.isdisjoint(words):
-            turned = codecs.encode(view.text, "rot13")
-            views.append((View(turned, len(turned)).over(view), True))
-        if not _REVERSED.isdisjoint(words):
-            views.append((backwards(view.text).over(view), True))
-    return views, unread
+        below = substituted(below.text, pieces).over(below)
+        views.append((below, False))
+    spans = (below.origin(piece.start, piece.end) for piece in pieces)
+    unread += sum(end - start for start, end in spans) if depth == DEPTH else 0
+    return views, min(unread, len(text))
 
 
 def hits(run: Run, text: str) -> list[Seen]:
