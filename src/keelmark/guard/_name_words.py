@@ -8,10 +8,10 @@ judged anywhere in a stream.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import accumulate
+from itertools import accumulate, compress
 from operator import attrgetter, eq
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -54,12 +54,8 @@ _STREET_ENDS = (
     *("vej", "gade", "katu", "tie", "utca", "stigen", "gaten"),
 )
 _TOKEN = re.compile(r"([^\W\d_]+|\d+|_|[^\w \t\r\f\v])")
-# Which tokens are judged, in the row of their codes: words that may be names, everyday words
-# shortly after a number, numbers that are near a word.
-_JUDGED = re.compile(
-    r"w|(?:(?<=n)|(?<=n.)|(?<=n..))c|n(?=.{0,2}[wc])|(?:(?<=[wc])|(?<=[wc].)|(?<=[wc]..))n"
-)
 _PART = re.compile("[A-Z]?[a-z]+|[A-Z]+")
+_ABLE, _COMMON, _NUMBER = (bytes(code == ord(one) for code in range(256)) for one in "wcn")
 _TIES = frozenset("@_\\")
 _CODE_BEFORE = frozenset("$%`~")
 _PAIRS = frozenset({("<", ">"), ("{", "}"), ("`", "`")})
@@ -110,7 +106,7 @@ class Row(NamedTuple):
             first token to two behind the last.
     """
 
-    words: list[Word]
+    words: tuple[Word, ...]
     starts: list[int]
     ends: list[int]
     codes: str
@@ -120,28 +116,39 @@ class Row(NamedTuple):
         """Return where a token begins."""
         return self.starts[index + 3]
 
-    def judged(self, low: int = 0) -> Iterator[int]:
-        """Yield the places of tokens that may be part of a name, from a place on."""
-        for match in _JUDGED.finditer(self.codes, low):
-            yield match.start()
+    def judged(self, low: int = 0) -> list[int]:
+        """Return the places of tokens that may be part of a name, from a place on.
 
-    def windows(self, low: int = 0) -> Iterator[tuple[int, Around, bytes]]:
-        """Yield each such token with its neighbours and borders; see `around` and `borders`."""
-        words, starts, ends, touching = self.words, self.starts, self.ends, self.touching
-        for match in _JUDGED.finditer(self.codes, low):
-            index = match.start()
-            near = starts[index] >= starts[index + 3] - REACH
-            if near and starts[index + 6] <= ends[index] + REACH:
-                around: Any = tuple(words[index : index + 7])
-            else:
-                around = self.around(index)
-            yield index, around, touching[index : index + 4]
+        They are words that may be names, everyday words shortly after a number, numbers that are
+        near a word; told by arithmetic on whole rows, a byte for each token.
+        """
+        codes = self.codes.encode()
+        able, common, number = (
+            int.from_bytes(codes.translate(one), "little") for one in (_ABLE, _COMMON, _NUMBER)
+        )
+        words = able | common
+        common &= number << 8 | number << 16 | number << 24
+        number &= words << 8 | words << 16 | words << 24 | words >> 8 | words >> 16 | words >> 24
+        judged = (able | common | number).to_bytes(len(codes), "little")
+        return list(compress(range(low, len(codes)), judged[low:]))
+
+    def windows(self, places: Iterable[int]) -> list[Around]:
+        """Return tokens with their neighbours, as `around` does."""
+        words, starts, ends = self.words, self.starts, self.ends
+        found: list[Any] = [
+            words[index : index + 7]
+            if starts[index] >= starts[index + 3] - REACH
+            and starts[index + 6] <= ends[index] + REACH
+            else self.around(index)
+            for index in places
+        ]
+        return found
 
     def around(self, index: int) -> Around:
         """Return a token with its neighbours."""
         starts, high = self.starts, index + 7
         first, end = starts[index + 3] - REACH, self.ends[index] + REACH
-        found = self.words[index:high]
+        found = list(self.words[index:high])
         if starts[index] < first or starts[high - 1] > end:
             for place in range(7):
                 if not first <= starts[index + place] <= end:
@@ -185,17 +192,18 @@ def row(text: str, start: int, words: list[Word] | None) -> Row:
     parts = _TOKEN.split(text[start:])
     places = list(accumulate(map(len, parts), initial=start))
     if words is None:
-        words = list(map(word, parts[1::2]))
+        said = {part: word(part) for part in set(parts[1::2])}
+        words = [said[part] for part in parts[1::2]]
     codes = "".join(map(attrgetter("code"), words))
     begins, ends = places[1:-1:2], places[2::2]
     between = bytes(map(eq, places[0:-1:2], places[1::2]))
     touching = b"\0" + between + b"\0"
-    return Row([*_PAD, *words, *_PAD], [-_FAR] * 3 + begins + [_FAR] * 3, ends, codes, touching)
+    return Row((*_PAD, *words, *_PAD), [-_FAR] * 3 + begins + [_FAR] * 3, ends, codes, touching)
 
 
-def codes_of(text: str) -> str:
-    """Return the codes of the tokens of a text."""
-    return "".join([word(token).code for token in _TOKEN.findall(text)])
+def codes_of(text: str) -> set[str]:
+    """Return which codes the tokens of a text have."""
+    return {word(token).code for token in set(_TOKEN.findall(text))}
 
 
 def hashed(word: str) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from itertools import repeat
 from typing import ClassVar, NamedTuple
 
 from keelmark.guard._name_words import (
@@ -125,11 +127,10 @@ class Detector(BaseDetector):
         """See BaseDetector."""
         if not _LETTER.search(text, max(0, start - LOOK_BEHIND)):
             return []
-        row = read(text, max(0, start - LOOK_BEHIND))
         reason = _BY_MODEL if self.config.model else _BY_RULE
         hits = [
             Hit(label, score, begin, end, reason)
-            for begin, end, label, score, proof in _spans(text, self._judged(row, start))
+            for begin, end, label, score, proof in _seen(text, start, self.config.model).spans
             if begin >= start and label in self._wanted and proof == _WHOLE
         ]
         return self._allowed.drop(hits, text)
@@ -143,7 +144,7 @@ class Detector(BaseDetector):
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the last name begins that may go on, or the last word that may be one."""
-        row = read(text, max(0, start - LOOK_BEHIND))
+        row, parts, spans = _seen(text, start, self.config.model)
         ends, edge = row.ends, len(text)
         first = len(ends)  # the first token of which the surroundings are not all there
         whole = first - (first > 0 and ends[-1] == edge)
@@ -154,25 +155,39 @@ class Detector(BaseDetector):
             if row.start(index) >= start and _may_become(row, index, edge):
                 opened = row.start(index)
                 break
-        spans = _spans(text, self._judged(row, start, first))
-        if spans and opened - spans[-1].end <= _GAP:
-            opened = min(opened, max(start, spans[-1].start))
+        before = bisect_left(parts, (row.start(first),))
+        if before and opened - parts[before - 1].end <= _GAP:
+            whole_name = spans[bisect_left(spans, (parts[before - 1].start + 1,)) - 1]
+            opened = min(opened, max(start, whole_name.start))
         return opened
 
-    def _judged(self, row: Row, start: int, stop: int | None = None) -> list[Judged]:
-        """Judge the words from `start` on, and those before it that a name may have begun with."""
-        least, by_model = start - _SPAN - _LINK - 2, self.config.model
-        if not row.ends or row.ends[-1] <= start:
-            return []
-        out: list[Judged] = []
-        for index, around, borders in row.windows(bisect_left(row.starts, least) - 3):
-            if stop is not None and index >= stop:
-                break
-            label, score = judge(around, borders, by_model)
-            if label:
-                proof = _proof(around[3], label)
-                out.append(Judged(row.start(index), row.ends[index], label, score, proof))
-        return out
+
+class Seen(NamedTuple):
+    """What a window shows: its tokens, which are of names, and these joined."""
+
+    row: Row
+    parts: list[Judged]
+    spans: list[Judged]
+
+
+@lru_cache(maxsize=2)  # a stream asks for what is open in a window, then for what is found
+def _seen(text: str, start: int, by_model: bool) -> Seen:  # noqa: FBT001
+    """Judge the words from `start` on, and those before it that a name may have begun with."""
+    row = read(text, max(0, start - LOOK_BEHIND))
+    if not row.ends or row.ends[-1] <= start:
+        return Seen(row, [], [])
+    low = bisect_left(row.starts, start - _SPAN - _LINK - 2) - 3
+    places = row.judged(low)
+    around = row.windows(places)
+    borders = [row.touching[index : index + 4] for index in places]
+    parts = [
+        Judged(row.starts[index + 3], row.ends[index], label, score, _proof(near[3], label))
+        for index, near, (label, score) in zip(
+            places, around, map(judge, around, borders, repeat(by_model)), strict=True
+        )
+        if label
+    ]
+    return Seen(row, parts, _spans(text, parts))
 
 
 def _may_become(row: Row, index: int, edge: int) -> bool:
@@ -201,11 +216,12 @@ def _spans(text: str, parts: Iterable[Judged]) -> list[Judged]:
             head = part.start
         if joined and part.start - head <= _SPAN:
             before = spans[-1]
-            spans[-1] = before._replace(
-                end=part.end,
-                label="ADDRESS" if part.label == "ADDRESS" else before.label,
-                score=max(before.score, part.score),
-                proof=before.proof | part.proof,
+            spans[-1] = Judged(
+                before.start,
+                part.end,
+                "ADDRESS" if part.label == "ADDRESS" else before.label,
+                max(before.score, part.score),
+                before.proof | part.proof,
             )
         else:
             spans.append(part._replace(proof=_WHOLE) if joined else part)
@@ -213,6 +229,7 @@ def _spans(text: str, parts: Iterable[Judged]) -> list[Judged]:
     return spans
 
 
+@lru_cache(maxsize=1 << 12)
 def _proof(word: Word, label: str) -> int:
     """What a word has of what makes a name whole.
 
@@ -233,8 +250,14 @@ def _proof(word: Word, label: str) -> int:
 
 def _belong(text: str, last: Judged, part: Judged) -> bool:
     """Whether two words that follow each other are of one name; a town belongs to its street."""
-    labels = {last.label, part.label}
-    if part.start - last.start > _LINK or not (len(labels) == 1 or labels == _POSTAL):
+    if part.start - last.start > _LINK or part.start - last.end > _GAP:
         return False
-    gap = _BETWEEN_PARTS if "ADDRESS" in labels else _BETWEEN
-    return part.start - last.end <= _GAP and bool(gap.fullmatch(text, last.end, part.start))
+    if last.label != part.label and {last.label, part.label} != _POSTAL:
+        return False
+    return _ties(text[last.end : part.start], "ADDRESS" in (last.label, part.label))
+
+
+@lru_cache(maxsize=1 << 10)
+def _ties(gap: str, address: bool) -> bool:  # noqa: FBT001
+    """Whether what stands between two words lets them be one name."""
+    return bool((_BETWEEN_PARTS if address else _BETWEEN).fullmatch(gap))
