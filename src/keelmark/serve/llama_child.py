@@ -120,12 +120,23 @@ def _parameters(library: Any, settings: Settings) -> Any:
     params.pooling_type = (
         pooling.LLAMA_POOLING_TYPE_RANK if ranks else pooling.LLAMA_POOLING_TYPE_MEAN
     )
-    params.n_batch = params.n_ubatch = min(settings["batch"], settings["context"])
+    params.n_batch = params.n_ubatch = step(settings)
     params.fit_params = False  # the sizes above are the contract; it also loads the model twice
     params.cache_ram_mib, params.cache_idle_slots = 0, False  # prompts stay in their slot
     params.path_prompts_log_dir = settings["prompt_log_dir"]
     params.verbosity = 2  # warnings and errors: from 4 on it would write prompts
     return params
+
+
+def step(settings: Settings) -> int:
+    """Return the tokens of one step: a multiple of the slots, or mean pooling aborts at the start.
+
+    llama.cpp measures its graph with as many tokens for each slot, and its matrix of means without.
+    """
+    context, slots = settings["context"], settings["slots"]
+    least = min(settings["batch"], context)
+    whole = -(-least // slots) * slots
+    return whole if whole <= context else max(whole - slots, 1)
 
 
 if __name__ == "__main__":
