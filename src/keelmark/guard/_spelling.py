@@ -62,7 +62,7 @@ MISTYPED = frozenset(_MEANT)
 def mistyped(text: str) -> Iterator[Piece]:
     """Yield the words of a text that are in `MISTYPED`, where another of `TELLING` is near."""
     before: Piece | None = None  # a mistyped word that waits for company
-    end = -_NEAR  # of the last word
+    end = -_NEAR - 1  # of the last word
     for match in _WORD.finditer(text):
         word = match[0].lower()
         meant = _MEANT.get(word)

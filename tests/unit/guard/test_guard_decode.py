@@ -156,7 +156,7 @@ CLEAN = [
     "  .--.  .--.\n /    \\/    \\  -_-  ._.  -.-  (._.)",
     "U+200B and U+FEFF, self-service, state-of-the-art, pre-existing, by-product, pass-through",
     "system-prompt, ignore_all, previous-rules.md, keep-the-system-prompt.html, print.rules",
-    "The sytem was slow. Recieve teh mail, and revel in it.",
+    "Sytem: it was slow. Recieve teh mail, and revel in it.",
 ]
 
 
