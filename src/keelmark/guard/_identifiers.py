@@ -23,8 +23,10 @@ _BEGIN = re.compile(
 )
 # How telling shapes begin: an early no saves trying them all.
 _TELLING_START = (
-    r"(?=[A-Za-z][A-Za-z9]{0,8}[- ]?[0-9]|[0-9]{2}(?! )"
-    r"|[0-9](?:[A-Za-z]|[-.][0-9]{3}|[ ][0-9]{2}[ ]))"
+    r"(?:(?=[A-Za-z][A-Za-z9]{0,8}[- ]?[0-9])"
+    r"(?=[A-Za-z](?:[0-9A-Za-z]{6}|[A-Za-z]{0,2}-[0-9]|[A-Za-z][ ][0-9]{2}[ ]))"
+    r"|(?=[0-9](?:[0-9A-Za-z]{1,7}[-+./][0-9A-Za-z]|[0-9A-Za-z]{10}"
+    r"|[-.][0-9]{3}|[ ][0-9]{2}[ ])))"
 )
 # Either without blanks or without small letters, as far as a number may be told to be too short.
 _REACH = re.compile(r"(?=(\S{0,9}))[^a-z]{0,9}")
@@ -33,6 +35,7 @@ LEAST = 3
 
 _SEPARATED = str.maketrans("", "", " _-")
 _LETTER = re.compile(r"[^\W\d_]\Z")
+_LETTERED = re.compile(r"(?<!\\)[A-Za-z]")
 
 
 class Kind(NamedTuple):
@@ -94,6 +97,8 @@ def _whole(shape: str) -> re.Pattern[str]:
 def _either_case(shape: str) -> str:
     """The shape in capitals, or in small letters without blanks: no run of words is a number."""
     tight = re.sub(r"(\[[^]\[]*) ([^]\[]*\])", r"\1\2", shape.replace(" ?", ""))
+    if tight == shape and not _LETTERED.search(shape):
+        return shape
     return shape if " " in tight else f"(?:{shape})|(?i:{tight})"
 
 
@@ -101,6 +106,7 @@ def _test(row: dict[str, Any]) -> Callable[[str], bool]:
     digits = check(row.get("check", ""))
     form, months, days = row.get("date"), tuple(row.get("m", ())), tuple(row.get("d", ()))
 
+    @lru_cache(maxsize=64)
     def holds(found: str) -> bool:
         if "(" in found and found != found.upper():
             return False
@@ -136,7 +142,9 @@ class Words:
     def find(self, low: str, start: int) -> Iterator[Word]:
         """Yield begin, end and the words, without separators, that stand there."""
         for match in every(self._pattern, low, start):
-            yield match.start(), match.end(), self._within[_key(match.group())]
+            said = match.group()
+            begin, end = match.span()
+            yield begin, end, self._within.get(said) or self._within[_key(said)]
 
 
 def _begins(short: str, word: str) -> bool:

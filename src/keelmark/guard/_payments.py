@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 
 from keelmark.guard._checksums import luhn, mod97
 from keelmark.guard._patterns import Speech, both_views, every, lower, table
@@ -52,9 +52,8 @@ def find_cards(text: str, start: int) -> Iterator[Hit]:
 
 
 def _card(match: re.Match[str], speech: Speech, *, weak: bool) -> Hit | None:
-    number = match.group().translate(_SEPARATORS)
-    issuer = _issuer(number, weak=weak)
-    if issuer is None or not luhn(number):
+    issuer = _issuer(match.group(), weak=weak)
+    if issuer is None:
         return None
     near = speech.before(match.start())
     if weak and not near:
@@ -75,7 +74,12 @@ def _ranges(first: str, size: int, *, weak: bool) -> tuple[tuple[str, str, str],
     )
 
 
-def _issuer(number: str, *, weak: bool) -> str | None:
+@lru_cache(maxsize=4096)
+def _issuer(written: str, *, weak: bool) -> str | None:
+    """Whose number it is, if its check digit holds."""
+    number = written.translate(_SEPARATORS)
+    if not luhn(number):
+        return None
     for low, high, name in _ranges(number[0], len(number), weak=weak):
         if low <= number[: len(low)] <= high:
             return name

@@ -36,6 +36,7 @@ _NORTH_AMERICAN = re.compile(
 _NOUNS_AFTER = re.compile(
     r"(?i)[ ]?[-,(]?[ ]?(?:office|fax|mobile|home|cell|work|landline|handy|mobil|privat)(?![a-z])"
 )
+_BLANKS = frozenset({" ", ":"})
 _LETTER_BEFORE = re.compile(r"[^\W\d_][.\"']{0,2}[ :]{1,4}\Z")
 _RIGHT_BEFORE = re.compile(
     r"(?i)(?:(?<![a-z])(?:call|calling|dial|ring|phone|telephone|tel|fax|mobile|cell|whatsapp|sms"
@@ -106,8 +107,9 @@ def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[H
     """
     named, other = Speech(_WORDS, text), Speech(OTHER, text)
     for match in every(_NATIONAL, text, start):
-        found, at, end = match.group(), match.start(), match.end()
-        near = named.before(at, 40)
+        found = match.group()
+        at, end = match.span()
+        near = named.spoken and named.before(at, 40)
         said: object = _called(text, at, found)
         if _GOES_ON.match(text, end):
             end = _with_extension(text, end)
@@ -120,6 +122,8 @@ def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[H
 
 def _called(text: str, at: int, found: str) -> bool:
     """Whether a verb or a label stands right before a number, or asks to call somebody on it."""
+    if text[at - 1 : at] not in _BLANKS or text[at - 2 : at - 1].isdecimal():
+        return False
     if not _LETTER_BEFORE.search(text[max(0, at - 7) : at]):
         return False
     if _RIGHT_BEFORE.search(text[max(0, at - 40) : at]):
@@ -137,21 +141,27 @@ def _called(text: str, at: int, found: str) -> bool:
 def _national(
     found: str, regions: tuple[str, ...], *, near: bool, said: bool
 ) -> tuple[float, str] | None:
-    grouped = found[0] in "0(" or not found.isdigit()
     if near or said:
+        grouped = found[0] in "0(" or not found.isdigit()
         digits = re.sub("[^0-9]", "", found)
         region = _plan(digits, regions + DEFAULT_REGIONS)
         if region:
             return 0.85, f"national number after its name, plan of {region}"
         if said and grouped and len(digits) <= 12:
             return 0.7, "number after its name"
+    return _written(found, regions)
+
+
+@lru_cache(maxsize=4096)
+def _written(found: str, regions: tuple[str, ...]) -> tuple[float, str] | None:
+    """What the groups of a number tell that nobody has called a telephone number."""
     if _NORTH_AMERICAN.fullmatch(found):
         return 0.65, "number in North American groups"
     if len(found) <= _LONGEST_FORM and _FORM.fullmatch(found) and not _counts_up(found):
         for region, form in _FORMS.items():
             if form.fullmatch(found) and _plan(re.sub("[^0-9]", "", found), (region,)):
                 return 0.65, f"number in groups of {region}"
-    if not (regions and grouped):
+    if not regions or (found[0] not in "0(" and found.isdigit()):
         return None
     region = _plan(re.sub("[^0-9]", "", found), regions)
     return (0.7, f"national number in groups, plan of {region}") if region else None

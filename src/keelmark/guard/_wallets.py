@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, reduce
 from hashlib import sha256
+from operator import xor
 
 from keelmark.guard._patterns import CONTEXT, Speech, both_views, every, table
 from keelmark.guard.contract import Hit
@@ -73,15 +74,20 @@ def _base58check(found: str) -> str:
     return ("Ripple" if raw[0] == 0 else "") if ripple else _VERSIONS.get(raw[0], "")
 
 
+_GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_FOLDED = tuple(
+    reduce(xor, (word for i, word in enumerate(_GENERATOR) if top >> i & 1), 0) for top in range(32)
+)
+"""What the five bits that leave the checksum of BIP 173 put into it."""
+
+
 def _bech32(found: str) -> bool:
     prefix, _, data = found.rpartition("1")
     values = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
     rest = 1
     for value in values + [_BECH32.index(c) for c in data]:
         top = rest >> 25
-        rest = (rest & 0x1FFFFFF) << 5 ^ value
-        for i, word in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
-            rest ^= word if top >> i & 1 else 0
+        rest = (rest & 0x1FFFFFF) << 5 ^ value ^ _FOLDED[top]
     return rest in {1, 0x2BC830A3}
 
 

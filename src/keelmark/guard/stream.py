@@ -253,9 +253,11 @@ class Filter:
 
     def _mended(self, one: Seen) -> Seen:
         """Ask for another sentence where a rule says so; one without findings takes its place."""
-        asking = [rule.repair for rule in one.rules() if rule.repair]
         run, tape = self._run, self._tape
-        if not asking or run.again is None or type(tape) is not Tape:
+        if run.again is None or type(tape) is not Tape:
+            return one
+        asking = [rule.repair for rule in one.rules() if rule.repair]
+        if not asking:
             return one
         sentence, at = tape.text[one.start : one.end], tape.offset(one.start)
         for _ in range(max(repair.attempts for repair in asking)):
