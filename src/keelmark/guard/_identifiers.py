@@ -210,8 +210,9 @@ def find_identifiers(text: str, start: int, wanted: Callable[[str], bool]) -> It
     for shape in every(pattern, text, start):
         if not (found := each.match(text, shape.start())):
             continue
-        for number, (kind, written) in enumerate(zip(telling, found.groups(), strict=True), 1):
-            if written and wanted(kind.label) and kind.holds(written):
+        for number in [at for at, written in enumerate(found.groups(), 1) if written]:
+            kind = telling[number - 1]
+            if wanted(kind.label) and kind.holds(found[number]):
                 score = 0.8 if kind.checked else 0.7
                 yield _hit(kind, found.span(number), score, "in its written form")
 

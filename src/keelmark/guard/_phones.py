@@ -38,8 +38,9 @@ _NOUNS_AFTER = re.compile(
 )
 _BLANKS = frozenset({" ", ":"})
 _LETTER_BEFORE = re.compile(r"[^\W\d_][.\"']{0,2}[ :]{1,4}\Z")
+# For small letters, as _ASKED: that is three times as fast.
 _RIGHT_BEFORE = re.compile(
-    r"(?i)(?:(?<![a-z])(?:call|calling|dial|ring|phone|telephone|tel|fax|mobile|cell|whatsapp|sms"
+    r"(?:(?<![a-z])(?:call|calling|dial|ring|phone|telephone|tel|fax|mobile|cell|whatsapp|sms"
     r"|handy|telefon|teléfono|téléphone|telefono|telefone)(?: number)?(?: is)?[.\"']{0,2}[ :]{1,4}"
     r"|(?<![a-z])(?:answer|answering|reach|reached|reachable|contact)"
     r"(?: (?:me|us|him|her|them|you))? (?:at|on|under)[ :]{1,2})\Z"
@@ -49,7 +50,7 @@ _SMALL = re.compile(
     rf"(?i) (?:{'|'.join(both_views(table('personal')['phone']['small']))})[ :]{{1,3}}\Z"
 )
 _ASKED = re.compile(
-    rf"(?i)(?<![a-z-])(?:{'|'.join(both_views(table('personal')['phone']['verbs']))})"
+    rf"(?<![a-z-])(?:{'|'.join(both_views(table('personal')['phone']['verbs']))})"
     r"(?= )[^0-9\n]{0,44}\Z"
 )
 _NO_PHONE = re.compile(
@@ -126,7 +127,7 @@ def _called(text: str, at: int, found: str) -> bool:
         return False
     if not _LETTER_BEFORE.search(text[max(0, at - 7) : at]):
         return False
-    if _RIGHT_BEFORE.search(text[max(0, at - 40) : at]):
+    if _RIGHT_BEFORE.search(text[max(0, at - 40) : at].lower()):
         return True
     grouped = found[0] in "0(" or not found.isdigit()
     if not grouped:
@@ -134,7 +135,7 @@ def _called(text: str, at: int, found: str) -> bool:
     if found[0] in "0(" and _LABEL.search(text[max(0, at - 6) : at]):
         return True
     return bool(_SMALL.search(text[max(0, at - 14) : at])) and (
-        _ASKED.search(text[max(0, at - 56) : at]) is not None
+        _ASKED.search(text[max(0, at - 56) : at].lower()) is not None
     )
 
 

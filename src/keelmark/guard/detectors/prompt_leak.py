@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate, pairwise
+from itertools import accumulate, compress, count, pairwise
 from typing import Annotated, ClassVar, NamedTuple
 
 import msgspec
@@ -18,7 +18,7 @@ from keelmark.guard.contract import BaseDetector, Example, Hit, Request, last_to
 from keelmark.guard.normalise import fold
 
 _JOINED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # no spaces between words
-_TOKEN = re.compile(rf"[{_JOINED}]|(?<![^\W_{_JOINED}])[^\W_{_JOINED}]+")
+_TOKEN = re.compile(rf"([{_JOINED}]|(?<![^\W_{_JOINED}])[^\W_{_JOINED}]+)")
 _MOST = 64  # words of one hit; what is longer is several
 _SHORTEST_CANARY = 8
 
@@ -142,6 +142,7 @@ class Detector(BaseDetector):
         self._secret, pairs = _canonical(system)
         self._pairs = frozenset(pairs)
         self._firsts = frozenset(first for first, _ in pairs)
+        self._last: tuple[str, int, _Words] | None = None
 
     def plants(self) -> bool:
         """See BaseDetector."""
@@ -159,37 +160,37 @@ class Detector(BaseDetector):
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""
-        low = lower(text)
-        hits = [
-            Hit("CANARY", 0.99, begin, end, "a canary of the system prompt")
-            for begin, end in self._canaries.spans(low, start)
-        ]
+        hits: list[Hit] = []
+        if self._canaries:
+            hits += (
+                Hit("CANARY", 0.99, begin, end, "a canary of the system prompt")
+                for begin, end in self._canaries.spans(lower(text), start)
+            )
         if self._pairs:
-            hits += (stretch.hit for stretch in self._stretches(_Words(low, start)))
+            hits += (stretch.hit for stretch in self._stretches(self._words(text, start)))
         return settle(hits, start)
+
+    def _words(self, text: str, start: int) -> _Words:
+        """Return the words of a window; a stream asks what is open there, then what is found."""
+        if (last := self._last) is None or last[:2] != (text, start):
+            self._last = last = text, start, _Words(lower(text), start, self._pairs)
+        return last[2]
 
     def _stretches(self, words: _Words) -> Iterator[_Stretch]:
         """Yield the stretches of the system prompt, from left to right."""
-        runs = words.runs(self._pairs)
-        at, fewest = 0, self.config.words - 1
-        while at < len(words.tokens):
-            if runs[at] < fewest:
-                at += 1
-                continue
-            last = self._reach(words, runs, at)
-            if not last:
-                at += 1
-                continue
-            yield _Stretch(words.hit(at, last), last)
-            at = last
+        after, fewest = 0, self.config.words - 1
+        for at in [at for at, run in enumerate(words.runs) if run >= fewest]:
+            if at >= after and (last := self._reach(words, at)):
+                yield _Stretch(words.hit(at, last), last)
+                after = last
 
-    def _reach(self, words: _Words, runs: Sequence[int], at: int) -> int:
+    def _reach(self, words: _Words, at: int) -> int:
         """Return the number of the word behind the stretch that begins with a word, or 0."""
-        reach = self._leaks(words, runs, at)
+        reach = self._leaks(words, at)
         if not reach:
             return 0
         capped, here = 0, at + 1
-        while further := self._leaks(words, runs, here):
+        while further := self._leaks(words, here):
             if not capped and further > at + _MOST:
                 capped = reach
             if capped and further - capped >= self.config.words:
@@ -197,10 +198,10 @@ class Detector(BaseDetector):
             reach, here = further, here + 1
         return reach
 
-    def _leaks(self, words: _Words, runs: Sequence[int], at: int) -> int:
+    def _leaks(self, words: _Words, at: int) -> int:
         """Return the number of the word behind the shortest stretch that counts, or 0."""
         end = words.gram(at, self.config.words)
-        if not end or runs[at] < end - at - 1:
+        if not end or words.runs[at] < end - at - 1:
             return 0
         gram = words.spelled(at, end)
         return end if gram in self._secret and gram not in self._said else 0
@@ -213,11 +214,12 @@ class Detector(BaseDetector):
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where a canary or a stretch begins that may go on."""
-        low = lower(text)
         opened = last_token(text, max(start, len(text) - 2 * _SHORTEST_CANARY))
         if self._canaries:
-            opened = min(opened, self._canaries.open_from(low, start))
-        return min(opened, self._open_stretch(_Words(low, start))) if self._pairs else opened
+            opened = min(opened, self._canaries.open_from(lower(text), start))
+        if self._pairs:
+            opened = min(opened, self._open_stretch(self._words(text, start)))
+        return opened
 
     def _open_stretch(self, words: _Words) -> int:
         """Where a stretch begins that may still appear or grow."""
@@ -227,11 +229,11 @@ class Detector(BaseDetector):
                 return stretch.hit.start
             at = stretch.last
         complete = len(words.tokens) - 1  # the last word may go on
-        runs = words.runs(self._pairs)
         for number in range(max(at, complete - 2 * self.config.words), complete):
-            end = words.gram(number, self.config.words)
-            if (not end or end > complete) and runs[number] >= complete - number - 1:
-                return words.start(number)
+            if words.runs[number] >= complete - number - 1:
+                end = words.gram(number, self.config.words)
+                if not end or end > complete:
+                    return words.start(number)
         return words.start(complete)
 
 
@@ -243,12 +245,15 @@ class _Stretch(NamedTuple):
 
 
 class _Words:
-    """The words of a text from an index on."""
+    """The words of a text from an index on, and which pairs of them are known."""
 
-    def __init__(self, low: str, start: int) -> None:
-        self._low = low
-        self._spans = [match.span() for match in _TOKEN.finditer(low, start)]
-        self.tokens = [low[a:b] for a, b in self._spans]
+    def __init__(self, low: str, start: int, pairs: frozenset[tuple[str, str]]) -> None:
+        first = _TOKEN.search(low, start)
+        begin = first.start() if first else len(low)
+        parts = _TOKEN.split(low[begin:])
+        self._places = list(accumulate(map(len, parts), initial=begin))
+        self._pairs = pairs
+        self.tokens = parts[1::2]
 
     @cached_property
     def _weights(self) -> list[int]:
@@ -256,13 +261,14 @@ class _Words:
 
     def start(self, number: int) -> int:
         """Where a word begins; the end of the text for one that is not there."""
-        return self._spans[number][0] if 0 <= number < len(self._spans) else len(self._low)
+        return self._places[2 * number + 1 if 0 <= number < len(self.tokens) else -1]
 
-    def runs(self, pairs: frozenset[tuple[str, str]]) -> list[int]:
+    @cached_property
+    def runs(self) -> list[int]:
         """How many pairs in a row, from each word on, are known."""
         runs = [0] * (len(self.tokens) + 1)
-        known = [pair in pairs for pair in pairwise(self.tokens)]
-        for at in reversed([at for at, is_known in enumerate(known) if is_known]):
+        known = map(self._pairs.__contains__, pairwise(self.tokens))
+        for at in reversed(list(compress(count(), known))):
             runs[at] = runs[at + 1] + 1
         return runs
 
@@ -282,7 +288,7 @@ class _Words:
         words = (self._weights[end] - self._weights[at]) / 2
         score = round(min(0.95, 0.25 + words / 40), 3)
         reason = f"{words:.0f} words of the system prompt in a row"
-        return Hit("SYSTEM_PROMPT", score, self._spans[at][0], self._spans[end - 1][1], reason)
+        return Hit("SYSTEM_PROMPT", score, self.start(at), self._places[2 * end], reason)
 
 
 def _weight(token: str) -> int:
