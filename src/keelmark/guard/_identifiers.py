@@ -132,7 +132,8 @@ class Words:
     """
 
     def __init__(self, words: Iterable[str]) -> None:
-        self._pattern = re.compile(f"(?<![a-zà-ɏ])(?:{_branches(_trie(words))})")
+        firsts = re.escape("".join({word[0] for word in words}))  # so few places are tried
+        self._pattern = re.compile(f"(?<![a-zà-ɏ])(?=[{firsts}])(?:{_branches(_trie(words))})")
         keys = {word: _key(word) for word in words}
         self._within: dict[str, tuple[str, ...]] = {
             key: tuple({k for w, k in keys.items() if _begins(w, word)})

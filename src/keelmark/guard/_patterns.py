@@ -117,7 +117,8 @@ def any_small_word(words: tuple[str, ...]) -> re.Pattern[str]:
         for char in word.lower():
             node = node.setdefault(re.escape(char), {})
         node[""] = "" if len(word) > 4 else "(?![^\\W\\d_])"
-    return re.compile(f"(?<![a-zà-ɏ])(?:{_branches(root)})")
+    firsts = "".join(root)  # so few places are tried
+    return re.compile(f"(?<![a-zà-ɏ])(?=[{firsts}])(?:{_branches(root)})")
 
 
 def _branches(node: dict[str, Any]) -> str:
