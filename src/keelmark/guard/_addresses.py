@@ -14,6 +14,7 @@ LETTERS = "A-Za-z0-9\u00aa-\u024f\u0370-\u03ff\u0400-\u04ff"
 """Letters of names and addresses; not those of scripts that are written without blanks."""
 
 _LOCAL = re.compile(rf"(?<![{LETTERS}._%+'&-])[{LETTERS}._%+'&-]+\Z")
+_AT = re.compile(rf"@(?=[{LETTERS}])")
 _DOMAIN = re.compile(
     rf"(?:[{LETTERS}](?:[{LETTERS}-]{{0,61}}[{LETTERS}])?\.){{1,8}}"
     r"(?:[A-Za-z\u00aa-\u024f\u0400-\u04ff]{2,24}|xn--[a-z0-9-]{2,40})(?![A-Za-z0-9])"
@@ -35,7 +36,7 @@ _MAC = re.compile(
     r"(?<![0-9A-Za-z:-])[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}(?![0-9A-Za-z:-])"
 )
 _BIRTH_WORDS = both_views(table("personal")["birth"]["context"])
-BIRTH = any_word(_BIRTH_WORDS)
+_BIRTH = any_word(_BIRTH_WORDS)
 _MONTHS = frozenset(table("personal")["birth"]["months"])
 _DAY = r"(?:0?[1-9]|[12][0-9]|3[01])"
 _YEAR = r"(?:1[89][0-9]{2}|20[0-9]{2})"
@@ -76,15 +77,14 @@ AGE_BEGUN = re.compile(
 
 def find_emails(text: str, start: int) -> Iterator[Hit]:
     """Yield addresses (RFC 5321 lengths, letters of RFC 6531), found from the at sign outwards."""
-    at = text.find("@", start)
-    while at >= 0:
+    for sign in _AT.finditer(text, start):
+        at = sign.start()
         domain = _DOMAIN.match(text, at + 1)
         local = domain and _LOCAL.search(text[max(0, at - 65) : at])
         if local and domain and _is_address(local.group().lstrip("."), domain.group(), text, at):
             begin = at - len(local.group().lstrip(".'&"))
             if start <= begin < at:
                 yield Hit("EMAIL", 0.95, begin, domain.end(), "address with a domain")
-        at = text.find("@", at + 1)
 
 
 def _is_address(local: str, domain: str, text: str, at: int) -> bool:
@@ -156,17 +156,21 @@ def ends_in_month(text: str) -> bool:
     return word[begin : begin + 3].lower() in _MONTHS
 
 
+def speaks_of_birth(text: str) -> bool:
+    """Whether a date of birth may follow in the text."""
+    low = lower(text)
+    return any(word in low for word in _BIRTH_WORDS) and _BIRTH.search(text) is not None
+
+
 def find_dates(text: str, start: int, *, every_date: bool = False) -> Iterator[Hit]:
     """Yield dates after a word for birth, at most 40 characters on; any others if asked."""
-    if not every_date:
-        low = lower(text)
-        if not any(word in low for word in _BIRTH_WORDS):
-            return
+    if not (every_date or speaks_of_birth(text)):
+        return
     for match in every(_DATE, text, start):
         month = match.group("m1") or match.group("m2")
         if month and month[:3].lower() not in _MONTHS:
             continue
-        if follows(BIRTH, text, match.start(), 40):
+        if follows(_BIRTH, text, match.start(), 40):
             reason = "date after a word for birth"
             yield Hit("DATE_OF_BIRTH", 0.85, match.start(), match.end(), reason)
         elif every_date:

@@ -11,7 +11,6 @@ import msgspec
 from keelmark.core.errors import UsageError
 from keelmark.guard._addresses import (
     AGE_BEGUN,
-    BIRTH,
     DATE_BEGUN,
     LETTERS,
     ends_in_month,
@@ -21,6 +20,7 @@ from keelmark.guard._addresses import (
     find_ips,
     find_macs,
     find_urls,
+    speaks_of_birth,
 )
 from keelmark.guard._identifiers import find_identifiers
 from keelmark.guard._identifiers import labels as identifier_labels
@@ -54,8 +54,10 @@ _GROUPS = re.compile(
     r"(?:,?[ ]?(?:[Xx]|[Ee][Xx][Tt][a-z]{0,6}\.?)[ ]?[0-9]{1,6})?"
     r",?[ ]?[-,(]?[ ]?[A-Za-z]{0,9}\.?(?:[ ]?[0-9]{0,6})?\Z"
 )
-_FIRST_GROUP = re.compile(
-    r"(?<![0-9A-Za-z])(?:[A-Z]{1,5}[ -]){0,2}[+(]*[0-9A-Z]*[0-9]"
+_GROUP = re.compile(r"(?<![0-9A-Za-z])[+(]*[0-9A-Z]*[0-9]")
+_FIRST_GROUP = re.compile(  # a run of signs is tried once: where it begins
+    r"(?<![0-9A-Za-z])(?:(?:[A-Z]{1,5}[ -]){1,2}|(?<![+(])|(?<=[0-9A-Za-z].))"
+    r"[+(]*[0-9A-Z]*[0-9]"
     r"|(?<![0-9A-Za-z])(?:[+(]{1,2}|(?:[A-Z]{1,5}[ -]){0,2}[A-Z]{1,5}[ -]?)\Z"
 )
 _DATE = re.compile(
@@ -232,10 +234,10 @@ class Detector(BaseDetector):
         token = _TOKEN if self._extra else _ADDRESS
         opened = open_run(token, text, start, 2 * _LONGEST)
         groups = open_run(_GROUPS, text, start, 128)
-        first = _FIRST_GROUP.search(text, groups) if groups < len(text) else None
+        first = _GROUP.match(text, groups) or _FIRST_GROUP.search(text, groups)
         if first:
             opened = min(opened, first.start())
-        if "DATE" in self._wanted or BIRTH.search(text[-160:]):
+        if "DATE" in self._wanted or speaks_of_birth(text[-160:]):
             opened = min(opened, open_run(_DATE, text, start, 64))
         if "DATE" in self._wanted:
             opened = min(opened, open_run(DATE_BEGUN, text, start, 64))
