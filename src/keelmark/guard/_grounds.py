@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from keelmark.core.grounding import Ground, Sentence, SourceSpan
+from keelmark.guard._bounds import bound, kept
 from keelmark.guard._claims import (
     claimed,
     names,
@@ -60,6 +61,7 @@ _LEAST = 0.5
 _EXACT = 0.97
 _MADE_UP = 0.9
 _WORDS = (-3.25, -1.7, 2.2, 4.5)  # bias, best place, best places, words in no source
+_DOUBTED = 1.0  # log odds of what does not decide alone
 _JOINED = (-0.35, 0.33, 1.15)  # bias, log odds of the words, log odds of the encoder
 
 
@@ -70,11 +72,14 @@ class Fault(NamedTuple):
         reason: What it is.
         span: Where in the sentence.
         contradicts: Whether the sources say something else.
+        sure: Whether it decides. A name may be another one of what the sources tell of, so where
+            there is an encoder it only adds to the doubt.
     """
 
     reason: str
     span: tuple[int, int]
     contradicts: bool
+    sure: bool = True
 
 
 class Cover(NamedTuple):
@@ -118,7 +123,9 @@ def _judged(text: str, index: Index, voice: Voice | None) -> Sentence:
     keys = frozenset(one.key for one in words)
     found = index.best(keys, _PLACES)
     source = _span(index, found[0]) if found else None
-    if wrong := list(faults(text, figures, keys, index, found)):
+    wrong = list(faults(text, figures, keys, index, found))
+    heard = voice is not None and bool(found) and not any(one.sure for one in wrong)
+    if wrong and not heard:
         against = [one for one in wrong if one.contradicts]
         first = (against or wrong)[0]
         verdict = Ground.CONTRADICTED if against else Ground.UNSUPPORTED
@@ -128,22 +135,31 @@ def _judged(text: str, index: Index, voice: Voice | None) -> Sentence:
         return _checked(said, index)
     score = probability(cover(keys, index, found))
     if voice is not None and found:
-        return _heard(text, score, voice, index, found)
+        voiced = voice([text], index.passage([one.place for one in found], WIDTH))[0]
+        return _heard(text, score, voiced, index, found, wrong)
     verdict, reason = Ground.SUPPORTED, "its words are in the sources"
     if score >= _LEAST:
         verdict, reason = Ground.UNSUPPORTED, "the sources do not say it"
     return _checked(Sentence(0, length, verdict, score, 1, reason, source), index)
 
 
-def _heard(text: str, words: float, voice: Voice, index: Index, found: Sequence[Found]) -> Sentence:
-    """What the encoder and the words say together."""
-    said = voice([text], index.passage([one.place for one in found], WIDTH))[0]
-    score, source = joined(words, 1 - said.supported), _span(index, found[0])
+def _heard(
+    text: str,
+    words: float,
+    said: Said,
+    index: Index,
+    found: Sequence[Found],
+    wrong: Sequence[Fault],
+) -> Sentence:
+    """What the encoder and the words say together, and what is against it without deciding."""
+    doubt = _logit(joined(words, 1 - said.supported)) + _DOUBTED * bool(wrong)
+    score, source = _sigmoid(doubt), _span(index, found[0])
     if score < _LEAST:
         reason = "the encoder finds it in the sources"
         return Sentence(0, len(text), Ground.SUPPORTED, score, 3, reason, source)
     spans = tuple((start, end) for start, end, doubt in said.tokens if doubt >= _LEAST)
-    verdict, reason = Ground.UNSUPPORTED, "the sources do not say it"
+    spans = tuple(sorted({*spans, *(one.span for one in wrong)}))
+    verdict, reason = Ground.UNSUPPORTED, wrong[0].reason if wrong else "the sources do not say it"
     if said.contradicted > _LEAST:
         verdict, reason = Ground.CONTRADICTED, "the sources say otherwise"
     told = Sentence(0, len(text), verdict, score, 3, reason, source, "", _run_together(spans))
@@ -155,7 +171,7 @@ def _run_together(spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ..
     out: list[tuple[int, int]] = []
     for start, end in spans:
         if out and start - out[-1][1] <= 1:
-            out[-1] = out[-1][0], end
+            out[-1] = out[-1][0], max(end, out[-1][1])
         else:
             out.append((start, end))
     return tuple(out)
@@ -252,7 +268,7 @@ def faults(
         index: The sources.
         found: The sentences of the sources that have most of the words.
     """
-    yield from _numbers(figures, index, _rival(keys, index, found))
+    yield from _numbers(text, figures, index, _rival(keys, index, found), found)
     yield from _quoted(text, index)
     if found:
         yield from _reversed(text, keys, found[0])
@@ -267,7 +283,9 @@ def _rival(keys: frozenset[str], index: Index, found: Sequence[Found]) -> str:
     return index.text(found[0].place)
 
 
-def _numbers(figures: Figures, index: Index, rival: str) -> Iterator[Fault]:
+def _numbers(
+    text: str, figures: Figures, index: Index, rival: str, found: Sequence[Found]
+) -> Iterator[Fault]:
     others = dated(rival)
     spans = [(date.start, date.end) for date in others]
     kinds = {one.unit and one.unit.kind for one in quantities(rival, index.decimals, spans)}
@@ -282,7 +300,14 @@ def _numbers(figures: Figures, index: Index, rival: str) -> Iterator[Fault]:
     known = [one for one in figures.numbers if not one.small and index.numbers.has(one)]
     for one in figures.numbers:
         span = one.start, one.end
-        if one.small:
+        limit = bound(text, one)
+        if limit and not index.numbers.has(one._replace(about=False)):
+            within = kept(one, limit, (index.text(each.place) for each in found))
+            if within is False:
+                yield Fault("a bound that the sources do not keep", span, contradicts=bool(rival))
+            elif within is None:
+                yield Fault("a number that no source has", span, contradicts=False)
+        elif one.small:
             if index.numbers.differs(one):
                 yield Fault("a number that no source has", span, contradicts=True)
         elif one not in known and not Known(known).has(one):  # one may convert another
@@ -310,4 +335,5 @@ def _named(text: str, index: Index) -> Iterator[Fault]:
     for name in names(text):
         short = len(name.words) == 1 and name.words[0].isupper() and len(name.words[0]) < _INITIALS
         if not short and not any(index.names(word) for word in name.words):
-            yield Fault("a name that no source has", (name.start, name.end), contradicts=False)
+            span = name.start, name.end
+            yield Fault("a name that no source has", span, contradicts=False, sure=False)

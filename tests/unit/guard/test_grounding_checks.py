@@ -246,6 +246,39 @@ def test_impossible_dates_are_none():
     assert Calendar(dated("On 3/4/2020."), []).has(dated("April 3, 2020")[0])
 
 
+@pytest.mark.parametrize(
+    ("claim", "wrong"),
+    [
+        ("More than 40 people were hurt.", False),
+        ("Over 60 people were hurt.", True),
+        ("At least 57 people were hurt.", False),
+        ("Fewer than 50 people were hurt.", True),
+        ("No more than 60 people were hurt.", False),
+        ("Between 50 and 60 people were hurt.", False),
+        ("Between 60 and 70 people were hurt.", True),
+        ("60 or more people were hurt.", True),
+        ("50+ people were hurt.", False),
+        ("People were hurt before 1990.", False),
+        ("People were hurt after 1990.", True),
+        ("People were hurt no later than 1995.", False),
+        ("The damage came to less than 3 million dollars.", False),
+        ("The damage came to more than $3,000,000.", True),
+        ("The walls are over 1 km long.", False),
+        ("The walls are under 1,000 m long.", True),
+        ("More than 12 boats were lost.", True),
+    ],
+)
+def test_a_bound_is_held_to_the_numbers_of_the_sources(claim, wrong):
+    text = (
+        "57 people were hurt in the storm of 3 May 1987. The damage came to 2.5 million dollars. "
+        "The walls are 1,200 m long. The storm cut the power of the town."
+    )
+    index = Index([Source("d", text)])
+    said = judge(claim, index)
+    exact = said.tier == 1 and said.score > 0.85
+    assert exact == wrong, said
+
+
 def test_the_library_is_told_what_a_text_answers():
     asked = [Segment(role="retrieved", path="d", text=TEXT)]
     plain = Guard("grounded")
@@ -271,7 +304,8 @@ def test_the_command_takes_the_context_of_records_and_of_all(tmp_path, capsys):
     assert run(words) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     high = [row["scores"]["ungrounded"] >= 0.5 for row in rows]
-    assert high == [True, False, False, False]
+    assert high[:3] == [True, False, False]
     assert rows[0]["sentences"][0]["verdict"] == "contradicted"
+    assert "that no source has" not in rows[3]["sentences"][0]["reason"]  # the question has them
     file.write_text('{"text": "a", "context": 5}')
     assert run(words) == 2

@@ -1,0 +1,120 @@
+"""Numbers that are said to be bounds: `more than 40`, `at least 40`, `before 1990`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import NamedTuple
+
+from keelmark.guard._dates import When, dated
+from keelmark.guard._quantities import Quantity, quantities
+
+_THAN = r"(?:an?\s+|the\s+)?(?:US)?[$€£¥₹]?\s?"
+_MORE = (
+    r"(?:more|greater|higher|larger|longer|bigger) than|over|above|in excess of|upwards of"
+    r"|exceed(?:s|ed|ing)?|mehr als|über|plus de|más de|più di|oltre|mais de|более|больше"
+)
+_LESS = (
+    r"(?:less|fewer|lower|smaller|shorter) than|under|below|weniger als|unter|moins de"
+    r"|menos de|meno di|менее|меньше"
+)
+_LATER = r"(?:later|more recently) than|after|past|nach|après|después de|dopo"
+_EARLIER = r"(?:earlier|sooner) than|before|prior to|vor|avant|antes de|prima del?"
+_AHEAD = tuple(
+    (re.compile(rf"\b(?:{words})\s+{_THAN}\Z", re.IGNORECASE), above, strict, year)
+    for words, above, strict, year in (
+        (r"(?:no|not) (?:more|greater|higher|larger|longer) than", False, False, False),
+        (r"(?:no|not) (?:less|fewer|lower|smaller|shorter) than", True, False, False),
+        (r"(?:no|not) later than", False, False, True),
+        (r"(?:no|not) earlier than", True, False, True),
+        (r"at least|a minimum of|minimum of|between", True, False, False),
+        (r"at most|a maximum of|maximum of|up to", False, False, False),
+        (_MORE, True, True, False),
+        (_LESS, False, True, False),
+        (_LATER, True, True, True),
+        (_EARLIER, False, True, True),
+    )
+)
+"""What stands before a bound: whether it is one from below, strict, and of years only."""
+_BETWEEN = re.compile(rf"\bbetween\s+{_THAN}[\d.,]+[\w%\s]{{0,16}}\sand\s+{_THAN}\Z", re.IGNORECASE)
+_BEHIND = (
+    (re.compile(r"\+|\s(?:or|and) (?:more|above|over|later)\b", re.IGNORECASE), True),
+    (re.compile(r"\s(?:or|and) (?:less|fewer|below|under|earlier)\b", re.IGNORECASE), False),
+)
+_AROUND = 48  # characters
+_FIRST_YEAR, _LAST_YEAR = 1000, 2200
+
+
+class Bound(NamedTuple):
+    """What a number bounds.
+
+    Attributes:
+        above: Whether what is meant is greater, else less.
+        strict: Whether it is not the number itself.
+        year: Whether it is a year.
+    """
+
+    above: bool
+    strict: bool
+    year: bool
+
+    def keeps(self, limit: Fraction, value: Fraction) -> bool:
+        """Whether a value is within the bound."""
+        if value == limit:
+            return not self.strict
+        return (value > limit) == self.above
+
+
+def bound(text: str, one: Quantity) -> Bound | None:
+    """Return what a number of a text is said to bound; None where it stands for itself."""
+    ahead = text[max(0, one.start - _AROUND) : one.start]
+    can_be_year = one.unit is None and _is_year(one.value)
+    if _BETWEEN.search(ahead):
+        return Bound(above=False, strict=False, year=can_be_year)
+    for words, above, strict, year in _AHEAD:
+        if (said := words.search(ahead)) and (can_be_year or not year):
+            between = said[0].lower().startswith("between")
+            return Bound(above, strict, year or (between and can_be_year))
+    for words, above in _BEHIND:
+        if words.match(text, one.end):
+            return Bound(above, strict=False, year=can_be_year)
+    return None
+
+
+def _is_year(value: Fraction) -> bool:
+    return value.denominator == 1 and _FIRST_YEAR <= value < _LAST_YEAR
+
+
+def kept(one: Quantity, limit: Bound, texts: Iterable[str]) -> bool | None:
+    """Whether a number of the texts keeps a bound; None where none can be compared with it.
+
+    Numbers of the same thing count before others of the same unit, and a text before the next.
+
+    Args:
+        one: The number that is a bound.
+        limit: The bound.
+        texts: Sentences of the sources, the most alike first.
+    """
+    for text in texts:
+        if values := _comparable(one, limit, text):
+            return any(limit.keeps(_base(one), value) for value in values)
+    return None
+
+
+def _comparable(one: Quantity, limit: Bound, text: str) -> list[Fraction]:
+    dates = dated(text)
+    others = quantities(text, taken=[(date.start, date.end) for date in dates])
+    if limit.year:
+        read = [each.year for date in dates for each in date.readings if isinstance(each, When)]
+        alone = [other.value for other in others if other.unit is None and _is_year(other.value)]
+        return [Fraction(year) for year in read if year] + alone
+    if one.unit:
+        return [_base(other) for other in others if other.unit and other.unit.kind == one.unit.kind]
+    bare = [other for other in others if other.unit is None]
+    same = [other.value for other in bare if other.noun == one.noun]
+    return same or [other.value for other in bare if other.noun or not _is_year(other.value)]
+
+
+def _base(one: Quantity) -> Fraction:
+    return one.unit.base(one.value) if one.unit else one.value
