@@ -21,6 +21,7 @@ _SHOWN = 1.5  # the same for a text as a whole
 UNTOLD = "und"
 """The code for a language that cannot be told (ISO 639-2)."""
 _STRANGE = 0.2  # of the letters
+_SEVERAL = 7  # words
 FADE = 0.97
 """What is left of everything so far after one more token that tells something."""
 
@@ -203,7 +204,8 @@ def language(text: str) -> str:
 def language_of_folded(text: str) -> str:
     """The language of a folded text, whose letters may have been drawn into another script.
 
-    "" where it does not show, UNTOLD where another alphabet shows and no language.
+    "" where it does not show, UNTOLD where no language shows but another alphabet, or several
+    words none of which is a small one of English.
     """
     scores: dict[str, float] = {}
     for word in shown(text, 0, len(text)):
@@ -214,8 +216,8 @@ def language_of_folded(text: str) -> str:
     if scores.get(best, 0.0) - rest >= _SHOWN:
         return best
     letters = [char for char in text if char.isalpha()]
-    strange = sum(not char.isascii() for char in letters)
-    return UNTOLD if strange > _STRANGE * len(letters) else ""
+    strange = sum(not char.isascii() for char in letters) > _STRANGE * len(letters)
+    return UNTOLD if strange or ("en" not in scores and len(text.split()) >= _SEVERAL) else ""
 
 
 def wants_another(text: str) -> bool:
