@@ -50,16 +50,16 @@ def whole(folder):
 
 def keep(runs):
     figures = kept()
-    for folder in sorted(path for path in runs.iterdir() if path.is_dir()):
-        found = whole(folder)
-        if found is None:
-            continue
-        manifest, result = found
+    found = {path.name: whole(path) for path in sorted(runs.iterdir()) if path.is_dir()}
+    complete = {name: one for name, one in found.items() if one is not None}
+    for name, (manifest, result) in sorted(
+        complete.items(), key=lambda one: one[1][0].sampling.limit or sys.maxsize
+    ):  # a whole test set comes after parts of it, and stays
         how = " --raw" if manifest.asked.how == "raw" else ""
         how += f" --limit {limit}" if (limit := manifest.sampling.limit) else ""
         metrics = {
-            name: {"value": one.value, "low": one.low, "high": one.high, "n": one.n}
-            for name, one in result.metrics.items()
+            metric: {"value": one.value, "low": one.low, "high": one.high, "n": one.n}
+            for metric, one in result.metrics.items()
         }
         figures["runs"][f"{result.suite} {manifest.asked.how}"] = {
             "suite": result.suite,
@@ -74,7 +74,7 @@ def keep(runs):
             "metrics": metrics,
             "counts": result.counts,
         }
-        print(f"kept {folder.name}")
+        print(f"kept {name}")
     write(figures)
 
 
