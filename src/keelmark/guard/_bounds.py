@@ -86,32 +86,53 @@ def _is_year(value: Fraction) -> bool:
     return value.denominator == 1 and _FIRST_YEAR <= value < _LAST_YEAR
 
 
-def kept(one: Quantity, limit: Bound, texts: Iterable[str]) -> bool | None:
-    """Whether a number of the texts keeps a bound; None where none can be compared with it.
+class Numbers(NamedTuple):
+    """The numbers of a sentence of the sources.
 
-    Numbers of the same thing count before others of the same unit, and a text before the next.
+    Attributes:
+        years: Years, in dates and alone.
+        others: All but those in dates.
+    """
+
+    years: list[Fraction]
+    others: list[Quantity]
+
+
+def numbers(text: str) -> Numbers:
+    """Return the numbers of a sentence."""
+    dates = dated(text)
+    others = quantities(text, taken=[(date.start, date.end) for date in dates])
+    read = [each.year for date in dates for each in date.readings if isinstance(each, When)]
+    alone = [other.value for other in others if other.unit is None and _is_year(other.value)]
+    return Numbers([Fraction(year) for year in read if year] + alone, others)
+
+
+def kept(one: Quantity, limit: Bound, places: Iterable[Numbers]) -> bool | None:
+    """Whether a number of the sources keeps a bound; None where none can be compared with it.
+
+    Numbers of the same thing count before others of the same unit, and a place before the next.
 
     Args:
         one: The number that is a bound.
         limit: The bound.
-        texts: Sentences of the sources, the most alike first.
+        places: Numbers of sentences of the sources, the most alike first.
     """
-    for text in texts:
-        if values := _comparable(one, limit, text):
+    for place in places:
+        if values := _comparable(one, limit, place):
             return any(limit.keeps(_base(one), value) for value in values)
     return None
 
 
-def _comparable(one: Quantity, limit: Bound, text: str) -> list[Fraction]:
-    dates = dated(text)
-    others = quantities(text, taken=[(date.start, date.end) for date in dates])
+def _comparable(one: Quantity, limit: Bound, place: Numbers) -> list[Fraction]:
     if limit.year:
-        read = [each.year for date in dates for each in date.readings if isinstance(each, When)]
-        alone = [other.value for other in others if other.unit is None and _is_year(other.value)]
-        return [Fraction(year) for year in read if year] + alone
+        return place.years
     if one.unit:
-        return [_base(other) for other in others if other.unit and other.unit.kind == one.unit.kind]
-    bare = [other for other in others if other.unit is None]
+        return [
+            _base(other)
+            for other in place.others
+            if other.unit and other.unit.kind == one.unit.kind
+        ]
+    bare = [other for other in place.others if other.unit is None]
     same = [other.value for other in bare if other.noun == one.noun]
     return same or [other.value for other in bare if other.noun or not _is_year(other.value)]
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from keelmark.core.grounding import Ground, Sentence, SourceSpan
-from keelmark.guard._bounds import bound, kept
+from keelmark.guard._bounds import Numbers, bound, kept, numbers
 from keelmark.guard._claims import (
     claimed,
     names,
@@ -298,11 +298,13 @@ def _numbers(
                 "a date that no source has", span, contradicts=bool(others) or None in kinds
             )
     known = [one for one in figures.numbers if not one.small and index.numbers.has(one)]
+    places: list[Numbers] = []
     for one in figures.numbers:
         span = one.start, one.end
         limit = bound(text, one)
-        if limit and not index.numbers.has(one._replace(about=False)):
-            within = kept(one, limit, (index.text(each.place) for each in found))
+        if limit and not index.numbers.has(one):
+            places = places or [numbers(index.text(each.place)) for each in found]
+            within = kept(one, limit, places)
             if within is False:
                 yield Fault("a bound that the sources do not keep", span, contradicts=bool(rival))
             elif within is None:

@@ -15,10 +15,9 @@ from keelmark.guard._measures import DECADE, MULTIPLES, ORDINALS, UNITS, WORDS, 
 _NEAR = Fraction(3, 20)
 _CONVERTED = Fraction(1, 50)
 _ABOUT = re.compile(
-    r"(?:\b(?:about|around|nearly|almost|approximately|approx\.?|roughly|some|over|under|circa|"
-    r"more than|less than|fewer than|at least|at most|up to|just (?:over|under)|close to|"
-    r"etwa|ungefähr|rund|fast|knapp|über|environ|presque|plus de|moins de|unos|unas|cerca de|"
-    r"casi|más de|circa|quasi|oltre|около|почти|более)\s+|[~≈]\s?|[约約]\s?)"
+    r"(?:\b(?:about|around|nearly|almost|approximately|approx\.?|roughly|some|circa|close to|"
+    r"etwa|ungefähr|rund|fast|knapp|environ|presque|unos|unas|cerca de|"
+    r"casi|quasi|около|почти)\s+|[~≈]\s?|[约約]\s?)"
     r"(?:an?\s+|the\s+)?[$€£¥₹]?\Z",
     re.IGNORECASE,
 )
