@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -42,6 +42,8 @@ _BEHIND = (
     (re.compile(r"\+|\s(?:or|and) (?:more|above|over|later)\b", re.IGNORECASE), True),
     (re.compile(r"\s(?:or|and) (?:less|fewer|below|under|earlier)\b", re.IGNORECASE), False),
 )
+_NO_NOUN = "", "and", "or", "to", "of", "were", "was", "are", "is", "have", "had", "has"
+"""What may stand behind a number instead of what it counts."""
 _AROUND = 48  # characters
 _FIRST_YEAR, _LAST_YEAR = 1000, 2200
 
@@ -107,34 +109,52 @@ def numbers(text: str) -> Numbers:
     return Numbers([Fraction(year) for year in read if year] + alone, others)
 
 
-def kept(one: Quantity, limit: Bound, places: Iterable[Numbers]) -> bool | None:
-    """Whether a number of the sources keeps a bound; None where none can be compared with it.
+class Kept(NamedTuple):
+    """What becomes of a bound.
 
-    Numbers of the same thing count before others of the same unit, and a place before the next.
+    Attributes:
+        within: Whether a number of the sources keeps it.
+        same: Whether that is one of the same thing: of its unit, a year, or before the same word.
+    """
+
+    within: bool
+    same: bool
+
+
+def kept(one: Quantity, limit: Bound, places: Sequence[Numbers]) -> Kept | None:
+    """Return whether the sources keep a bound; None where nothing can be compared with it.
+
+    Numbers of the same thing count before others, and a place before the next.
 
     Args:
         one: The number that is a bound.
         limit: The bound.
         places: Numbers of sentences of the sources, the most alike first.
     """
-    for place in places:
-        if values := _comparable(one, limit, place):
-            return any(limit.keeps(_base(one), value) for value in values)
+    for values_of, same in ((_same, True), (_other, False)):
+        for place in places:
+            if values := values_of(one, limit, place):
+                return Kept(any(limit.keeps(_base(one), value) for value in values), same)
     return None
 
 
-def _comparable(one: Quantity, limit: Bound, place: Numbers) -> list[Fraction]:
+def _same(one: Quantity, limit: Bound, place: Numbers) -> list[Fraction]:
     if limit.year:
         return place.years
-    if one.unit:
-        return [
-            _base(other)
-            for other in place.others
-            if other.unit and other.unit.kind == one.unit.kind
-        ]
+    kind = one.unit and one.unit.kind
+    return [
+        _base(other)
+        for other in place.others
+        if (other.unit and other.unit.kind) == kind
+        and (kind or one.noun in (other.noun, *_NO_NOUN))
+    ]
+
+
+def _other(one: Quantity, limit: Bound, place: Numbers) -> list[Fraction]:
+    if limit.year or one.unit:
+        return []
     bare = [other for other in place.others if other.unit is None]
-    same = [other.value for other in bare if other.noun == one.noun]
-    return same or [other.value for other in bare if other.noun or not _is_year(other.value)]
+    return [other.value for other in bare if other.noun or not _is_year(other.value)]
 
 
 def _base(one: Quantity) -> Fraction:

@@ -61,6 +61,7 @@ _LEAST = 0.5
 _EXACT = 0.97
 _MADE_UP = 0.9
 _WORDS = (-3.25, -1.7, 2.2, 4.5)  # bias, best place, best places, words in no source
+_PASSAGE = 3  # sentences
 _DOUBTED = 1.0  # log odds of what does not decide alone
 _JOINED = (-0.35, 0.33, 1.15)  # bias, log odds of the words, log odds of the encoder
 
@@ -72,8 +73,8 @@ class Fault(NamedTuple):
         reason: What it is.
         span: Where in the sentence.
         contradicts: Whether the sources say something else.
-        sure: Whether it decides. A name may be another one of what the sources tell of, so where
-            there is an encoder it only adds to the doubt.
+        sure: Whether it decides. Otherwise it only adds to the doubt, where there is an encoder: a
+            source may say `he` in the place of a name, or count the same by another word.
     """
 
     reason: str
@@ -268,11 +269,12 @@ def faults(
         index: The sources.
         found: The sentences of the sources that have most of the words.
     """
-    yield from _numbers(text, figures, index, _rival(keys, index, found), found)
+    rival = _rival(keys, index, found)
+    yield from _numbers(text, figures, index, rival, found)
     yield from _quoted(text, index)
     if found:
         yield from _reversed(text, keys, found[0])
-    yield from _named(text, index)
+    yield from _named(text, index, rival)
 
 
 def _rival(keys: frozenset[str], index: Index, found: Sequence[Found]) -> str:
@@ -304,11 +306,13 @@ def _numbers(
         limit = bound(text, one)
         if limit and not index.numbers.has(one):
             places = places or [numbers(index.text(each.place)) for each in found]
-            within = kept(one, limit, places)
-            if within is False:
-                yield Fault("a bound that the sources do not keep", span, contradicts=bool(rival))
-            elif within is None:
-                yield Fault("a number that no source has", span, contradicts=False)
+            said = kept(one, limit, places)
+            if said is None or (said.within and not said.same):
+                sure = said is None  # `57 people` may be the `victims` of whom there are over 40
+                yield Fault("a number that no source has", span, contradicts=False, sure=sure)
+            elif not said.within:
+                against = bool(rival) and said.same
+                yield Fault("a bound that the sources do not keep", span, contradicts=against)
         elif one.small:
             if index.numbers.differs(one):
                 yield Fault("a number that no source has", span, contradicts=True)
@@ -333,9 +337,17 @@ def _reversed(text: str, keys: frozenset[str], best: Found) -> Iterator[Fault]:
         yield Fault("the sources say the opposite", span, contradicts=True)
 
 
-def _named(text: str, index: Index) -> Iterator[Fault]:
+def _named(text: str, index: Index, rival: str) -> Iterator[Fault]:
+    """Names that no source has.
+
+    Sure where the sentence that says about the same names another. One that names nobody may say
+    `he`; where none says about the same, a sentence or two leave out whom their page is about.
+    """
+    own = {word for name in names(text) for word in name.words}
+    others = any(own.isdisjoint(name.words) for name in names(rival))
+    sure = others or (not rival and len(index.places) >= _PASSAGE)
     for name in names(text):
         short = len(name.words) == 1 and name.words[0].isupper() and len(name.words[0]) < _INITIALS
         if not short and not any(index.names(word) for word in name.words):
             span = name.start, name.end
-            yield Fault("a name that no source has", span, contradicts=False, sure=False)
+            yield Fault("a name that no source has", span, contradicts=False, sure=sure)

@@ -114,8 +114,9 @@ class BaseDetector(ABC):
         points: Operating points by name: thresholds that a rule may ask for instead of a number.
         tier: 1 deterministic, 2 linear model, 3 encoder, 4 judge.
         raw: Whether it wants the text as written instead of the folded view (see normalise).
-        decoded: Whether it also reads the text with its encoded runs decoded (base64, hex, Caesar,
-            letter-spaced ...), where a text is there as a whole.
+        decoded: Whether it also reads the text with its encoded runs decoded (base64, hex, Morse
+            ...), where a text is there as a whole; and, unless it is `costly`, guesses at the whole
+            text (Caesar, reversed ...).
         remembers: Whether it keeps a memory of each text (`for_text`, `passed`). `start` is then
             always where what it was told of ends.
         whole: Whether it judges the form of complete answers: it is asked once, at the end, with

@@ -16,6 +16,7 @@ from keelmark.guard._quantities import Known, quantities
 from keelmark.guard._sentences import LONGEST, cut
 from keelmark.guard._sources import Index, Source
 from keelmark.guard._sources import given as sources_in
+from keelmark.guard._support import Support
 
 TEXT = (
     "Acme was founded in Berlin on 12 March 1998 by Ada Long. It sold 1,200 boats in 2020 and made "
@@ -277,6 +278,22 @@ def test_a_bound_is_held_to_the_numbers_of_the_sources(claim, wrong):
     said = judge(claim, index)
     exact = said.tier == 1 and said.score > 0.85
     assert exact == wrong, said
+
+
+@pytest.mark.parametrize(
+    ("source", "decides"),
+    [
+        ("The old bridge was built of steel by Lena Holm.", True),
+        ("The old bridge was built of steel by him.", False),
+        ("The bridge is closed.", False),
+        ("The bridge is closed. The ferry is blue. It sails at noon.", True),
+    ],
+)
+def test_a_name_that_no_source_has_decides_unless_the_source_may_leave_it_out(source, decides):
+    agreed = Support(0.99, 0.0, 0.01, 0, len(source), ())
+    index = Index([Source("d", source)])
+    said = judge("The old bridge was built of steel by Erik Berg.", index, lambda *_: [agreed])
+    assert said.tier == (1 if decides else 3), said
 
 
 def test_the_library_is_told_what_a_text_answers():

@@ -40,6 +40,7 @@ _WORD, _ANCHOR, _FIRM = 1, 2, 4
 _WHOLE = _WORD | _ANCHOR | _FIRM
 _DIGIT = re.compile(r"\d")
 _LETTER = re.compile(r"[^\W\d_]")
+_WINDOW = 4096  # characters
 _BY_MODEL = "words that read like a name of this kind"
 _BY_RULE = "words that the rules for names of this kind know"
 
@@ -170,9 +171,16 @@ class Seen(NamedTuple):
     spans: list[Judged]
 
 
-@lru_cache(maxsize=2)  # a stream asks for what is open in a window, then for what is found
 def _seen(text: str, start: int, by_model: bool) -> Seen:  # noqa: FBT001
-    """Judge the words from `start` on, and those before it that a name may have begun with."""
+    """Judge the words from `start` on, and those before it that a name may have begun with.
+
+    A stream asks for what is open in a window, then for what is found in it; a long text is asked
+    for once, and no copy of it stays in memory.
+    """
+    return (_remembered if len(text) <= _WINDOW else _judged)(text, start, by_model)
+
+
+def _judged(text: str, start: int, by_model: bool) -> Seen:  # noqa: FBT001
     row = read(text, max(0, start - LOOK_BEHIND))
     if not row.ends or row.ends[-1] <= start:
         return Seen(row, [], [])
@@ -188,6 +196,9 @@ def _seen(text: str, start: int, by_model: bool) -> Seen:  # noqa: FBT001
         if label
     ]
     return Seen(row, parts, _spans(text, parts))
+
+
+_remembered = lru_cache(maxsize=2)(_judged)
 
 
 def _may_become(row: Row, index: int, edge: int) -> bool:
