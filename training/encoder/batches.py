@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import random
 import runpy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 LONGEST = 256
-SHARES = {"injection": 0.36, "harm": 0.18, "grounding": 0.46}
-"""Part of the tokens that each kind of row gets."""
+SHARES = {"injection": 0.38, "harm": 0.13, "grounding": 0.49}
+"""Part of the work that each kind of row gets, in tokens."""
+_LOOK = 0.4  # what a look at a token costs, beside learning from it
+_DRAWN = 192  # rows at a time
 _CHUNK = 48  # batches that are sorted by length together
 _PLAIN = {name: SEQUENCE.index(name) for name in ("injection", "harm_request", "toxic")}
 _PLAIN["harm_answer"] = SEQUENCE.index("harm_answer")
@@ -143,8 +146,38 @@ def forever(rows: Sequence[Row], lot: random.Random) -> Iterator[Row]:
             yield rows[number]
 
 
-def stream(kinds: dict[str, Sequence[Row]], by: Tokenizer, size: int, seed: int) -> Iterator[Batch]:
-    """Yield batches for ever: every kind of row in its share of tokens."""
+Screen = Callable[[Batch], Sequence[bool]]
+"""Says of each row of a batch whether it is worth learning from."""
+
+
+def screened(rows: list[Tokens], size: int, screen: Screen) -> list[Tokens]:
+    """Return the rows that are worth learning from."""
+    kept = []
+    for group in packed(rows, size):
+        kept += itertools.compress(group, screen(batch(group)))
+    return kept
+
+
+def _count(rows: Sequence[Tokens]) -> int:
+    return sum(len(one.ids) for one in rows)
+
+
+def stream(
+    kinds: dict[str, Sequence[Row]],
+    by: Tokenizer,
+    size: int,
+    seed: int,
+    screens: Mapping[str, Screen] = MappingProxyType({}),
+) -> Iterator[Batch]:
+    """Yield batches for ever: every kind of row in its share of the work.
+
+    Args:
+        kinds: Rows by kind.
+        by: The tokenizer.
+        size: Tokens of a batch.
+        seed: Of the order.
+        screens: What chooses among the rows, by kind; where there is none, all are taken.
+    """
     lot = random.Random(seed)
     sources = {name: forever(rows, lot) for name, rows in kinds.items()}
     spent = dict.fromkeys(sources, 0.0)
@@ -153,10 +186,12 @@ def stream(kinds: dict[str, Sequence[Row]], by: Tokenizer, size: int, seed: int)
         total = 0
         while total < _CHUNK * size:
             name = min(sources, key=lambda name: spent[name] / SHARES[name])
-            drawn = numbered(list(itertools.islice(sources[name], 64)), by)
-            count = sum(len(one.ids) for one in drawn)
-            spent[name] += count
-            total += count
+            drawn = numbered(list(itertools.islice(sources[name], _DRAWN)), by)
+            if name in screens:
+                spent[name] += _LOOK * _count(drawn)
+                drawn = screened(drawn, size, screens[name])
+            spent[name] += _count(drawn)
+            total += _count(drawn)
             chunk += drawn
         ready = packed(chunk, size)
         lot.shuffle(ready)

@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 
 APART = 4
 _WIDE = 1200  # the longer side of the matrices within a layer; others gain little
-_PREFIX = "apart"
+PREFIX = "apart"
 
 
 def samples(first: int, last: int) -> NDArray[np.int64]:
@@ -57,7 +57,7 @@ def split(path: Path, out: Path, ids: NDArray[np.int64]) -> list[str]:
     for number, node in enumerate(chosen):
         _split(model.graph, node, weights[node.input[1]], peaks[node.input[0]], number)
     onnx.save(model, out)
-    return [f"{_PREFIX}_small_{number}" for number in range(len(chosen))]
+    return [f"{PREFIX}_small_{number}" for number in range(len(chosen))]
 
 
 def _peaks(
@@ -90,7 +90,7 @@ def _split(
     keep[top] = 0
     matrix = numpy_helper.to_array(weight)
     tables = {"keep": keep, "top": top.astype(np.int64), "rows": matrix[top]}
-    name = {part: f"{_PREFIX}_{part}_{number}" for part in (*tables, "rest", "few", "big", "small")}
+    name = {part: f"{PREFIX}_{part}_{number}" for part in (*tables, "rest", "few", "big", "small")}
     for part, table in tables.items():
         graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(table), name[part]))
     weight.CopyFrom(numpy_helper.from_array(matrix * keep[:, None], weight.name))

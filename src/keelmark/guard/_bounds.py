@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-from keelmark.guard._dates import When, dated
+from keelmark.guard._dates import Dated, When, dated
 from keelmark.guard._quantities import Quantity, quantities
 
 _THAN = r"(?:an?\s+|the\s+)?(?:US)?[$€£¥₹]?\s?"
@@ -103,7 +103,11 @@ class Numbers(NamedTuple):
 def numbers(text: str) -> Numbers:
     """Return the numbers of a sentence."""
     dates = dated(text)
-    others = quantities(text, taken=[(date.start, date.end) for date in dates])
+    return gathered(dates, quantities(text, taken=[(date.start, date.end) for date in dates]))
+
+
+def gathered(dates: Sequence[Dated], others: list[Quantity]) -> Numbers:
+    """Return the numbers of what these are the dates and the other numbers of."""
     read = [each.year for date in dates for each in date.readings if isinstance(each, When)]
     alone = [other.value for other in others if other.unit is None and _is_year(other.value)]
     return Numbers([Fraction(year) for year in read if year] + alone, others)
@@ -114,14 +118,15 @@ class Kept(NamedTuple):
 
     Attributes:
         within: Whether a number of the sources keeps it.
-        same: Whether that is one of the same thing: of its unit, a year, or before the same word.
+        same: Whether that was told by a number of the same thing (of its unit, a year, or before
+            the same word) in a sentence that is alike.
     """
 
     within: bool
     same: bool
 
 
-def kept(one: Quantity, limit: Bound, places: Sequence[Numbers]) -> Kept | None:
+def kept(one: Quantity, limit: Bound, places: Sequence[Numbers], every: Numbers) -> Kept | None:
     """Return whether the sources keep a bound; None where nothing can be compared with it.
 
     Numbers of the same thing count before others, and a place before the next.
@@ -130,11 +135,13 @@ def kept(one: Quantity, limit: Bound, places: Sequence[Numbers]) -> Kept | None:
         one: The number that is a bound.
         limit: The bound.
         places: Numbers of sentences of the sources, the most alike first.
+        every: All numbers of the sources, for where those sentences have none.
     """
-    for values_of, same in ((_same, True), (_other, False)):
-        for place in places:
+    for values_of, where in ((_same, places), (_other, places), (_same, (every,))):
+        for place in where:
             if values := values_of(one, limit, place):
-                return Kept(any(limit.keeps(_base(one), value) for value in values), same)
+                within = any(limit.keeps(_base(one), value) for value in values)
+                return Kept(within, values_of is _same and where is places)
     return None
 
 

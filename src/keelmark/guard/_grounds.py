@@ -9,7 +9,7 @@ encoder, of both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from math import exp, log
+from math import exp, inf, isfinite, log
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -62,7 +62,7 @@ _EXACT = 0.97
 _MADE_UP = 0.9
 _WORDS = (-3.25, -1.7, 2.2, 4.5)  # bias, best place, best places, words in no source
 _PASSAGE = 3  # sentences
-_DOUBTED = 1.0  # log odds of what does not decide alone
+_ANOTHER, _UNNAMED = 2.5, 1.0  # log odds of a name that no source has
 _JOINED = (-0.35, 0.33, 1.15)  # bias, log odds of the words, log odds of the encoder
 
 
@@ -73,14 +73,14 @@ class Fault(NamedTuple):
         reason: What it is.
         span: Where in the sentence.
         contradicts: Whether the sources say something else.
-        sure: Whether it decides. Otherwise it only adds to the doubt, where there is an encoder: a
-            source may say `he` in the place of a name, or count the same by another word.
+        doubt: What it adds to the log odds that nothing supports the sentence, where an encoder
+            is asked: a source may say `he` in the place of a name. Infinite where it decides.
     """
 
     reason: str
     span: tuple[int, int]
     contradicts: bool
-    sure: bool = True
+    doubt: float = inf
 
 
 class Cover(NamedTuple):
@@ -125,7 +125,7 @@ def _judged(text: str, index: Index, voice: Voice | None) -> Sentence:
     found = index.best(keys, _PLACES)
     source = _span(index, found[0]) if found else None
     wrong = list(faults(text, figures, keys, index, found))
-    heard = voice is not None and bool(found) and not any(one.sure for one in wrong)
+    heard = voice is not None and bool(found) and all(isfinite(one.doubt) for one in wrong)
     if wrong and not heard:
         against = [one for one in wrong if one.contradicts]
         first = (against or wrong)[0]
@@ -153,7 +153,8 @@ def _heard(
     wrong: Sequence[Fault],
 ) -> Sentence:
     """What the encoder and the words say together, and what is against it without deciding."""
-    doubt = _logit(joined(words, 1 - said.supported)) + _DOUBTED * bool(wrong)
+    against = max((one.doubt for one in wrong), default=0.0)
+    doubt = _logit(joined(words, 1 - said.supported)) + against
     score, source = _sigmoid(doubt), _span(index, found[0])
     if score < _LEAST:
         reason = "the encoder finds it in the sources"
@@ -306,10 +307,9 @@ def _numbers(
         limit = bound(text, one)
         if limit and not index.numbers.has(one):
             places = places or [numbers(index.text(each.place)) for each in found]
-            said = kept(one, limit, places)
-            if said is None or (said.within and not said.same):
-                sure = said is None  # `57 people` may be the `victims` of whom there are over 40
-                yield Fault("a number that no source has", span, contradicts=False, sure=sure)
+            said = kept(one, limit, places, index.figures)
+            if said is None:
+                yield Fault("a number that no source has", span, contradicts=False)
             elif not said.within:
                 against = bool(rival) and said.same
                 yield Fault("a bound that the sources do not keep", span, contradicts=against)
@@ -340,14 +340,15 @@ def _reversed(text: str, keys: frozenset[str], best: Found) -> Iterator[Fault]:
 def _named(text: str, index: Index, rival: str) -> Iterator[Fault]:
     """Names that no source has.
 
-    Sure where the sentence that says about the same names another. One that names nobody may say
-    `he`; where none says about the same, a sentence or two leave out whom their page is about.
+    They say most where the sentence that says about the same names another. One that names nobody
+    may say `he`; where none says about the same, a sentence or two leave out whom they are about.
     """
     own = {word for name in names(text) for word in name.words}
     others = any(own.isdisjoint(name.words) for name in names(rival))
-    sure = others or (not rival and len(index.places) >= _PASSAGE)
+    another = others or (not rival and len(index.places) >= _PASSAGE)
     for name in names(text):
         short = len(name.words) == 1 and name.words[0].isupper() and len(name.words[0]) < _INITIALS
         if not short and not any(index.names(word) for word in name.words):
             span = name.start, name.end
-            yield Fault("a name that no source has", span, contradicts=False, sure=sure)
+            doubt = _ANOTHER if another else _UNNAMED
+            yield Fault("a name that no source has", span, contradicts=False, doubt=doubt)

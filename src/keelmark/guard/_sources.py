@@ -9,6 +9,7 @@ from math import log
 from typing import NamedTuple
 
 from keelmark.core.ports import Segment
+from keelmark.guard._bounds import gathered
 from keelmark.guard._claims import key, negations, plain, telling
 from keelmark.guard._dates import Calendar, dated
 from keelmark.guard._quantities import Known, decimals_of, ordinals, quantities
@@ -168,7 +169,15 @@ class Index:
         self._plain = plain(f"{every}\n{self._rest}")
         self._capitals = _initials(every + "\n" + self._rest)
         self.decimals = decimals_of(every)
-        self.numbers, self.calendar = _counted(every + "\n" + self._rest, self.decimals)
+        every += "\n" + self._rest
+        dates = dated(every)
+        spans = [(date.start, date.end) for date in dates]
+        found = quantities(every, "," if self.decimals == "," else ".", spans)
+        self.figures = gathered(dates, found)
+        years = [int(year) for year in self.figures.years]
+        self.calendar = Calendar(dates, years)
+        known = *self.calendar.years, *self.calendar.days, *ordinals(every)
+        self.numbers = Known(found, known)
         self._none = log(1 + len(self.places)) + 1.0
 
     def rarity(self, word: str) -> float:
@@ -233,18 +242,6 @@ def _places(number: int, text: str) -> Iterator[Place]:
         keys = frozenset(one.key for one in telling(said))
         if keys:
             yield Place(number, piece.start, piece.end, keys, negations(said))
-
-
-def _counted(text: str, decimals: str) -> tuple[Known, Calendar]:
-    dates = dated(text)
-    found = quantities(text, "," if decimals == "," else ".", [(d.start, d.end) for d in dates])
-    years = [
-        int(q.value)
-        for q in found
-        if q.unit is None and 1000 <= q.value < 2200 and q.value.denominator == 1
-    ]
-    calendar = Calendar(dates, years)
-    return Known(found, (*calendar.years, *calendar.days, *ordinals(text))), calendar
 
 
 def _initials(text: str) -> set[str]:

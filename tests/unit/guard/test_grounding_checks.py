@@ -281,7 +281,7 @@ def test_a_bound_is_held_to_the_numbers_of_the_sources(claim, wrong):
 
 
 @pytest.mark.parametrize(
-    ("source", "decides"),
+    ("source", "enough"),
     [
         ("The old bridge was built of steel by Lena Holm.", True),
         ("The old bridge was built of steel by him.", False),
@@ -289,11 +289,15 @@ def test_a_bound_is_held_to_the_numbers_of_the_sources(claim, wrong):
         ("The bridge is closed. The ferry is blue. It sails at noon.", True),
     ],
 )
-def test_a_name_that_no_source_has_decides_unless_the_source_may_leave_it_out(source, decides):
-    agreed = Support(0.99, 0.0, 0.01, 0, len(source), ())
+def test_a_name_that_no_source_has_weighs_more_where_the_source_would_have_it(source, enough):
+    agreed = Support(0.8, 0.0, 0.2, 0, len(source), ())
     index = Index([Source("d", source)])
-    said = judge("The old bridge was built of steel by Erik Berg.", index, lambda *_: [agreed])
-    assert said.tier == (1 if decides else 3), said
+    claim = "The old bridge was built of steel by Erik Berg."
+    said = judge(claim, index, lambda *_: [agreed])
+    held = judge(claim, Index([Source("d", claim)]), lambda *_: [agreed])
+    assert (said.verdict, said.tier) == ("unsupported" if enough else "supported", 3), said
+    assert said.score > held.score
+    assert judge(claim, index).verdict == "unsupported"  # without the encoder it decides
 
 
 def test_the_library_is_told_what_a_text_answers():
