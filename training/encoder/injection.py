@@ -32,6 +32,7 @@ from typing import Any
 import documents
 import injection_attacks as attacks
 import injection_benign as benign
+import injection_who
 from documents import MOST_TOKENS, Document, cut, mine, tidy, tokens
 from rows import Row, shared
 
@@ -45,6 +46,7 @@ OWN_TABLES = (
     "injection_breadth",
     "injection_languages",
     "injection_more_languages",
+    "injection_who",
     "carriers",
 )
 LICENCES = {
@@ -210,6 +212,7 @@ def _every(data: Path, seed: int) -> Iterator[Row]:
     yield from (row(*found) for found in attacks.embedded(grammar, trained, rng))
     strange = [r["text"] for r in shared(data, "train/injection/tasktracker.train")]
     yield from (row(*found) for found in attacks.held_out(grammar, held, strange, rng))
+    yield from injection_who.written(grammar, seed)
 
 
 def rows(data: Path, seed: int) -> Iterator[Row]:

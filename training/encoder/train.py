@@ -127,7 +127,7 @@ def train(encoder: Encoder, asked: argparse.Namespace) -> None:
     while (part := (time.monotonic() - began) / (60 * asked.minutes)) < 1:
         batch = Batch(*(tensor.to(device) for tensor in next(batches)))
         for group in steps.param_groups:
-            group["lr"] = group["full"] * rate(part)
+            group["lr"] = group["full"] * asked.rate * rate(part)
         with torch.autocast(device, torch.bfloat16):
             said = look(batch.ids, batch.attention, batch.kinds)
         parts = losses(said, batch)
@@ -164,6 +164,8 @@ def note(asked: argparse.Namespace) -> None:
     this = {"rows": digests, "minutes": asked.minutes, "seed": asked.seed, "device": device}
     if asked.screen:
         this["screened"] = asked.screen
+    if asked.rate != 1:
+        this["rate"] = asked.rate
     if runs and {**runs[-1], "minutes": asked.minutes} == this:
         runs.pop()  # the same run goes on; its minutes are counted from its begin
     runs.append(this)
@@ -191,6 +193,9 @@ def main() -> None:
     parser.add_argument("--kinds", default=",".join(BUILDERS), help="kinds of rows to learn from")
     parser.add_argument(
         "--screen", default="", help="kinds of rows of which those known are left out: injection"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="of the full rates; .5 where little is to be learnt"
     )
     parser.add_argument("--start", type=Path, help="weights of an earlier run to begin with")
     parser.add_argument(
