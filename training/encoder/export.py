@@ -9,7 +9,6 @@ as `encoder.fp32.onnx`, so that what rounding costs can be measured; it is not s
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import warnings
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from model import base
+from model import base, paths
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from outliers import samples, split
 
@@ -66,11 +65,7 @@ def difference(one: Path, other: Path) -> float:
 
 def main() -> None:
     """Export."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("base", type=Path)
-    parser.add_argument("out", type=Path)
-    asked = parser.parse_args()
+    asked = paths(__doc__, "weights", "base", "out")
     asked.out.mkdir(parents=True, exist_ok=True)
     plain, small = asked.out.with_name("encoder.fp32.onnx"), asked.out / "encoder.onnx"
     graph(asked.weights, asked.base, plain)

@@ -7,6 +7,7 @@ in a long document must not drown in the mean.
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -99,6 +100,14 @@ class Encoder(nn.Module):
         x, mask = self.states(ids, attention, kinds)
         x, mask = x.float(), mask.float()
         return torch.cat([pool(x, mask) for pool in self.pools], dim=-1), self.token(x)
+
+
+def paths(doc: str | None, *names: str) -> argparse.Namespace:
+    """Return the paths that a command was given, by name."""
+    parser = argparse.ArgumentParser(description=doc)
+    for name in names:
+        parser.add_argument(name, type=Path)
+    return parser.parse_args()
 
 
 def base(folder: Path) -> Encoder:

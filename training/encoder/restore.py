@@ -8,7 +8,6 @@ so far. A weight comes back as it was rounded, at most half a step from what was
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from model import Encoder, base
+from model import Encoder, base, paths
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from outliers import PREFIX
@@ -72,11 +71,7 @@ def state(held: dict[str, NDArray[np.float32]], encoder: Encoder) -> dict[str, t
 
 def main() -> None:
     """Restore."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", type=Path)
-    parser.add_argument("base", type=Path)
-    parser.add_argument("out", type=Path)
-    asked = parser.parse_args()
+    asked = paths(__doc__, "weights", "base", "out")
     encoder = base(asked.base)
     asked.out.mkdir(parents=True, exist_ok=True)
     torch.save(state(tables(asked.weights / "encoder.onnx"), encoder), asked.out / "start.pt")

@@ -203,6 +203,8 @@ def main() -> None:
     )
     parser.add_argument("--resume", action="store_true")
     asked = parser.parse_args()
+    if "grounding" in asked.screen.split(","):
+        parser.error("rows on grounding cannot be screened: their loss is of three classes")
     asked.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(asked.seed)
     encoder = base(asked.base)

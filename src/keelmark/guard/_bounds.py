@@ -42,7 +42,7 @@ _BEHIND = (
     (re.compile(r"\+|\s(?:or|and) (?:more|above|over|later)\b", re.IGNORECASE), True),
     (re.compile(r"\s(?:or|and) (?:less|fewer|below|under|earlier)\b", re.IGNORECASE), False),
 )
-_NO_NOUN = "", "and", "or", "to", "of", "were", "was", "are", "is", "have", "had", "has"
+_NO_NOUN = frozenset(["and", "or", "to", "of", "were", "was", "are", "is", "have", "had", "has"])
 """What may stand behind a number instead of what it counts."""
 _AROUND = 48  # characters
 _FIRST_YEAR, _LAST_YEAR = 1000, 2200
@@ -148,20 +148,25 @@ def kept(one: Quantity, limit: Bound, places: Sequence[Numbers], every: Numbers)
 def _same(one: Quantity, limit: Bound, place: Numbers) -> list[Fraction]:
     if limit.year:
         return place.years
-    kind = one.unit and one.unit.kind
-    return [
-        _base(other)
-        for other in place.others
-        if (other.unit and other.unit.kind) == kind
-        and (kind or one.noun in (other.noun, *_NO_NOUN))
-    ]
+    if one.unit:
+        kind = one.unit.kind
+        return [_base(other) for other in place.others if other.unit and other.unit.kind == kind]
+    noun = _noun(one)
+    return [other.value for other in _counts(place) if noun in {"", _noun(other)}]
 
 
 def _other(one: Quantity, limit: Bound, place: Numbers) -> list[Fraction]:
-    if limit.year or one.unit:
-        return []
-    bare = [other for other in place.others if other.unit is None]
-    return [other.value for other in bare if other.noun or not _is_year(other.value)]
+    return [] if limit.year or one.unit else [other.value for other in _counts(place)]
+
+
+def _counts(place: Numbers) -> list[Quantity]:
+    """The numbers without a unit that are no years."""
+    bare = (other for other in place.others if other.unit is None)
+    return [other for other in bare if _noun(other) or not _is_year(other.value)]
+
+
+def _noun(one: Quantity) -> str:
+    return "" if one.noun in _NO_NOUN else one.noun
 
 
 def _base(one: Quantity) -> Fraction:

@@ -280,6 +280,11 @@ def test_a_bound_is_held_to_the_numbers_of_the_sources(claim, wrong):
     assert exact == wrong, said
 
 
+def test_a_year_keeps_no_bound_on_something_else():
+    index = Index([Source("d", "The storm was in 2019. It hit the town.")])
+    assert judge("More than 40 were hurt.", index).reason == "a number that no source has"
+
+
 @pytest.mark.parametrize(
     ("source", "enough"),
     [
