@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -31,9 +32,11 @@ from keelmark.guard._support import weighed
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "training" / "encoder"))
 import measures
-from grounding_sets import valid_document
+from grounding_sets import fever_held_out, valid_document
 
 Row = dict[str, Any]
+Chosen = Callable[[Sequence[Row]], Sequence[bool]]
+"""Says of each row of a set whether it is wanted."""
 SETS = (
     "dev/grounding/wice_oracle.test",
     "train/grounding/ragtruth_nontest.train",
@@ -46,16 +49,29 @@ SETS = (
 RAG = SETS[1]
 REVERSED = "train/grounding/q2_wow.train"
 """Where the label 1 marks replies that are consistent, and not the others."""
-HELD_OUT: dict[str, tuple[str, Callable[[Row], bool]]] = {
-    "RAG answers": (RAG, lambda row: valid_document(row["id"])),
-    "RAG answers, questions": (RAG, lambda row: row["task"] == "QA" and valid_document(row["id"])),
-    "claims and evidence": (SETS[0], lambda _: True),
-    "single facts": ("train/grounding/fever_symmetric.train", lambda _: True),
-    "dialogue": ("train/grounding/begin.train", lambda row: not row["meta"].startswith("wow")),
+
+
+def _each(wanted: Callable[[Row], bool]) -> Chosen:
+    return lambda rows: [wanted(row) for row in rows]
+
+
+_ALL = _each(lambda _: True)
+HELD_OUT: dict[str, tuple[str, Chosen]] = {
+    "RAG answers": (RAG, _each(lambda row: valid_document(row["id"]))),
+    "RAG answers, questions": (
+        RAG,
+        _each(lambda row: row["task"] == "QA" and valid_document(row["id"])),
+    ),
+    "claims and evidence": (SETS[0], _ALL),
+    "single facts": ("train/grounding/fever_symmetric.train", fever_held_out),
+    "dialogue": (
+        "train/grounding/begin.train",
+        _each(lambda row: not row["meta"].startswith("wow")),
+    ),
 }
 """Of which set, and which of its rows, the encoder was taught nothing."""
 RATES = ("balanced_accuracy", "f1", "recall", "false")
-WHOLE = {Path(name).name.split(".")[0]: (name, lambda _: True) for name in SETS}
+WHOLE = {Path(name).name.split(".")[0]: (name, _ALL) for name in SETS}
 
 
 def judged(row: Row, voice: Voice | None) -> list[Sentence]:
@@ -66,10 +82,11 @@ def judged(row: Row, voice: Voice | None) -> list[Sentence]:
     return [judge(answer[one.start : one.end], index, voice) for one in pieces if not one.code]
 
 
-def rows(path: Path, limit: int, wanted: Callable[[Row], bool] = lambda _: True) -> list[Row]:
+def rows(path: Path, limit: int, wanted: Chosen = _ALL) -> list[Row]:
     """Return the rows of a set; of more than `limit` some drawn ones, always the same."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        found = [row for line in file if wanted(row := json.loads(line))]
+        all_rows = [json.loads(line) for line in file]
+    found = list(itertools.compress(all_rows, wanted(all_rows)))
     return found if len(found) <= limit else random.Random(0).sample(found, limit)
 
 

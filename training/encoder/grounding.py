@@ -34,6 +34,7 @@ from grounding_passages import (
     lookalike,
     said,
 )
+from grounding_records import records
 from grounding_text import TOGETHER, best_window, changed, overlap, sentences, window
 from rows import Row
 
@@ -44,7 +45,7 @@ WINDOWS = (15, 25, 30, 40, 50, 60, 80, 140)
 SHORT_WINDOWS = (0, 0, 0, 25, 40)
 EDITS_OF_SAID = {"begin": 1}
 HELD_OUT = 8
-FACTS, MORE_FACTS, LEADS = 4_000, 5_000, 11_000
+FACTS, MORE_FACTS, LEADS, RECORDS = 4_000, 5_000, 11_000, 5_600
 SUPPORTED, CONTRADICTED, UNSUPPORTED = range(3)
 
 
@@ -91,6 +92,7 @@ def _more_made(seed: int) -> Iterator[Row]:
             yield row
     yield from grounding_facts.spans_of_time(FACTS // 4, seed + 1000)
     yield from leads(LEADS, seed)
+    yield from records(RECORDS, seed)
 
 
 def _mains(found: list[Document], store: Bank, rng: random.Random) -> Iterator[Row]:

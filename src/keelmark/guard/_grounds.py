@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from keelmark.core.grounding import Ground, Sentence, SourceSpan
+from keelmark.core.grounding import Ground, Sentence
 from keelmark.guard._bounds import Numbers, bound, kept, numbers
 from keelmark.guard._claims import (
     claimed,
@@ -123,9 +123,10 @@ def _judged(text: str, index: Index, voice: Voice | None) -> Sentence:
     words = [one for one in telling(text) if not figures.covers(one.start)]
     keys = frozenset(one.key for one in words)
     found = index.best(keys, _PLACES)
-    source = _span(index, found[0]) if found else None
+    near = found or index.figured(text, _PLACES)
+    source = index.origin(near[0].place) if near else None
     wrong = list(faults(text, figures, keys, index, found))
-    heard = voice is not None and bool(found) and all(isfinite(one.doubt) for one in wrong)
+    heard = voice is not None and bool(near) and all(isfinite(one.doubt) for one in wrong)
     if wrong and not heard:
         against = [one for one in wrong if one.contradicts]
         first = (against or wrong)[0]
@@ -135,9 +136,9 @@ def _judged(text: str, index: Index, voice: Voice | None) -> Sentence:
         said = Sentence(0, length, verdict, score, 1, first.reason, source, "", spans)
         return _checked(said, index)
     score = probability(cover(keys, index, found))
-    if voice is not None and found:
-        voiced = voice([text], index.passage([one.place for one in found], WIDTH))[0]
-        return _heard(text, score, voiced, index, found, wrong)
+    if voice is not None and near:
+        voiced = voice([text], index.passage([one.place for one in near], WIDTH))[0]
+        return _heard(text, score, voiced, index, near, wrong)
     verdict, reason = Ground.SUPPORTED, "its words are in the sources"
     if score >= _LEAST:
         verdict, reason = Ground.UNSUPPORTED, "the sources do not say it"
@@ -155,7 +156,7 @@ def _heard(
     """What the encoder and the words say together, and what is against it without deciding."""
     against = max((one.doubt for one in wrong), default=0.0)
     doubt = _logit(joined(words, 1 - said.supported)) + against
-    score, source = _sigmoid(doubt), _span(index, found[0])
+    score, source = _sigmoid(doubt), index.origin(found[0].place)
     if score < _LEAST:
         reason = "the encoder finds it in the sources"
         return Sentence(0, len(text), Ground.SUPPORTED, score, 3, reason, source)
@@ -186,12 +187,6 @@ def _checked(said: Sentence, index: Index) -> Sentence:
     return msgspec.structs.replace(
         said, verdict=Ground.UNCHECKED, reason="not in the sources as far as they were read"
     )
-
-
-def _span(index: Index, found: Found) -> SourceSpan:
-    source = index.sources[found.place.source]
-    offset = source.offset
-    return SourceSpan(source.path, offset + found.place.start, offset + found.place.end)
 
 
 def cover(keys: frozenset[str], index: Index, found: Sequence[Found]) -> Cover:

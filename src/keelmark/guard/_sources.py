@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
 from math import log
 from typing import NamedTuple
 
+from keelmark.core.grounding import SourceSpan
 from keelmark.core.ports import Segment
 from keelmark.guard._bounds import gathered
-from keelmark.guard._claims import key, negations, plain, telling
-from keelmark.guard._dates import Calendar, dated
+from keelmark.guard._claims import key, negations, plain, telling, words
+from keelmark.guard._dates import NAMES, Calendar, dated
 from keelmark.guard._quantities import Known, decimals_of, ordinals, quantities
+from keelmark.guard._records import Reading, read
 from keelmark.guard._sentences import cut
-from keelmark.guard.tape import as_read
 
 MOST = 400_000
 """Code points of sources that are read; claims that the first ones do not bear out are then said
@@ -38,7 +41,7 @@ class Source(NamedTuple):
 
     Attributes:
         path: Where it stands in the request.
-        text: The text, as it reads.
+        text: The text, as it is written.
         offset: Where it begins in the text of its segment.
     """
 
@@ -52,10 +55,10 @@ class Place(NamedTuple):
 
     Attributes:
         source: Number of the source.
-        start: Where it begins.
+        start: Where it begins in what the source says.
         end: Where it ends.
         keys: Its telling words.
-        denials: How many words of it deny.
+        denials: How many words of it deny; -1 for a record, in which `no` denies its field alone.
     """
 
     source: int
@@ -93,15 +96,14 @@ def given(
     }
     for one in segments:
         kind = roles.get(one.role, "")
-        text = as_read(one.text) if one.is_json else one.text
         if kind and kind in kinds:
-            sources.append(Source(one.path, text))
+            sources.append(Source(one.path, one.text))
         elif kind == "user" and "marked" in kinds:
-            spans = list(_marked(text, marks))
-            sources += (Source(one.path, text[a:b], a) for a, b in spans)
-            rest.append(_without(text, spans))
+            spans = list(_marked(one.text, marks))
+            sources += (Source(one.path, one.text[a:b], a) for a, b in spans)
+            rest.append(_without(one.text, spans))
         elif kind in {"user", "system"}:
-            rest.append(text)
+            rest.append(one.text)
     return tuple(one for one in sources if one.text.strip()), "\n".join(rest)
 
 
@@ -143,30 +145,37 @@ class Index:
 
     Attributes:
         sources: The sources.
+        readings: What they say, records as they would be told.
         coverage: Share of them that is read, 0 to 1.
     """
 
     def __init__(self, sources: Sequence[Source], rest: str = "") -> None:
         self.sources = tuple(sources)
         self._rest = rest[:MOST]
-        read, left = [], MOST
+        written, left = [], MOST
         for one in sources:
-            read.append(one.text[:left])
-            left -= len(read[-1])
+            written.append(one.text[:left])
+            left -= len(written[-1])
         total = sum(len(one.text) for one in sources)
         self.coverage = (MOST - left) / total if total else 1.0
-        self.places = [place for number, text in enumerate(read) for place in _places(number, text)]
+        self.readings = [read(text) for text in written]
+        self.places = [
+            place for number, one in enumerate(self.readings) for place in _places(number, one)
+        ]
         self._of: defaultdict[str, list[int]] = defaultdict(list)
         for number, place in enumerate(self.places):
             for word in place.keys:
                 self._of[word].append(number)
-        every = "\n".join(read)
+        every = "\n".join(one.text for one in self.readings)
         self.vocabulary = set(self._of)
         self.asked = {one.key for one in telling(self._rest)}
         self._heads = {
             one[:_PREFIX] for one in (*self.vocabulary, *self.asked) if len(one) >= _PREFIX
         }
-        self._plain = plain(f"{every}\n{self._rest}")
+        as_written = [
+            one for one, said in zip(written, self.readings, strict=True) if said.text != one
+        ]
+        self._plain = plain("\n".join((every, *as_written, self._rest)))
         self._capitals = _initials(every + "\n" + self._rest)
         self.decimals = decimals_of(every)
         every += "\n" + self._rest
@@ -201,6 +210,20 @@ class Index:
         )
         return [Found(self.places[number], weight) for number, weight in ranked[:most]]
 
+    def figured(self, text: str, most: int) -> list[Found]:
+        """Return the sentences that have most of the days, months and digits of a sentence."""
+        counts = Counter(number for word in _figured(text) for number in self._figured[word])
+        return [Found(self.places[number], 0.0) for number, _ in counts.most_common(most)]
+
+    @cached_property
+    def _figured(self) -> defaultdict[str, list[int]]:
+        """Which sentences have a day, a month or a number; seldom asked for."""
+        out: defaultdict[str, list[int]] = defaultdict(list)
+        for number, place in enumerate(self.places):
+            for word in _figured(self.text(place)):
+                out[word].append(number)
+        return out
+
     def quotes(self, piece: str) -> bool:
         """Whether a quotation stands in the sources or the question, up to typography."""
         return piece in self._plain
@@ -216,14 +239,27 @@ class Index:
 
     def text(self, place: Place) -> str:
         """The sentence."""
-        return self.sources[place.source].text[place.start : place.end]
+        return self.readings[place.source].text[place.start : place.end]
+
+    def origin(self, place: Place) -> SourceSpan:
+        """Where the sentence is written."""
+        source = self.sources[place.source]
+        start, end = self.readings[place.source].origin(place.start, place.end)
+        return SourceSpan(source.path, source.offset + start, source.offset + end)
 
     def passage(self, places: Sequence[Place], width: int) -> str:
-        """Return places with what stands around them, in their order, within a width."""
+        """Return places with what stands around them, in their order, within a width.
+
+        A record that is no longer than that is returned whole: its fields do not follow another.
+        """
+        numbers = {place.source for place in places}
+        whole = self.readings[min(numbers)] if len(numbers) == 1 else None
+        if whole and whole.has_records and len(whole.text) <= width:
+            return whole.text
         out: list[str] = []
         done: dict[int, int] = {}
         for place in sorted(places):
-            text = self.sources[place.source].text
+            text = self.readings[place.source].text
             room = max(0, width // len(places) - (place.end - place.start)) // 2
             start = max(0, place.start - room, done.get(place.source, 0))
             end = max(start, min(len(text), place.end + room))
@@ -236,12 +272,25 @@ class Index:
         return "\n".join(one for one in out if one.strip())[: 2 * width]
 
 
-def _places(number: int, text: str) -> Iterator[Place]:
-    for piece in cut(text, final=True).pieces:
-        said = text[piece.start : piece.end]
-        keys = frozenset(one.key for one in telling(said))
+def _places(number: int, reading: Reading) -> Iterator[Place]:
+    for piece in cut(reading.text, final=True).pieces:
+        said = reading.text[piece.start : piece.end]
+        keys = {one.key for one in telling(said)}
+        denials = negations(said)
+        if reading.told(piece.start):
+            keys, denials = keys | _compounds(said), -1
         if keys:
-            yield Place(number, piece.start, piece.end, keys, negations(said))
+            yield Place(number, piece.start, piece.end, frozenset(keys), denials)
+
+
+def _figured(said: str) -> set[str]:
+    return {one.key for one in words(said) if one.text.isdigit() or one.key in NAMES}
+
+
+def _compounds(said: str) -> set[str]:
+    """Words of a record next to each other as one: `TakeOut` may be asked for as `takeout`."""
+    return {key(one.text + other.text) for one, other in pairwise(words(said))
+            if one.end + 1 == other.start and other.text.istitle()}  # fmt: skip
 
 
 def _initials(text: str) -> set[str]:

@@ -164,7 +164,8 @@ def test_sources_come_from_documents_tools_and_between_marks():
         Segment(role="assistant", path="messages[3].content", text="Five."),
     ]
     found, rest = sources_in(segments, ("documents", "tools", "marked"), MARKS)
-    assert [one.text for one in found] == ["One.", '{"a": "Two."}', "Three."]
+    assert [one.text for one in found] == ["One.", segments[1].text, "Three."]
+    assert [one.text.strip() for one in Index(found).readings] == ["One.", "a: Two.", "Three."]
     assert segments[2].text[found[2].offset :].startswith("Three.")
     assert "Who?" in rest
     assert "Four." in rest

@@ -1,0 +1,165 @@
+"""Records and tables among the sources, as they would be told."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keelmark.core.grounding import Ground
+from keelmark.core.ports import Segment
+from keelmark.guard._grounds import judge
+from keelmark.guard._records import read
+from keelmark.guard._sources import Index, Source
+from keelmark.guard._sources import given as sources_in
+
+SHOP = {
+    "name": "Marsh Tools",
+    "address": {"street": "4 Mill Lane", "city": "Leeds", "state": "TX"},
+    "opening_hours": {"Monday": "9:0-18:0", "Friday": "9:0-20:30"},
+    "attributes": {"OutdoorSeating": False, "WiFi": None, "TakesCards": True},
+    "tags": ["saws", "paint"],
+    "reviews": [{"stars": 4.5, "text": "Good saws. The owner was kind, and there was no queue."}],
+}
+TOLD = (
+    "name: Marsh Tools; tags: saws, paint",
+    "address - street: 4 Mill Lane; city: Leeds; state: TX (Texas)",
+    "opening hours - Monday: 9 AM to 6 PM; Friday: 9 AM to 8:30 PM",
+    "Outdoor Seating: no; WiFi: not given; Takes Cards: yes",
+    "reviews - stars: 4.5; text: Good saws. The owner was kind, and there was no queue.",
+)
+
+
+def lines(text):
+    return tuple(line for line in read(text).text.splitlines() if line.strip())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps(SHOP),
+        json.dumps(SHOP, indent=2),
+        repr(SHOP),
+        json.dumps(SHOP)[:-1],
+        json.dumps({"response": SHOP}),
+        json.dumps({"results": [SHOP]}).replace("Marsh Tools", r"M\u0061rsh Tools"),
+    ],
+)
+def test_a_record_is_told(written):
+    told = [re.sub("^Marsh Tools(, | - )", "", line) for line in lines(written)]
+    assert tuple(told) == TOLD
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ('Before {"a": 1, "b": 2} behind.', ("Before ", "a: 1; b: 2", " behind.")),
+        ('{"a": 1}', ("a: 1",)),
+        ('{"d": "{\\"e\\": 1, \\"f\\": [2, 3]}"}', ("d - e: 1; f: 2, 3",)),
+        (r'["\ud83d\ude00", {"half": "\ud83d"}]', ("😀", "half: \ufffd")),
+        ("{u'a': u'b', 'c': \"u'free'\"}", ("a: b; c: free",)),
+        ('[{"name": "A", "w": {"t": 1}}, {"name": "B", "w": {"t": 2}}]',
+         ("name: A", "A, w - t: 1", "name: B", "B, w - t: 2")),
+        ('{"a": 1, "b": {"c": [4, 5], "d": "cut o', ("a: 1", "b - c: 4, 5", ', "d": "cut o')),
+        ("|City|Open air|\n|--|:-:|\n|Paris|true|\n| A\\|B | |\n\nEnd.",
+         ("City: Paris; Open air: yes", "City: A|B", "End.")),
+        ("City | Pop\n--- | ---\nRome | 3", ("City: Rome; Pop: 3",)),
+        ('id,city,openHours\n1,"Rome, Italy",9:0-12:0\n2,Bern,8:30-17:15\n',
+         ("id: 1; city: Rome, Italy; open hours: 9 AM to 12 PM",
+          "id: 2; city: Bern; open hours: 8:30 AM to 5:15 PM")),
+        ("a\tb\n1\t2\n3\t4", ("a: 1; b: 2", "a: 3; b: 4")),
+    ],
+)  # fmt: skip
+def test_forms_in_which_they_are_written(written, told):
+    assert lines(written) == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See [the page](http://a.example) and {this}.",
+        "He said [\"a\" and left. {'k': 1",
+        "One, two, three\nfour, five, six\nseven, eight, nine",
+        "1,2,3\n4,5,6\n7,8,9",
+        "A line\n----------\nof a heading | with a bar",
+        "[" * 5000,
+        '{"a":' * 5000,
+        "",
+    ],
+)
+def test_what_only_looks_like_one_stays_as_it_is(text):
+    assert read(text).text == text
+
+
+def test_places_are_those_in_what_is_written():
+    text = f"Our shop: {json.dumps(SHOP)} That is all."
+    reading = read(text)
+
+    def origin(part):
+        start = reading.text.index(part)
+        return text[slice(*reading.origin(start, start + len(part)))]
+
+    assert origin("The owner was kind") == "The owner was kind"
+    assert origin("That is all.") == "That is all."
+    assert origin("Monday: 9 AM") == '"9:0-18:0"'
+    assert origin("4 Mill Lane; city: Leeds") == '4 Mill Lane", "city": "Leeds'
+
+
+words = st.text(max_size=12)
+values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150)
+@given(values, st.booleans(), st.text(max_size=20), st.integers(0, 200))
+def test_whatever_is_written_is_read_with_its_places(value, python, around, cut):
+    text = around + (repr(value) if python else json.dumps(value)) + around
+    for one in (text, text[:cut]):
+        reading = read(one)
+        assert "".join(map(str.strip, reading.text.split())) or not one.strip()
+        for place in range(len(reading.text)):
+            start, end = reading.origin(place, place + 1)
+            assert 0 <= start <= end <= len(one)
+            if not reading.told(place):
+                assert one[start:end] == reading.text[place]
+
+
+@settings(max_examples=150)
+@given(st.text(alphabet="[]{}\"':,|-\n\\ a1tu", max_size=200))
+def test_anything_is_read(text):
+    reading = read(text)
+    assert reading.origin(0, len(reading.text))[1] <= len(text) if text else reading.pieces == ()
+
+
+ASKED = json.dumps(SHOP)
+
+
+@pytest.mark.parametrize(
+    ("claim", "verdict"),
+    [
+        ("Marsh Tools is at 4 Mill Lane in Leeds, Texas.", Ground.SUPPORTED),
+        ("On Mondays it opens from 9 AM to 6 PM.", Ground.SUPPORTED),
+        ("On Friday the opening hours are 09:00 to 20:30.", Ground.SUPPORTED),
+        ("Its tags are saws and paint.", Ground.SUPPORTED),
+        ("It has a rating of 4.5 stars in its reviews.", Ground.SUPPORTED),
+        ("On Mondays it opens from 9 AM to 7 PM.", Ground.CONTRADICTED),
+        ("It is open on Sunday.", Ground.CONTRADICTED),
+        ("You find the shop of Marsh Tools in Leeds, Ohio.", Ground.UNSUPPORTED),
+        ("It has 12 branches.", Ground.UNSUPPORTED),
+    ],
+)
+def test_answers_about_a_record_without_the_encoder(claim, verdict):
+    assert judge(claim, Index([Source("d", ASKED)])).verdict is verdict
+
+
+def test_what_a_tool_returns_is_read_as_it_is_written():
+    written = json.dumps({"say": 'He said "no" to it.', "at": "9:0-12:0"})
+    segments = [Segment(role="tool", path="messages[2].content", text=written, is_json=True)]
+    index = Index(*sources_in(segments, ("tools",), ()))
+    said = judge("It is from 9 AM to 12 PM.", index)
+    assert said.source is not None
+    assert written[said.source.start : said.source.end].endswith('"9:0-12:0"')
