@@ -244,6 +244,12 @@ def _filled(form: str, aspect: Any, rng: random.Random) -> str:
     return form.format(who=who, a=aspect[1], was=was, good=good, bad=bad)
 
 
+def _location(value: dict[str, Any], rng: random.Random) -> Iterator[Said]:
+    for label, city in ((SUPPORTED, value["city"]), (CONTRADICTED, place(rng))):
+        where = rng.choice(("", f"at {value['address']} "))
+        yield Said(f"is {rng.choice(('', 'located '))}{where}in {city}", label, "city")
+
+
 def record(topic: dict[str, Any], rng: random.Random) -> Record:
     """Make a record of a topic, and phrases on it; those on reviews begin with a capital."""
     title, said = _title(topic, rng), list[Said]()
@@ -254,8 +260,7 @@ def record(topic: dict[str, Any], rng: random.Random) -> Record:
             "city": place(rng),
             "state": rng.choice(("CA", "TX", "NV", "FL", "PA", "TN")),
         }
-        said.append(Said(f"is located at {value['address']} in {value['city']}", SUPPORTED))
-        said.append(Said(f"is in {place(rng)}", CONTRADICTED))
+        said += _location(value, rng)
     for kind, make, most in (
         ("bools", _bool, 9),
         ("choices", _choice, 4),
@@ -333,8 +338,9 @@ def records(count: int, seed: int) -> Iterator[Row]:
             if not found:
                 continue
             passage = index.passage([each.place for each in found], WIDTH).strip()
-            if len(re.findall(r"\w+|[^\w\s]", row.text + passage)) > LONGEST:
-                continue  # cut off, it may no longer say what the claim rests on
+            cut_off = len(re.findall(r"\w+|[^\w\s]", row.text + passage)) > LONGEST
+            if cut_off or (len(made) > 1 and one.title not in passage):
+                continue  # it may no longer say what the claim rests on
             kind, split = ("valid_records", "valid") if held else ("records", "train")
             yield Row(row.text, row.y, f"{kind}/{topic['name']}", passage, split, 1.0, row.spans)
 

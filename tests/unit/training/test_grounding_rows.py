@@ -17,6 +17,8 @@ facts = load("training/encoder/grounding_facts.py", "grounding_facts")
 compared = load("training/encoder/grounding_compared.py", "grounding_compared")
 claims = load("training/encoder/grounding_claims.py", "grounding_claims")
 leads = load("training/encoder/grounding_leads.py", "grounding_leads")
+sets = load("training/encoder/grounding_sets.py", "grounding_sets")
+records = load("training/encoder/grounding_records.py", "grounding_records")
 grounding = load("training/encoder/grounding.py", "grounding_rows")
 
 DATA = ROOT.parent / "shared/data"
@@ -228,3 +230,49 @@ def test_labelled_sets_are_split_by_source_with_spans_inside():
         assert row.y["grounding"] in {0, 1, 2}
     assert all(len(found) == 1 for found in splits.values())
     assert len(pairs["train"] & pairs["valid"]) < 5
+
+
+def test_claims_about_records_say_what_their_passage_says():
+    made = list(records.records(130, 1))
+    labels = Counter(row.y["grounding"] for row in made)
+    assert min(labels[0], labels[1], labels[2]) > len(made) / 16
+    assert abs(labels[0] / len(made) - 0.5) < 0.12
+    for row in made:
+        assert bool(row.spans) == bool(row.y["grounding"])
+        assert all(0 <= a < b <= len(row.text) for a, b in row.spans)
+        assert (row.split == "valid") == (row.source.split("/")[1] in records.HELD_OUT)
+
+
+def test_what_is_claimed_of_a_field_is_so():
+    phrases = {}
+    for topic in records._TABLES["topics"]:
+        for line in topic["bools"]:
+            key, _, said = line.partition(" = ")
+            for side, forms in zip(("yes", "no"), said.split(" / "), strict=True):
+                words = re.sub("(?<=[A-Za-z][a-z]{2})(?=[A-Z])", " ", key.rpartition(".")[2])
+                phrases |= {(topic["name"], f): (words.lower(), side) for f in forms.split(" | ")}
+    seen = Counter()
+    for row in records.records(400, 2):
+        found = [
+            one for (topic, said), one in phrases.items()
+            if row.source.endswith(f"/{topic}") and re.search(rf"(?<!and) {said}\.$", row.text)
+        ]  # fmt: skip
+        several = " and " in row.text or ", " in row.text
+        if len(found) != 1 or several or row.pair.lower().count(f"{found[0][0]}:") != 1:
+            continue
+        (key, side), label = found[0], row.y["grounding"]
+        stands = re.search(rf"\b{key}: (yes|not given|no)\b", row.pair.lower())[1]
+        assert label == (2 if stands == "not given" else int(stands != side)), row
+        seen[label] += 1
+    assert min(seen[0], seen[1], seen[2]) > 5, seen
+
+
+def test_half_of_the_single_facts_are_held_out_by_what_hangs_together():
+    claims = [
+        {"answer": "A.", "source": "x"}, {"answer": "B.", "source": "x"},
+        {"answer": "B.", "source": "y"}, {"answer": "C.", "source": "z"},
+    ]  # fmt: skip
+    first = sets.fever_held_out(claims)
+    assert first[0] == first[1] == first[2]
+    many = [{"answer": str(n), "source": f"s{n}"} for n in range(100)]
+    assert 30 < sum(sets.fever_held_out(many)) < 70
