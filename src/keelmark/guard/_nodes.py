@@ -15,6 +15,11 @@ _JOINT = re.compile(r"(?<=[A-Za-z][a-z]{2})(?=[A-Z])|[_\s]+|(?<=\w)-(?=\w)")
 _STATE = re.compile(r"\b(?:state|province|region)\b", re.IGNORECASE)
 
 
+Bit = tuple[str, int, int, bool]
+"""A piece of a reading, where what it says is written, and whether it stands there so, letter by
+letter."""
+
+
 class Node(NamedTuple):
     """A value of a record.
 

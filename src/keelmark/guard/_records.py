@@ -10,9 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from keelmark.guard import _html as html
 from keelmark.guard._grids import comma_separated, markdown
 from keelmark.guard._literals import BEGIN, NotARecordError, value
-from keelmark.guard._nodes import Node
+from keelmark.guard._nodes import Bit, Node
 
 _LEAST = 2  # values from which on something is a record, and not a word in braces
 _WIDE = 300  # code points of a line after which the next field begins another
@@ -24,10 +25,6 @@ _SAYS_NOTHING = frozenset(
     {"attributes", "data", "details", "fields", "info", "items", "properties", "record", "records"}
     | {"response", "result", "results", "values"}
 )
-
-
-Bit = tuple[str, int, int, bool]
-"""A piece of a reading, where what it says is written, and whether it reads as it is written."""
 
 
 class Piece(NamedTuple):
@@ -75,24 +72,27 @@ class Reading(NamedTuple):
 
 
 def read(text: str) -> Reading:
-    """Return a text with the records and tables in it as they would be told.
+    """Return a text with the records and tables in it as they would be told; HTML without tags.
 
     What only begins like a record is left as it is. Time goes with the length of the text.
     """
-    bits: list[Bit] = []
-    done = 0
-    for node in _found(text):
-        bits.append((text[done : node.start], done, node.start, True))
-        bits.append(("\n", node.start, node.start, False))
-        bits += _lines(node, ())
-        done = node.end
-    bits.append((text[done:], done, len(text), True))
+    bits = list(html.read(text) if html.is_html(text) else _told(text))
     pieces, length = [], 0
     for said, start, end, plain in bits:
         if said:
             pieces.append(Piece(length, start, end, plain))
             length += len(said)
     return Reading("".join(bit[0] for bit in bits), tuple(pieces))
+
+
+def _told(text: str) -> Iterator[Bit]:
+    done = 0
+    for node in _found(text):
+        yield text[done : node.start], done, node.start, True
+        yield "\n", node.start, node.start, False
+        yield from _lines(node, ())
+        done = node.end
+    yield text[done:], done, len(text), True
 
 
 def _found(text: str) -> Iterator[Node]:

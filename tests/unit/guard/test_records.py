@@ -75,9 +75,45 @@ def test_forms_in_which_they_are_written(written, told):
     assert lines(written) == told
 
 
+PAGE = """<html><head><title>Harbour Museum</title><style>p {color: red}</style>
+<script>var hidden = {"a": 1, "b": 2};</script></head><body><h1>Visit us</h1>
+<p>It <b>opened</b> in 1987
+and has 312 ships &amp; boats.</p><!-- closed on Sunday -->
+<table><thead><tr><th>Day</th><th>Opens</th></tr></thead>
+<tr><td>Monday</td><td>9:0-17:30</td></tr><tr><td>Friday</td><td>not at all</td></tr></table>
+<table><tr><th>Director</th><td>Ada <i>Long</i></td></tr><tr><th>Free<td>true</table>
+<ul><li>Parking</li><li>Cafe<br>with a view</ul></body></html>"""
+
+
+def test_a_page_reads_without_tags_and_its_tables_as_records():
+    told = [" ".join(line.split()) for line in lines(PAGE)]
+    assert told == [
+        "Harbour Museum",
+        "Visit us",
+        "It opened in 1987 and has 312 ships & boats.",
+        "Day: Monday; Opens: 9 AM to 5:30 PM",
+        "Day: Friday; Opens: not at all",
+        "Director - Ada Long",
+        "Free - yes",
+        "Parking",
+        "Cafe",
+        "with a view",
+    ]
+    reading = read(PAGE)
+    start = reading.text.index("1987 and")
+    assert PAGE[slice(*reading.origin(start, start + 8))] == "1987\nand"
+    start = reading.text.index("Ada Long")
+    assert PAGE[slice(*reading.origin(start, start + 8))] == "Ada <i>Long</i>"
+    assert (
+        judge("On Monday it opens at 9 AM.", Index([Source("", PAGE)])).verdict is Ground.SUPPORTED
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "The tags <p> and </p> are for paragraphs.",
+        "if a < b and c > d: <x> <y> <z>",
         "See [the page](http://a.example) and {this}.",
         "He said [\"a\" and left. {'k': 1",
         "One, two, three\nfour, five, six\nseven, eight, nine",
@@ -128,8 +164,14 @@ def test_whatever_is_written_is_read_with_its_places(value, python, around, cut)
                 assert one[start:end] == reading.text[place]
 
 
+MARKUP = ("<p>", "</p>", "<td>", "<th>", "</tr>", "<table>", "<!--", "<script>", "a", "&lt;", "<")
+
+
 @settings(max_examples=150)
-@given(st.text(alphabet="[]{}\"':,|-\n\\ a1tu", max_size=200))
+@given(
+    st.text(alphabet="[]{}\"':,|-\n\\ a1tu", max_size=200)
+    | st.lists(st.sampled_from(MARKUP)).map(" ".join)
+)
 def test_anything_is_read(text):
     reading = read(text)
     assert reading.origin(0, len(reading.text))[1] <= len(text) if text else reading.pieces == ()
