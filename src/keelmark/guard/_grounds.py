@@ -61,6 +61,7 @@ _LEAST = 0.5
 _EXACT = 0.97
 _MADE_UP = 0.9
 _WORDS = (-3.25, -1.7, 2.2, 4.5)  # bias, best place, best places, words in no source
+_MARKUP = str.maketrans("*`", "  ")
 _PASSAGE = 3  # sentences
 _ANOTHER, _UNNAMED = 2.5, 1.0  # log odds of a name that no source has
 _JOINED = (-0.35, 0.33, 1.15)  # bias, log odds of the words, log odds of the encoder
@@ -137,12 +138,23 @@ def _judged(text: str, index: Index, voice: Voice | None) -> Sentence:
         return _checked(said, index)
     score = probability(cover(keys, index, found))
     if voice is not None and near:
-        voiced = voice([text], index.passage([one.place for one in near], WIDTH))[0]
+        voiced = voice([_spoken(text)], index.passage([one.place for one in near], WIDTH))[0]
         return _heard(text, score, voiced, index, near, wrong)
     verdict, reason = Ground.SUPPORTED, "its words are in the sources"
     if score >= _LEAST:
         verdict, reason = Ground.UNSUPPORTED, "the sources do not say it"
     return _checked(Sentence(0, length, verdict, score, 1, reason, source), index)
+
+
+def _spoken(text: str) -> str:
+    """A sentence without its markup, letter for letter; a row of a table as `first: second`."""
+    text = text.translate(_MARKUP)
+    inner = text.strip("| ")
+    if "|" not in text or not inner:
+        return text.replace("|", " ")
+    before = text.index(inner)
+    row = inner.replace("|", ":", 1).replace("|", ";")
+    return (" " * before + row).ljust(len(text))
 
 
 def _heard(

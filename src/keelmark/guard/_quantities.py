@@ -30,6 +30,12 @@ _SKIPPED = re.compile(
     r"(?:(?:,\s*|\s+and\s+|\s*[-–]\s*)\d{1,3})*\b",
     re.IGNORECASE,
 )
+_SCALE = re.compile(  # what a rating is out of
+    r"\b(?:rat(?:ed|ings?|es)|scor(?:ed?|es|ing)|stars?)\b[^!?\n]{0,40}?\d\s?"
+    r"(/\s?(?:5|10|100)\b|out of (?:5|10|100|five|ten)\b)"
+    r"|\d\s?(/\s?(?:5|10)\b|out of (?:5|10|five|ten)\b)(?=[\s-]{0,3}(?:stars?|points?)\b)",
+    re.IGNORECASE,
+)
 _DECADE = re.compile(r"\s?['’]?s\b")
 _RANGE = re.compile(r"\s?(?:-|–|—|to|and|bis|à|a)\s?\Z")
 _SEASON = re.compile(r"\b\d{4}\s?[-–/]\Z")
@@ -78,6 +84,7 @@ def quantities(
         decimals: What stands before decimals.
         taken: Spans that hold no number: dates, times. Their order does not matter.
     """
+    text = _SCALE.sub(_unscaled, text)
     skipped = [*taken, *(found.span() for found in _SKIPPED.finditer(text))]
     closed = bytearray(len(text))
     for start, end in skipped:
@@ -94,6 +101,12 @@ def quantities(
         if one.unit is None and after.unit and _RANGE.fullmatch(text[one.end : after.start]):
             found[at - 1] = one._replace(unit=after.unit)
     return found
+
+
+def _unscaled(found: re.Match[str]) -> str:
+    """A rating without what it is out of: `4.5/5` is no fraction."""
+    scale = found[found.lastindex or 0]
+    return found[0].replace(scale, " " * len(scale))
 
 
 def ordinals(text: str) -> set[int]:

@@ -14,6 +14,8 @@ from typing import NamedTuple
 LONGEST = 600
 """Code points after which a sentence that has no end is taken as it is."""
 
+_APART = 2  # ends of lines between two paragraphs
+_FEW = 4  # words of the head of a column
 _CLOSERS = "\"'”’»›」』）)\\]】》*_"
 _END = re.compile(
     rf"[.!?…؟।॥۔]+(?:[{_CLOSERS}]+|\[\d{{1,3}}\])*(?=\s)"
@@ -43,11 +45,13 @@ class Fence(NamedTuple):
         mark: How it is written; "" for none.
         code: Whether what is behind it is code.
         within: Whether the place is within a line, where no fence can be.
+        table: Whether the line before, or this one, is a row of a table.
     """
 
     mark: str = ""
     code: bool = False
     within: bool = False
+    table: bool = False
 
 
 OPEN = Fence()
@@ -61,11 +65,13 @@ class Piece(NamedTuple):
         start: Where it begins.
         end: Where it ends.
         code: Whether it is code.
+        head: Whether it is the head of a table, or the rule below that: names of columns.
     """
 
     start: int
     end: int
     code: bool
+    head: bool = False
 
 
 class Cut(NamedTuple):
@@ -94,7 +100,10 @@ def cut(text: str, *, fence: Fence = OPEN, final: bool = False) -> Cut:
     at, length = 0, len(text)
     while True:
         begin = _begin(text, at)
-        fence = fence._replace(within=fence.within and "\n" not in text[at:begin])
+        lines = text.count("\n", at, begin)
+        fence = fence._replace(
+            within=fence.within and not lines, table=fence.table and lines < _APART
+        )
         if begin == length:
             return Cut(pieces, length, fence)
         code, behind = fence.code, fence
@@ -114,8 +123,19 @@ def cut(text: str, *, fence: Fence = OPEN, final: bool = False) -> Cut:
         mark = None if code else _MARK.match(text, begin, end)
         start = mark.end() if mark and mark.end() < end else begin
         stop = start + len(text[start:end].rstrip())
-        pieces.append(Piece(start, stop, code))
-        at, fence = end, behind._replace(within=True)
+        row = not code and (text[begin] == "|" or (fence.within and fence.table))
+        first = row and not fence.table
+        pieces.append(Piece(start, stop, code, row and _is_head(text[start:stop], first=first)))
+        at, fence = end, behind._replace(within=True, table=row)
+
+
+def _is_head(line: str, *, first: bool) -> bool:
+    """Whether a row of a table says nothing: a rule, or at its top a few words for each column."""
+    if not line.strip("|:- "):
+        return True
+    cells = line.strip("| ").split("|")
+    few = all(len(cell.split()) <= _FEW for cell in cells)
+    return first and len(cells) > 1 and few and not any(map(str.isdigit, line))
 
 
 def _behind(line: str, fence: Fence) -> Fence:

@@ -1,6 +1,7 @@
 """Exact checks of sentences against their sources."""
 
 import json
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
@@ -336,3 +337,43 @@ def test_the_command_takes_the_context_of_records_and_of_all(tmp_path, capsys):
     assert "that no source has" not in rows[3]["sentences"][0]["reason"]  # the question has them
     file.write_text('{"text": "a", "context": 5}')
     assert run(words) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("It is rated 4.5/5 stars.", [Fraction(9, 2)]),
+        ("Rating: 4.5 out of 5", [Fraction(9, 2)]),
+        ("It scored 87/100 and has 4/5 points.", [87, 4]),
+        ("3 out of 5 patients, or 3/5, got well.", [3, 5, Fraction(3, 5)]),
+    ],
+)
+def test_what_a_rating_is_out_of_is_no_number_of_its_own(text, values):
+    assert [one.value for one in quantities(text)] == values
+
+
+TABLE = "It has:\n\n| Feature | On site |\n|---|:-:|\n| Cafe | Yes |\n\n| In | 312 |\n| a | b |"
+
+
+@pytest.mark.parametrize("at", range(len(TABLE)))
+def test_the_head_of_a_table_is_no_claim_wherever_the_stream_is_cut(at):
+    begun = cut(TABLE[:at])
+    pieces = [(one, 0) for one in begun.pieces]
+    rest = cut(TABLE[begun.rest :], fence=begun.fence, final=True)
+    pieces += [(one, begun.rest) for one in rest.pieces]
+    heads = [TABLE[off + one.start : off + one.end] for one, off in pieces if one.head]
+    assert heads == ["| Feature | On site |", "|---|:-:|"]
+    assert [off + one.start for one, off in pieces] == [
+        one.start for one in cut(TABLE, final=True).pieces
+    ]
+
+
+def test_the_encoder_reads_a_row_of_a_table_as_it_would_be_said():
+    heard = []
+
+    def voice(claims, passage):
+        heard.extend(claims)
+        return [Support(1.0, 0.0, 0.0, 0, 0, ())]
+
+    judge("| **Sales** | sharply | `2019` |", Index([Source("d", TEXT)]), voice)
+    assert heard == ["    Sales   : sharply ;  2019   "]

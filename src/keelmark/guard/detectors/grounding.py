@@ -179,7 +179,7 @@ class Detector(BaseDetector):
         held = self._tail + text[start:]
         gone = len(self._tail)
         for piece in cut(held, fence=self._fence, final=True).pieces:
-            if piece.start < gone or piece.code:
+            if piece.start < gone or piece.code or piece.head:
                 continue
             at = self._at + piece.start
             said = self._judge(held[piece.start : piece.end], at)
