@@ -1,7 +1,8 @@
-"""Words that attacks are made of, spelled so that a model still reads them: broken, mistyped.
+"""Words that attacks are made of, spelled so that a model still reads them.
 
-`ig-nore`, `IGN_ORE`, `instruc-` and `tions` on the next line; a letter that is missing, doubled or
-swapped with the next, but not the first one, which people hardly ever mistype.
+Broken: `ig-nore`, `IGN_ORE`, `instruc-` and `tions` on the next line. Mistyped: a letter that is
+missing, doubled, swapped with the next or its neighbour on the keyboard, but not the first one,
+which people hardly ever mistype. Glued: `ignoreAllPreviousInstructions`.
 """
 
 from __future__ import annotations
@@ -37,16 +38,44 @@ _BROKEN = re.compile(
 _END = re.compile(r"[A-Za-z]+\Z")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _WORD = re.compile(r"(?<![A-Za-z])[A-Za-z]{3,}(?![A-Za-z])")
-_REAL = frozenset(["revel"])  # other words
+_REAL = frozenset(["revel", "forger", "forgers"])  # other words
+_KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_SMALL = (
+    "a an and are as at be by do for from give given i in is it me must my no not now of on or out "
+    "please say should tell that these this those to told us what will with you"
+)
+_GLUED_WORD = re.compile("|".join(sorted({*TELLING, *_SMALL.split()}, key=len, reverse=True)))
+_GLUED = re.compile(f"(?:{_GLUED_WORD.pattern}){{4,}}+")
+_LONG = re.compile(r"(?<![A-Za-z])[A-Za-z]{14,400}(?![A-Za-z])")
+_LONG_WORDS = 2  # words of five letters or more that something glued has at least
+
+
+def _neighbours() -> dict[str, str]:
+    """The keys beside each one in its row, and below it."""
+    out: dict[str, str] = dict.fromkeys("".join(_KEYS), "")
+    for row, below in zip(_KEYS, (*_KEYS[1:], ""), strict=True):
+        for at, key in enumerate(row):
+            beside = row[max(0, at - 1) : at] + row[at + 1 : at + 2]
+            under = below[max(0, at - 1) : at + 1]
+            out[key] += beside + under
+            for one in under:
+                out[one] += key
+    return out
+
+
+_NEXT = _neighbours()
 
 
 def _typing_errors(word: str) -> Iterator[str]:
-    """Yield a word with two letters swapped; of longer words also with one missing or doubled."""
+    """Yield a word with two letters swapped; of longer ones also with one missing or another."""
     for at in range(1, len(word) - 1):
         yield word[:at] + word[at + 1] + word[at] + word[at + 2 :]
         if len(word) > 5:
             yield word[:at] + word[at + 1 :]
             yield word[:at] + word[at] + word[at:]
+            yield from (word[:at] + key + word[at + 1 :] for key in _NEXT[word[at]])
+    if len(word) > 5:
+        yield from (word[:-1] + key for key in _NEXT[word[-1]])
 
 
 _MEANT = {
@@ -78,6 +107,26 @@ def mistyped(text: str) -> Iterator[Piece]:
         elif piece:
             before = piece
         end = match.end()
+
+
+def is_glued(token: str) -> bool:
+    """Whether a run of small letters holds words that stand together without spaces."""
+    return 14 <= len(token) <= 400 and _unglued(token) is not None
+
+
+def glued(text: str) -> Iterator[Piece]:
+    """Yield the runs of letters of a text in which such words are glued, with their spaces."""
+    for match in _LONG.finditer(text):
+        if spaced := _unglued(match[0].lower()):
+            yield Piece(match.start(), match.end(), spaced)
+
+
+def _unglued(token: str) -> str | None:
+    found = _GLUED.search(token)
+    words = _GLUED_WORD.findall(found[0]) if found else []
+    if found is None or len(set(words) & _BREAKABLE) < _LONG_WORDS:
+        return None
+    return " ".join((token[: found.start()], *words, token[found.end() :])).strip()
 
 
 def is_broken(token: str) -> bool:

@@ -7,8 +7,8 @@ goes two layers deep, and what is beyond the limits is counted, so that coverage
 Runs: base64 and base64url, hexadecimal, percent, HTML and backslash escapes, tag characters and
 variation selectors that carry bytes, code points (decimal, octal, U+0069), bits, Morse code, and
 letters spaced apart. Words that attacks are made of: with letters as digits (`1gn0r3`), broken
-(`ig-nore`), mistyped (`ingore`). Whole texts: Caesar's shifts, Atbash, and reversed, where common
-words of such a text show it.
+(`ig-nore`), mistyped (`ingore`), glued (`ignoreAllRules`). Whole texts: Caesar's shifts, Atbash,
+reversed as a whole or word by word, where common words of such a text show it.
 """
 
 from __future__ import annotations
@@ -79,6 +79,7 @@ def _selectors(run: str) -> str | None:
     return _read(bytes(c - 0xFE00 if c < 0xFE10 else c - 0xE0100 + 16 for c in codes))
 
 
+_LETTERS = re.compile("[A-Za-z]+")
 _LEET = tuple(str.maketrans("013457@$!|", f"o{one}eastas{one}l") for one in "il")
 
 
@@ -133,7 +134,7 @@ _CODECS = (
     ),
     Codec(  # i g n o r e, i-g-n-o-r-e: once four letters in a row are apart, two are enough
         lambda text: _APART.search(text) is not None,
-        re.compile(_SEPARATED + r"(?:\1\w)*(?!\w)"),
+        re.compile(_SEPARATED + r"(?:\1\w)*(?!\w)(?:\1(?=\s))?"),
         lambda run: run[::2],
     ),
     Codec(  # 1gn0r3
@@ -165,15 +166,16 @@ _MARKED = bytes(
 
 
 def _telltale(text: str) -> tuple[frozenset[str], bool]:
-    """The words of a text that say how it is written, in small letters; and if some are broken."""
+    """The words of a text that say how it is written, in small letters; if some are odd."""
     plain = text.encode("ascii", "replace").lower().replace(b"-\n", b"-").replace(b"-\r\n", b"-")
     words = set(plain.translate(_MARKED).decode().split())
     marked = [word for word in words if "-" in word]
     words.update(part for word in marked for part in word.split("-"))
-    return _TELLTALE & words, any(map(_spelling.is_broken, marked))
+    odd = any(map(_spelling.is_broken, marked)) or any(map(_spelling.is_glued, words))
+    return _TELLTALE & words, odd
 
 
-def _pieces(text: str, telltale: frozenset[str], *, broken: bool) -> list[Piece]:
+def _pieces(text: str, telltale: frozenset[str], *, odd: bool) -> list[Piece]:
     """Every encoded run of a text, left to right."""
     found = [
         Piece(match.start(), match.end(), reads)
@@ -182,11 +184,12 @@ def _pieces(text: str, telltale: frozenset[str], *, broken: bool) -> list[Piece]
         for match in codec.run.finditer(text)
         if (reads := codec.decode(match[0])) is not None
     ]
-    if broken:
+    if odd:
         found += _spelling.broken(text)
+        found += _spelling.glued(text)
     if not telltale.isdisjoint(_spelling.MISTYPED):
         found += _spelling.mistyped(text)
-    return sorted(found)
+    return sorted(found, key=lambda piece: (piece.start, -piece.end))
 
 
 def _turned(view: View, telltale: frozenset[str]) -> tuple[list[View], int]:
@@ -200,6 +203,8 @@ def _turned(view: View, telltale: frozenset[str]) -> tuple[list[View], int]:
     views = [View(text, len(text)).over(view) for text in texts]
     if not telltale.isdisjoint(_REVERSED):
         views.append(backwards(view.text).over(view))
+        by_word = _LETTERS.sub(lambda found: found[0][::-1], view.text)
+        views.append(View(by_word, len(by_word)).over(view))
     return views, sum(many for _, many in shown[_ciphers.MOST :])
 
 
@@ -214,11 +219,11 @@ def decoded(text: str) -> tuple[list[tuple[View, bool]], int]:
     below = View(text[:LONGEST], min(len(text), LONGEST))
     views: list[tuple[View, bool]] = []
     for depth in range(DEPTH + 1):
-        telltale, broken = _telltale(below.text)
+        telltale, odd = _telltale(below.text)
         turned, more = _turned(below, telltale)
         views += ((view, True) for view in turned)
         unread += more
-        pieces = _pieces(below.text, telltale, broken=broken)
+        pieces = _pieces(below.text, telltale, odd=odd)
         if not pieces or depth == DEPTH:
             break
         below = substituted(below.text, pieces).over(below)
