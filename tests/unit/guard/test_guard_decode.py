@@ -162,7 +162,7 @@ CLEAN = [
     "  .--.  .--.\n /    \\/    \\  -_-  ._.  -.-  (._.)",
     "U+200B and U+FEFF, self-service, state-of-the-art, pre-existing, by-product, pass-through",
     "system-prompt, ignore_all, previous-rules.md, keep-the-system-prompt.html, print.rules",
-    "getAllPreviousInstructions(showHiddenPrompt) showSystemPromptRules = 1",
+    "getAllPreviousInstructions(showHiddenPrompt) and promptForRules",
     "Donaudampfschifffahrtsgesellschaft, promptengineeringguide, systempromptrules, instructionset",
     "Sytem: it was slow. Recieve teh mail, and revel in it.",
 ]
