@@ -48,6 +48,11 @@ _ABOUT = re.compile(
     r"|攻击|注入|例如|攻撃|例えば|공격|예를"
 )
 _ABOUT = re.compile(f"{_ABOUT.pattern}|{fold(_ABOUT.pattern)}")
+_REPORTED = re.compile(  # what a user might try, in the instructions of an operator
+    r"\b(?:if|when|whenever|should|unless|in case)\b[^.!?\n]{0,40}\b(?:asks?|tells?|orders?"
+    r"|instructs?|tr(?:ies|y)|wants?|attempts?|requests?|begs?|urges?)"
+    r"(?: \w{1,12}){0,3} (?:to|make you) \Z"
+)
 _AFTER = re.compile(r"[^.!?。\n]{0,48}")
 
 
@@ -257,7 +262,8 @@ class _Search:
     def _talked_about(self, start: int, end: int) -> bool:
         """Whether a sign is quoted in a text about attacks, or in a question about words."""
         if self._quoted[0] != start:
-            self._quoted = (start, _quoted(self._low[max(0, start - 64) : start]))
+            before = self._low[max(0, start - 64) : start]
+            self._quoted = start, _REPORTED.search(before) is not None or _quoted(before)
         quoted = self._quoted[1]
         if quoted is not None:
             return quoted
