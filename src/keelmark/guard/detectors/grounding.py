@@ -73,7 +73,7 @@ class Detector(BaseDetector):
     """
 
     title = "Answers that their sources do not bear out"
-    version = "1"
+    version = "2"
     labels: ClassVar[tuple[str, ...]] = (
         "CONTRADICTED", "UNSUPPORTED", "UNCHECKED", "UNCERTAIN", "SUPPORTED",
     )  # fmt: skip
