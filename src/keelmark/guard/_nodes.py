@@ -50,7 +50,7 @@ def told(name: str, said: str) -> str:
     said = _TOLD.get(said.lower(), said).strip()
     if ":" in said:
         said = _HOURS.sub(_clock, said)
-    state = _states().get(said) if _STATE.search(name) else None
+    state = states().get(said) if _STATE.search(name) else None
     return f"{said} ({state})" if state else said
 
 
@@ -75,6 +75,7 @@ def _hour(hour: int, minute: int) -> str:
 
 
 @cache
-def _states() -> dict[str, str]:
+def states() -> dict[str, str]:
+    """Return states and provinces of North America by their two letters."""
     pairs = (one.split("=") for one in table("grounding")["states"].split(","))
     return {short.strip(): name.strip() for short, name in pairs}

@@ -15,6 +15,7 @@ from keelmark.core.ports import Segment
 from keelmark.guard._bounds import gathered
 from keelmark.guard._claims import key, negations, plain, telling, words
 from keelmark.guard._dates import NAMES, Calendar, dated
+from keelmark.guard._nodes import states
 from keelmark.guard._quantities import Known, decimals_of, ordinals, quantities
 from keelmark.guard._records import Reading, read
 from keelmark.guard._sentences import cut
@@ -23,6 +24,7 @@ MOST = 400_000
 """Code points of sources that are read; claims that the first ones do not bear out are then said
 not to be checked."""
 
+_STATE = re.compile(r", ([A-Z]{2})\b")
 _MOST_PLACES = 2000  # sentences with a word, above which it says nothing of where
 _PREFIX = 4
 _LEAD = re.compile(
@@ -167,7 +169,7 @@ class Index:
             for word in place.keys:
                 self._of[word].append(number)
         every = "\n".join(one.text for one in self.readings)
-        self.vocabulary = set(self._of)
+        self.vocabulary = {*self._of, *_addressed(every)}
         self.asked = {one.key for one in telling(self._rest)}
         self._heads = {
             one[:_PREFIX] for one in (*self.vocabulary, *self.asked) if len(one) >= _PREFIX
@@ -291,6 +293,13 @@ def _compounds(said: str) -> set[str]:
     """Words of a record next to each other as one: `TakeOut` may be asked for as `takeout`."""
     return {key(one.text + other.text) for one, other in pairwise(words(said))
             if one.end + 1 == other.start and other.text.istitle()}  # fmt: skip
+
+
+def _addressed(text: str) -> Iterator[str]:
+    """The words of states that an address names by two letters: `Leeds, TX 75001`."""
+    for found in _STATE.finditer(text):
+        for one in words(states().get(found[1], "")):
+            yield one.key
 
 
 def _initials(text: str) -> set[str]:

@@ -205,3 +205,12 @@ def test_what_a_tool_returns_is_read_as_it_is_written():
     said = judge("It is from 9 AM to 12 PM.", index)
     assert said.source is not None
     assert written[said.source.start : said.source.end].endswith('"9:0-12:0"')
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict"), [("Texas", Ground.SUPPORTED), ("Ohio", Ground.UNSUPPORTED)]
+)
+def test_a_state_is_known_by_its_letters_in_an_address(state, verdict):
+    text = "The mill has a shop. You find it at 4 Mill Lane, Leeds, TX 75001. It opens daily."
+    said = judge(f"You find the shop at 4 Mill Lane in Leeds, {state}.", Index([Source("", text)]))
+    assert said.verdict is verdict
