@@ -243,3 +243,31 @@ def test_a_clock_that_jumps_locks_nobody_out(folder, signing_key, jump):
 
         run(scene)
         meter.close()
+
+
+def entered(folder, boot):
+    """Enter once, and say how many more may."""
+    meter = SharedMeter(lambda: FileShelf(folder, boot=boot))
+
+    async def scene():
+        return (await meter.enter("c", [rate(most=9, burst=9)]))[0].left
+
+    left = run(scene)
+    meter.close()
+    return left
+
+
+def test_limits_outlive_a_start_of_the_machine(folder, signing_key):
+    with Store.open(folder, signing_key):
+        assert [entered(folder, boot) for boot in ("a", "a", "b", "")] == [8, 7, 6, 5]
+
+
+@pytest.mark.parametrize("boot", ["b", ""])
+def test_a_file_that_was_cut_off_with_the_machine_is_begun_anew(folder, signing_key, caplog, boot):
+    with Store.open(folder, signing_key):
+        assert [entered(folder, "a"), entered(folder, "a")] == [8, 7]
+        path = folder / "meter.db"
+        path.write_bytes(path.read_bytes()[:4096] + b"\0" * 9000)
+        assert entered(folder, boot) == 8
+        assert "begun anew" in caplog.text
+        assert entered(folder, boot) == 7
