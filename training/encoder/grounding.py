@@ -20,6 +20,7 @@ import grounding_facts
 import grounding_sets as sets
 from grounding_claims import claims as claims_about
 from grounding_compared import compared
+from grounding_dialogues import dialogues
 from grounding_edits import EDITS, Around, Edit, negation, roles
 from grounding_forms import core, rephrased, reworded
 from grounding_leads import leads
@@ -45,7 +46,7 @@ WINDOWS = (15, 25, 30, 40, 50, 60, 80, 140)
 SHORT_WINDOWS = (0, 0, 0, 25, 40)
 EDITS_OF_SAID = {"begin": 1}
 HELD_OUT = 8
-FACTS, MORE_FACTS, LEADS, RECORDS = 4_000, 5_000, 11_000, 5_600
+FACTS, MORE_FACTS, LEADS, RECORDS, DIALOGUES = 4_000, 5_000, 11_000, 5_600, 3_600
 SUPPORTED, CONTRADICTED, UNSUPPORTED = range(3)
 
 
@@ -93,6 +94,7 @@ def _more_made(seed: int) -> Iterator[Row]:
     yield from grounding_facts.spans_of_time(FACTS // 4, seed + 1000)
     yield from leads(LEADS, seed)
     yield from records(RECORDS, seed)
+    yield from dialogues(DIALOGUES, seed)
 
 
 def _mains(found: list[Document], store: Bank, rng: random.Random) -> Iterator[Row]:

@@ -19,6 +19,7 @@ claims = load("training/encoder/grounding_claims.py", "grounding_claims")
 leads = load("training/encoder/grounding_leads.py", "grounding_leads")
 sets = load("training/encoder/grounding_sets.py", "grounding_sets")
 records = load("training/encoder/grounding_records.py", "grounding_records")
+dialogues = load("training/encoder/grounding_dialogues.py", "grounding_dialogues")
 grounding = load("training/encoder/grounding.py", "grounding_rows")
 
 DATA = ROOT.parent / "shared/data"
@@ -276,3 +277,18 @@ def test_half_of_the_single_facts_are_held_out_by_what_hangs_together():
     assert first[0] == first[1] == first[2]
     many = [{"answer": str(n), "source": f"s{n}"} for n in range(100)]
     assert 30 < sum(sets.fever_held_out(many)) < 70
+
+
+def test_claims_about_talks_are_borne_out_by_them():
+    values = {one for words in dialogues._WORDS.values() for one in words}
+    made = list(dialogues.dialogues(320, 3))
+    assert abs(sum(not row.y["grounding"] for row in made) / len(made) - 0.5) < 0.06
+    for row in made:
+        assert bool(row.spans) == bool(row.y["grounding"]), row
+        assert all(0 <= a < b <= len(row.text) for a, b in row.spans)
+        assert not set("{}") & set(row.text + row.pair)
+        held = row.source.split("/")[1] in dialogues.HELD_OUT
+        assert (row.split == "valid") == held
+        if not row.y["grounding"]:
+            said = {v for v in values if re.search(rf"\b{re.escape(v)}\b", row.text)}
+            assert all(v.lower() in row.pair.lower() for v in said), row
