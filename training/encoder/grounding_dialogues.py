@@ -107,12 +107,12 @@ def _wrong(
     form: str, right: str, scene: dict[str, Any], values: dict[str, str], rng: random.Random
 ) -> str:
     """Say it otherwise: another value, the other person, or what is not so anyway."""
-    ways = [lambda: _said(rng.choice(scene["wrong"]), values)] * 2
+    ways = [lambda: _said(rng.choice(scene["wrong"]), values)]
     if slots := sorted(set(_SLOT.findall(form))):
-        ways += [lambda: _said(form, values | _other(*rng.choice(slots), values, rng))] * 3
+        ways += [lambda: _said(form, values | _other(*rng.choice(slots), values, rng))] * 6
     people = set(re.findall(r"\{([ABC])\}", form))
     if people and not form.startswith("=") and not scene.get("speakers"):
-        ways += [lambda: _said(form, values | _exchanged(people, values, rng))] * 2
+        ways += [lambda: _said(form, values | _exchanged(people, values, rng))] * 3
     for _ in range(8):
         if (wrong := rng.choice(ways)()) != right:
             return wrong
