@@ -8,6 +8,7 @@ from html import unescape
 from typing import NamedTuple
 
 from keelmark.guard._nodes import Bit, told
+from keelmark.guard._patterns import lower
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)\b[^<>]*>|<!--")
 _ENTITY = re.compile(r"(&#?\w{1,32};)")
@@ -61,11 +62,12 @@ def read(text: str) -> Iterator[Bit]:
             line = "\n", piece.start, piece.end, False
             if not table.takes(line):
                 yield line
+    yield from table.at(Tag("table", True, len(text), len(text)))  # noqa: FBT003 (it closes)
 
 
 def _pieces(text: str) -> Iterator[Tag | Bit]:
     """The tags of a text and what is between them; scripts, styles and comments left out."""
-    done, low, never = 0, text.lower(), set[str]()
+    done, low, never = 0, lower(text), set[str]()
     while found := _TAG.search(text, done):
         yield from _said(text, done, found.start())
         name, done = (found[2] or "").lower(), found.end()

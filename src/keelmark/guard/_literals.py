@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 
+from keelmark.guard._html import is_html, read
 from keelmark.guard._nodes import Node, told, words
 
 BEGIN = re.compile(r"[{\[](?=\s*(?:[{\[\"']|[uU][\"']))")
@@ -115,6 +116,10 @@ def _joined(node: Node) -> Node:
 
 def _leaf(token: re.Match[str], name: str, start: int) -> Node:
     said = _unquoted(token)
+    if token["bare"] == "None":
+        said = "null"
+    if is_html(said):
+        said = "".join(bit[0] for bit in read(said))
     if BEGIN.match(said):
         with suppress(NotARecordError):
             return _moved(value(said, 0, name, _DEEPEST - 4), start, token.end())

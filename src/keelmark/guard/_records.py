@@ -76,13 +76,23 @@ def read(text: str) -> Reading:
 
     What only begins like a record is left as it is. Time goes with the length of the text.
     """
-    bits = list(html.read(text) if html.is_html(text) else _told(text))
+    bits = list(html.read(text) if html.is_html(text) and not _whole(text) else _told(text))
     pieces, length = [], 0
     for said, start, end, plain in bits:
         if said:
             pieces.append(Piece(length, start, end, plain))
             length += len(said)
     return Reading("".join(bit[0] for bit in bits), tuple(pieces))
+
+
+def _whole(text: str) -> Node | None:
+    """A text that is one record and nothing else."""
+    start = len(text) - len(text.lstrip())
+    try:
+        node = value(text, start) if BEGIN.match(text, start) else None
+    except NotARecordError:
+        return None
+    return node if node and node.end >= len(text.rstrip()) else None
 
 
 def _told(text: str) -> Iterator[Bit]:
@@ -97,8 +107,8 @@ def _told(text: str) -> Iterator[Bit]:
 
 def _found(text: str) -> Iterator[Node]:
     """The records and tables of a text, in order; what is within another is part of it."""
-    if table := comma_separated(text):
-        yield table
+    if whole := _whole(text) or comma_separated(text):
+        yield whole
         return
     done = 0
     for table in (*markdown(text), None):
@@ -113,7 +123,6 @@ def _found(text: str) -> Iterator[Node]:
 
 def _literals(text: str, start: int, end: int) -> Iterator[Node]:
     """The records that begin between two places; after much in vain no more are looked for."""
-    first, last = len(text) - len(text.lstrip()), len(text.rstrip())
     begin, vain = BEGIN.search(text, start), 0
     while begin and begin.start() < end and vain <= _IN_VAIN * len(text):
         after = begin.end()
@@ -123,8 +132,7 @@ def _literals(text: str, start: int, end: int) -> Iterator[Node]:
             vain += error.at - begin.start()
         else:
             after = node.end
-            whole = node.start <= first and node.end >= last
-            if whole or sum(1 for _ in _leaves(node)) >= _LEAST:
+            if sum(1 for _ in _leaves(node)) >= _LEAST:
                 yield node
         begin = BEGIN.search(text, after)
 
@@ -152,7 +160,7 @@ def _lines(node: Node, label: Sequence[str], title: str = "") -> Iterator[Bit]:
     nested: list[Node] = []
     width = 0
     for one in node.inner:
-        if one.text is None or len(one.text) > _LONG:
+        if one.text is None or len(one.text) > _LONG or "\n" in one.text:
             nested.append(one)
             continue
         if width > _WIDE:

@@ -16,6 +16,7 @@ from keelmark.guard._bounds import gathered
 from keelmark.guard._claims import key, negations, plain, telling, words
 from keelmark.guard._dates import NAMES, Calendar, dated
 from keelmark.guard._nodes import states
+from keelmark.guard._patterns import lower
 from keelmark.guard._quantities import Known, decimals_of, ordinals, quantities
 from keelmark.guard._records import Reading, read
 from keelmark.guard._sentences import cut
@@ -112,7 +113,7 @@ def given(
 def _marked(text: str, marks: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Where documents stand in a message: between tags, or behind `Context:` up to `Question:`."""
     opening = re.compile(rf"<({'|'.join(map(re.escape, marks))})(?:\s[^<>]*)?>", re.IGNORECASE)
-    done, low, closed, any_tag = 0, text.lower(), set[str](), False
+    done, low, closed, any_tag = 0, lower(text), set[str](), False
     for found in opening.finditer(text) if marks else ():
         name = found[1].lower()
         if found.start() < done or name in closed:

@@ -59,6 +59,9 @@ def test_a_record_is_told(written):
         ('{"d": "{\\"e\\": 1, \\"f\\": [2, 3]}"}', ("d - e: 1; f: 2, 3",)),
         (r'["\ud83d\ude00", {"half": "\ud83d"}]', ("😀", "half: \ufffd")),
         ("{u'a': u'b', 'c': \"u'free'\"}", ("a: b; c: free",)),
+        ("{'a': None, 'b': 'none', 'c': 'True'}", ("a: not given; b: none; c: yes",)),
+        ('{"page": "<h1>Hours<\\/h1><p>We open at <b>9<\\/b>.<\\/p>", "id": 4}',
+         ("id: 4", "page: Hours", "We open at 9.")),
         ('[{"name": "A", "w": {"t": 1}}, {"name": "B", "w": {"t": 2}}]',
          ("name: A", "A, w - t: 1", "name: B", "B, w - t: 2")),
         ('{"a": 1, "b": {"c": [4, 5], "d": "cut o', ("a: 1", "b - c: 4, 5", ', "d": "cut o')),
@@ -107,6 +110,11 @@ def test_a_page_reads_without_tags_and_its_tables_as_records():
     assert (
         judge("On Monday it opens at 9 AM.", Index([Source("", PAGE)])).verdict is Ground.SUPPORTED
     )
+
+
+def test_a_page_that_is_cut_off_keeps_what_it_says():
+    for cut in ("<table><tr><th>Day<td>Fri", "<p>İİ</p><script>x</SCRIPT><p>Fri</p><td>Fri"):
+        assert "Fri" in read("<p>One.</p><p>Two.</p>" + cut).text.split()[-1]
 
 
 @pytest.mark.parametrize(
