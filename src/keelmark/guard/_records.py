@@ -19,7 +19,7 @@ _LEAST = 2  # values from which on something is a record, and not a word in brac
 _WIDE = 300  # code points of a line after which the next field begins another
 _LONG = 100  # code points of a value that has a line of its own
 _LABEL = 80
-_IN_VAIN = 2  # times the length of a text that may be read in vain
+_IN_VAIN = 1  # times the length of a text that may be read in vain
 _TITLES = frozenset({"name", "title", "label", "id"})
 _SAYS_NOTHING = frozenset(
     {"attributes", "data", "details", "fields", "info", "items", "properties", "record", "records"}
