@@ -18,6 +18,7 @@ from keelmark.core.grounding import Ground, Sentence
 from keelmark.guard._bounds import Numbers, bound, kept, numbers
 from keelmark.guard._claims import (
     claimed,
+    key,
     names,
     negations,
     opposites,
@@ -126,6 +127,7 @@ def _judged(text: str, index: Index, voice: Voice | None) -> Sentence:
     found = index.best(keys, _PLACES)
     near = found or index.figured(text, _PLACES)
     source = index.origin(near[0].place) if near else None
+    near = near or index.all_of_it(WIDTH)
     wrong = list(faults(text, figures, keys, index, found))
     heard = voice is not None and bool(near) and all(isfinite(one.doubt) for one in wrong)
     if wrong and not heard:
@@ -282,7 +284,7 @@ def faults(
     yield from _quoted(text, index)
     if found:
         yield from _reversed(text, keys, found[0])
-    yield from _named(text, index, rival)
+    yield from _named(text, keys, index, rival, found)
 
 
 def _rival(keys: frozenset[str], index: Index, found: Sequence[Found]) -> str:
@@ -344,18 +346,25 @@ def _reversed(text: str, keys: frozenset[str], best: Found) -> Iterator[Fault]:
         yield Fault("the sources say the opposite", span, contradicts=True)
 
 
-def _named(text: str, index: Index, rival: str) -> Iterator[Fault]:
+def _named(
+    text: str, keys: frozenset[str], index: Index, rival: str, found: Sequence[Found]
+) -> Iterator[Fault]:
     """Names that no source has.
 
-    They say most where the sentence that says about the same names another. One that names nobody
-    may say `he`; where none says about the same, a sentence or two leave out whom they are about.
+    They say most where the sentence that says about the same names another, less where it names
+    nobody, for it may say `he`. Where the sources are a sentence or two, which leave out whom they
+    are about, a name says something beside an encoder only if all else is the same.
     """
-    own = {word for name in names(text) for word in name.words}
+    said = list(names(text))
+    own = {word for name in said for word in name.words}
     others = any(own.isdisjoint(name.words) for name in names(rival))
-    another = others or (not rival and len(index.places) >= _PASSAGE)
-    for name in names(text):
+    doubt = _ANOTHER if others or not rival else _UNNAMED
+    if len(index.places) < _PASSAGE:
+        rest = keys - {key(word) for word in own}
+        same = found and len(rest & found[0].place.keys) >= _EQUAL * len(rest)
+        doubt = _ANOTHER if others and same else 0.0
+    for name in said:
         short = len(name.words) == 1 and name.words[0].isupper() and len(name.words[0]) < _INITIALS
         if not short and not any(index.names(word) for word in name.words):
             span = name.start, name.end
-            doubt = _ANOTHER if another else _UNNAMED
             yield Fault("a name that no source has", span, contradicts=False, doubt=doubt)
