@@ -45,6 +45,8 @@ class Cell(NamedTuple):
 
 def is_html(text: str) -> bool:
     """Whether a text is written in HTML: it has tags of blocks, and some are closed."""
+    if "</" not in text:
+        return False
     found = [one[1] for one in _TAG.finditer(text) if (one[2] or "").lower() in _BLOCK]
     return len(found) >= _LEAST and "/" in found
 

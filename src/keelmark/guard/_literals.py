@@ -122,7 +122,9 @@ def _leaf(token: re.Match[str], name: str, start: int) -> Node:
         said = "".join(bit[0] for bit in read(said))
     if BEGIN.match(said):
         with suppress(NotARecordError):
-            return _moved(value(said, 0, name, _DEEPEST - 4), start, token.end())
+            inside = value(said, 0, name, _DEEPEST - 4)
+            if inside.end >= len(said.rstrip()):
+                return _moved(inside, start, token.end())
     literal = _LITERAL.fullmatch(said)
     text = told(name, literal[1] if literal else said)
     same = text == token["bare"] or text == (token["text"] or "")[1:-1]

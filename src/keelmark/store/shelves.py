@@ -23,6 +23,7 @@ from keelmark.store.usage import read_spent
 FILE = "meter.db"
 _LOCKS = "owners"
 _OPENING = ".opening"
+_BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 log = logging.getLogger("keelmark.store")
@@ -141,7 +142,7 @@ def _opened(path: Path, boot: str) -> sqlite3.Connection:
             return db
         whole = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+        if not error.sqlite_errorname.startswith(_BROKEN):
             db.close()
             raise
         whole = False

@@ -57,6 +57,7 @@ def test_a_record_is_told(written):
         ('Before {"a": 1, "b": 2} behind.', ("Before ", "a: 1; b: 2", " behind.")),
         ('{"a": 1}', ("a: 1",)),
         ('{"d": "{\\"e\\": 1, \\"f\\": [2, 3]}"}', ("d - e: 1; f: 2, 3",)),
+        ('{"say": "[\'a\'] and more", "n": 2}', ("say: [\'a\'] and more; n: 2",)),
         (r'["\ud83d\ude00", {"half": "\ud83d"}]', ("😀", "half: \ufffd")),
         ("{u'a': u'b', 'c': \"u'free'\"}", ("a: b; c: free",)),
         ("{'a': None, 'b': 'none', 'c': 'True'}", ("a: not given; b: none; c: yes",)),

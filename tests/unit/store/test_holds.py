@@ -1,8 +1,10 @@
 """Holds on budgets and shared limits, on both databases: exact under races, and after a crash."""
 
 import asyncio
+import functools
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +13,9 @@ import msgspec
 import pytest
 
 import racing
-from keelmark.core.errors import UnavailableError
+from keelmark.core.errors import KeelmarkError, UnavailableError
 from keelmark.core.metering import NOTHING, Amounts, Ceiling, Rate
-from keelmark.store import Store
+from keelmark.store import Store, shelves
 from keelmark.store.meter import SharedMeter
 from keelmark.store.reconcile import open_meter, reconcile
 from keelmark.store.shelves import FileShelf
@@ -271,3 +273,20 @@ def test_a_file_that_was_cut_off_with_the_machine_is_begun_anew(folder, signing_
         assert entered(folder, boot) == 8
         assert "begun anew" in caplog.text
         assert entered(folder, boot) == 7
+
+
+def test_a_file_that_cannot_be_read_is_not_thrown_away(folder, signing_key, monkeypatch):
+    class Stuck(sqlite3.Connection):
+        def execute(self, *_):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorname = "SQLITE_IOERR_READ"
+            raise error
+
+    with Store.open(folder, signing_key):
+        assert entered(folder, "a") == 8
+        connect = functools.partial(sqlite3.connect, factory=Stuck)
+        with monkeypatch.context() as patch:
+            patch.setattr(shelves, "_connected", connect)
+            with pytest.raises(KeelmarkError):
+                FileShelf(folder, boot="b")
+        assert entered(folder, "b") == 7
