@@ -264,7 +264,7 @@ CALLS = {
         "model_not_found",
     ),
     "gzip": (
-        request(gzip.compress(chat()), content_encoding="gzip"),
+        request(gzip.compress(chat(), mtime=0), content_encoding="gzip"),
         415,
         "unsupported_encoding",
     ),

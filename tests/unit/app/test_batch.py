@@ -96,7 +96,7 @@ BAD = {  # content, or None for what is made below; what is said
     "latin.jsonl": (b'{"a": "caf\xe9"}\n', "row 1: it is not UTF-8"),
     "wide.jsonl": ('{"a": 1}'.encode("utf-16"), "row 1: it is not UTF-8"),
     "damaged.jsonl.gz": (b"nope", "damaged, or not packed with gzip"),
-    "cut.jsonl.gz": (gzip.compress(b'{"a": 1}\n' * 1000)[:-20], "damaged, or not packed"),
+    "cut.jsonl.gz": (gzip.compress(b'{"a": 1}\n' * 1000, mtime=0)[:-20], "damaged, or not packed"),
     "cells.csv": (b"a,b\n1,2,3\n1,2\n", "row 1: it has 3 cells, and the first row has 2"),
     "quotes.csv": (b'a,b\n1,"2"x\n1,2\n', "row 1: its quotes"),
     "open.csv": (b'a,b\n1,"2\n1,2\n', "row 1: its quotes"),
