@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from grounding_facts import _PARTS
+from grounding_facts import PARTS
 from grounding_text import changed
 from rows import Row
 
@@ -43,7 +43,7 @@ def dialogues(count: int, seed: int) -> Iterator[Row]:
 
 def _values(scene: dict[str, Any], rng: random.Random) -> dict[str, str]:
     """Draw a value for each slot of a scene; those of a sort differ."""
-    values = dict(zip("ABC", rng.sample(_PARTS["given"], 3), strict=True))
+    values = dict(zip("ABC", rng.sample(PARTS["given"], 3), strict=True))
     drawn: dict[str, list[str]] = {}
     every = " ".join((*scene["turns"], *scene["claims"], *scene["wrong"]))
     for sort, number in sorted(set(_SLOT.findall(every))):

@@ -18,12 +18,12 @@ from rows import Row
 
 Record = dict[str, Any]
 _TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-_PARTS = {name: text.split() for name, text in _TABLES["names"].items()}
+PARTS = {name: text.split() for name, text in _TABLES["names"].items()}
 HELD_OUT = frozenset({"museum", "trial", "game", "quake"})
 
 
 def _pick(name: str, rng: random.Random) -> str:
-    return rng.choice(_PARTS[name])
+    return rng.choice(PARTS[name])
 
 
 def place(rng: random.Random) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grounding_facts import _PARTS, person, place
+from grounding_facts import PARTS, person, place
 from rows import Row
 
 from keelmark.guard._claims import telling
@@ -53,9 +53,9 @@ def _forms(text: str) -> list[str]:
 def _title(topic: dict[str, Any], rng: random.Random) -> str:
     parts = {
         "{place}": lambda: place(rng), "{person}": lambda: person(rng),
-        "{thing}": lambda: rng.choice(_PARTS["things"]),
-        "{family}": lambda: rng.choice(_PARTS["family"]),
-        "{syllable}": lambda: "".join(rng.choices(_PARTS["syllables"], k=2)).title(),
+        "{thing}": lambda: rng.choice(PARTS["things"]),
+        "{family}": lambda: rng.choice(PARTS["family"]),
+        "{syllable}": lambda: "".join(rng.choices(PARTS["syllables"], k=2)).title(),
         "{code}": lambda: "".join(rng.choice("ABCDEFKLMSTUX") for _ in range(2)),
         "{number}": lambda: str(rng.randint(2, 9999 if rng.random() < 0.5 else 60)),
     }  # fmt: skip
@@ -208,7 +208,7 @@ def _reviews(topic: dict[str, Any], value: dict[str, Any], rng: random.Random) -
     for one in chosen:
         good, text = rng.random() < 0.5, one
         told = _TABLES["told_good" if good else "told_bad"]
-        yield from _opinion(text, good, rng)
+        yield from _opinion(text, rng, good=good)
         lines = [_filled(rng.choice(_forms(told)), text, rng)]
         lines += [rng.choice(_forms(_TABLES["talk"])) for _ in range(rng.randint(0, 2))]
         rng.shuffle(lines)
@@ -231,7 +231,7 @@ def _day(rng: random.Random) -> str:
     return f"20{rng.randint(15, 22)}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
 
 
-def _opinion(aspect: Any, good: bool, rng: random.Random) -> Iterator[Said]:  # noqa: FBT001
+def _opinion(aspect: Any, rng: random.Random, *, good: bool) -> Iterator[Said]:
     for side in (True, False):
         form = rng.choice(_forms(_TABLES["praise" if side else "blame"]))
         yield Said(_filled(form, aspect, rng), SUPPORTED if side is good else CONTRADICTED)
@@ -256,7 +256,7 @@ def record(topic: dict[str, Any], rng: random.Random) -> Record:
     value: dict[str, Any] = {"name": title}
     if topic.get("hours"):
         value |= {
-            "address": f"{rng.randint(1, 999)} {rng.choice(_PARTS['things'])} Street",
+            "address": f"{rng.randint(1, 999)} {rng.choice(PARTS['things'])} Street",
             "city": place(rng),
             "state": rng.choice(("CA", "TX", "NV", "FL", "PA", "TN")),
         }

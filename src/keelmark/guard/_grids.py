@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise, takewhile
+from itertools import accumulate, pairwise, takewhile, zip_longest
 
-from keelmark.guard._nodes import Node, told, words
+from keelmark.guard._nodes import Node, placed, told, words
 
 _RULE = re.compile(
     r"^[ \t]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)+(?:\|[ \t]*)?$", re.MULTILINE
@@ -82,6 +82,6 @@ def _is_head(names: Sequence[str]) -> bool:
 
 
 def _row(head: Sequence[str], cells: Sequence[str], start: int, end: int) -> Node:
-    named = zip(head, map(str.strip, cells), strict=False)
-    leaves = (Node(name, told(name, said), (), start, end) for name, said in named if said)
-    return Node("", None, tuple(leaves), start, end)
+    named = zip_longest(head[: len(cells)], map(str.strip, cells), fillvalue="")
+    leaves = (Node(name, told(said), (), start, end) for name, said in named if said)
+    return Node("", None, placed(tuple(leaves)), start, end)

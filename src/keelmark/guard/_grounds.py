@@ -141,7 +141,10 @@ def _judged(text: str, index: Index, voice: Voice | None) -> Sentence:
     score = probability(cover(keys, index, found))
     if voice is not None and near:
         voiced = voice([_spoken(text)], index.passage([one.place for one in near], WIDTH))[0]
-        return _heard(text, score, voiced, index, near, wrong)
+        said = _heard(text, score, voiced, index, near, wrong)
+        if source is None and said.verdict is not Ground.SUPPORTED:
+            return msgspec.structs.replace(said, source=None)
+        return said
     verdict, reason = Ground.SUPPORTED, "its words are in the sources"
     if score >= _LEAST:
         verdict, reason = Ground.UNSUPPORTED, "the sources do not say it"

@@ -64,7 +64,7 @@ def read(text: str) -> Iterator[Bit]:
             line = "\n", piece.start, piece.end, False
             if not table.takes(line):
                 yield line
-    yield from table.at(Tag("table", True, len(text), len(text)))  # noqa: FBT003 (it closes)
+    yield from table.at(Tag("table", closes=True, start=len(text), end=len(text)))
 
 
 def _pieces(text: str) -> Iterator[Tag | Bit]:
@@ -138,5 +138,5 @@ class _Table:
         for number, one in enumerate(row):
             name = self._names[number] if number < len(self._names) else ""
             before = "" if not number else " - " if row[0].head and number == 1 else "; "
-            said = told(name, one.text)
+            said = told(one.text)
             yield before + (f"{name}: {said}" if name else said), one.start, one.end, False

@@ -10,7 +10,7 @@ import re
 from contextlib import suppress
 
 from keelmark.guard._html import is_html, read
-from keelmark.guard._nodes import Node, told, words
+from keelmark.guard._nodes import Node, placed, told, words
 
 BEGIN = re.compile(r"[{\[](?=\s*(?:[{\[\"']|[uU][\"']))")
 """How a record may begin."""
@@ -108,6 +108,7 @@ def _name(text: str, token: re.Match[str]) -> tuple[str, int]:
 
 def _joined(node: Node) -> Node:
     """A list of a few plain values is told as one value."""
+    node = node._replace(inner=placed(node.inner))
     texts = [one.text for one in node.inner if one.text is not None and not one.name]
     if len(texts) < len(node.inner) or sum(map(len, texts)) > _FEW:
         return node
@@ -126,7 +127,7 @@ def _leaf(token: re.Match[str], name: str, start: int) -> Node:
             if inside.end >= len(said.rstrip()):
                 return _moved(inside, start, token.end())
     literal = _LITERAL.fullmatch(said)
-    text = told(name, literal[1] if literal else said)
+    text = told(literal[1] if literal else said)
     same = text == token["bare"] or text == (token["text"] or "")[1:-1]
     return Node(name, text, (), start, token.end(), same)
 

@@ -12,6 +12,7 @@ _LONG = 100  # code points of a value from which on it is a text, and told as it
 _TOLD = {"true": "yes", "false": "no"} | dict.fromkeys(("null", "nan"), "not given")
 _HOURS = re.compile(r"(?<![\d:])(\d{1,2}):(\d{1,2})\s?[-–]\s?(\d{1,2}):(\d{1,2})(?![\d:])")
 _JOINT = re.compile(r"(?<=[A-Za-z][a-z]{2})(?=[A-Z])|[_\s]+|(?<=\w)-(?=\w)")
+_ADDRESS = re.compile(r"\b(?:address|city|street|zip|postal|postcode|country)\b", re.IGNORECASE)
 _STATE = re.compile(r"\b(?:state|province|region)\b", re.IGNORECASE)
 
 
@@ -40,18 +41,32 @@ class Node(NamedTuple):
     same: bool = False
 
 
-def told(name: str, said: str) -> str:
+def told(said: str) -> str:
     """Return a value of a field as it would be told.
 
-    `true` is yes, `9:0-21:30` is from 9 AM to 9:30 PM, and TX in the field `state` is Texas.
+    `true` is yes, and `9:0-21:30` is from 9 AM to 9:30 PM.
     """
     if len(said) >= _LONG or said.isdigit():
         return said.strip()
     said = _TOLD.get(said.lower(), said).strip()
     if ":" in said:
         said = _HOURS.sub(_clock, said)
-    state = states().get(said) if _STATE.search(name) else None
-    return f"{said} ({state})" if state else said
+    return said
+
+
+def placed(fields: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Return the fields of an address with their state told: TX is Texas.
+
+    Beside no other part of an address `state` may be that of a machine: OK is not Oklahoma there.
+    """
+    if not any(_ADDRESS.search(one.name) for one in fields):
+        return fields
+    return tuple(map(_with_state, fields))
+
+
+def _with_state(one: Node) -> Node:
+    state = states().get(one.text or "") if _STATE.search(one.name) else None
+    return one._replace(text=f"{one.text} ({state})", same=False) if state else one
 
 
 def words(name: str) -> str:

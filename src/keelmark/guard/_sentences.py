@@ -21,6 +21,7 @@ _END = re.compile(
     rf"[.!?…؟।॥۔]+(?:[{_CLOSERS}]+|\[\d{{1,3}}\])*(?=\s)"
     rf"|[。！？｡]+[{_CLOSERS}]*(?=[^。！？｡{_CLOSERS}])|\n"
 )
+_RULE = re.compile(r"\n[ \t]*[|:\- \t]*")
 _MARK = re.compile(r"(?:(?:[-*•·–#>]{1,6}|\(?\d{1,3}[.)]|\(?[a-z]\))[ \t]+)+")
 _FENCE = ("```", "~~~")
 _PROSE = frozenset({"text", "txt", "plaintext", "plain", "markdown", "md", "quote"})
@@ -124,18 +125,30 @@ def cut(text: str, *, fence: Fence = OPEN, final: bool = False) -> Cut:
         start = mark.end() if mark and mark.end() < end else begin
         stop = start + len(text[start:end].rstrip())
         row = not code and (text[begin] == "|" or (fence.within and fence.table))
-        first = row and not fence.table
-        pieces.append(Piece(start, stop, code, row and _is_head(text[start:stop], first=first)))
+        head = row and not text[start:stop].strip("|:- ")
+        if row and not fence.table and not head and _may_be_head(text[start:stop]):
+            below = _rule_below(text, end, final=final)
+            if below is None:
+                return Cut(pieces, begin, fence)
+            head = below
+        pieces.append(Piece(start, stop, code, head))
         at, fence = end, behind._replace(within=True, table=row)
 
 
-def _is_head(line: str, *, first: bool) -> bool:
-    """Whether a row of a table says nothing: a rule, or at its top a few words for each column."""
-    if not line.strip("|:- "):
-        return True
+def _may_be_head(line: str) -> bool:
+    """Whether a row may be the head of a table: a few words for each column, and no number."""
     cells = line.strip("| ").split("|")
     few = all(len(cell.split()) <= _FEW for cell in cells)
-    return first and len(cells) > 1 and few and not any(map(str.isdigit, line))
+    return len(cells) > 1 and few and not any(map(str.isdigit, line))
+
+
+def _rule_below(text: str, end: int, *, final: bool) -> bool | None:
+    """Whether the line below one that ends here is the rule of a table; None: not known yet."""
+    found = _RULE.match(text, end, end + LONGEST)
+    stop = found.end() if found else end
+    if stop == len(text) and not final:
+        return None
+    return bool(found and "-" in found[0] and (stop == len(text) or text[stop] == "\n"))
 
 
 def _behind(line: str, fence: Fence) -> Fence:

@@ -25,7 +25,7 @@ MOST = 400_000
 """Code points of sources that are read; claims that the first ones do not bear out are then said
 not to be checked."""
 
-_STATE = re.compile(r", ([A-Z]{2})\b")
+_STATE = re.compile(r", ([A-Z]{2}) (?:\d{5}\b|[A-Z]\d[A-Z]\b)")
 _MOST_PLACES = 2000  # sentences with a word, above which it says nothing of where
 _PREFIX = 4
 _LEAD = re.compile(
@@ -215,7 +215,7 @@ class Index:
 
     def figured(self, text: str, most: int) -> list[Found]:
         """Return the sentences that have most of the days, months and digits of a sentence."""
-        counts = Counter(number for word in _figured(text) for number in self._figured[word])
+        counts = Counter(number for word in _figures_in(text) for number in self._by_figure[word])
         return [Found(self.places[number], 0.0) for number, _ in counts.most_common(most)]
 
     def all_of_it(self, most: int) -> list[Found]:
@@ -224,11 +224,11 @@ class Index:
         return [Found(place, 0.0) for place in self.places] if short else []
 
     @cached_property
-    def _figured(self) -> defaultdict[str, list[int]]:
+    def _by_figure(self) -> defaultdict[str, list[int]]:
         """Which sentences have a day, a month or a number; seldom asked for."""
         out: defaultdict[str, list[int]] = defaultdict(list)
         for number, place in enumerate(self.places):
-            for word in _figured(self.text(place)):
+            for word in _figures_in(self.text(place)):
                 out[word].append(number)
         return out
 
@@ -291,7 +291,7 @@ def _places(number: int, reading: Reading) -> Iterator[Place]:
             yield Place(number, piece.start, piece.end, frozenset(keys), denials)
 
 
-def _figured(said: str) -> set[str]:
+def _figures_in(said: str) -> set[str]:
     return {one.key for one in words(said) if one.text.isdigit() or one.key in NAMES}
 
 

@@ -46,7 +46,8 @@ _SMALL = (
 )
 _GLUED_WORD = re.compile("|".join(sorted({*TELLING, *_SMALL.split()}, key=len, reverse=True)))
 _GLUED = re.compile(f"(?:{_GLUED_WORD.pattern}){{4,}}+")
-_LONG = re.compile(r"(?<![A-Za-z])[A-Za-z]{14,400}(?![A-Za-z])")
+_GLUED_LENGTH = 14
+_LONG = re.compile(rf"(?<![A-Za-z])[A-Za-z]{{{_GLUED_LENGTH},}}(?![A-Za-z])")
 _LONG_WORDS = 2  # words of five letters or more that something glued has at least
 
 
@@ -111,7 +112,7 @@ def mistyped(text: str) -> Iterator[Piece]:
 
 def is_glued(token: str) -> bool:
     """Whether a run of small letters holds words that stand together without spaces."""
-    return 14 <= len(token) <= 400 and _unglued(token) is not None
+    return len(token) >= _GLUED_LENGTH and _unglued(token) is not None
 
 
 def glued(text: str) -> Iterator[Piece]:
@@ -122,7 +123,8 @@ def glued(text: str) -> Iterator[Piece]:
 
 
 def _unglued(token: str) -> str | None:
-    found = _GLUED.search(token)
+    some = any(word in token for word in _BREAKABLE)
+    found = _GLUED.search(token) if some else None
     words = _GLUED_WORD.findall(found[0]) if found else []
     if found is None or len(set(words) & _BREAKABLE) < _LONG_WORDS:
         return None

@@ -148,7 +148,11 @@ def _opened(path: Path, boot: str) -> sqlite3.Connection:
         whole = False
     if not whole:
         db.close()
-        log.warning("%s was cut off with the machine, and is begun anew.", path.name)
+        log.warning(
+            "%s was cut off with the machine and is begun anew: rates are counted afresh, what is "
+            "spent is kept elsewhere.",
+            path.name,
+        )
         for end in ("", "-wal", "-shm"):
             Path(f"{path}{end}").unlink(missing_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -368,6 +368,15 @@ def test_the_head_of_a_table_is_no_claim_wherever_the_stream_is_cut(at):
     ]
 
 
+@pytest.mark.parametrize("below", ["", "\n", "\n\n| more | of it |", "\n| Cafe | Yes |", "\n--|x"])
+def test_a_row_without_a_rule_below_is_a_claim(below):
+    text = f"| Lund burned | down |{below}"
+    assert not cut(text, final=True).pieces[0].head
+    held = cut(text[:22])
+    assert held.pieces == []
+    assert held.rest == 0
+
+
 def test_the_encoder_reads_a_row_of_a_table_as_it_would_be_said():
     heard = []
 

@@ -72,6 +72,9 @@ def test_a_record_is_told(written):
         ('id,city,openHours\n1,"Rome, Italy",9:0-12:0\n2,Bern,8:30-17:15\n',
          ("id: 1; city: Rome, Italy; open hours: 9 AM to 12 PM",
           "id: 2; city: Bern; open hours: 8:30 AM to 5:15 PM")),
+        ('{"state": "OK", "city": "Tulsa"}', ("state: OK (Oklahoma); city: Tulsa",)),
+        ('{"state": "OK", "checks": 4}', ("state: OK; checks: 4",)),
+        ("|a|b|\n|-|-|\n|1|2|3|", ("a: 1; b: 2; 3",)),
         ("a\tb\n1\t2\n3\t4", ("a: 1; b: 2", "a: 3; b: 4")),
     ],
 )  # fmt: skip
