@@ -51,7 +51,8 @@ _ABOUT = re.compile(f"{_ABOUT.pattern}|{fold(_ABOUT.pattern)}")
 _REPORTED = re.compile(  # what a user might try, in the instructions of an operator
     r"\b(?:if|when|whenever|should|unless|in case) (?:(?:the|an?|any|some) )?"
     r"(?:users?|customers?|clients?|callers?|visitors?|someone|somebody|anyone|anybody|they)"
-    r" (?:asks?|tells?|orders?|instructs?|wants?|requests?|begs?|urges?|tr(?:ies|y) to (?:get|make))"
+    r" (?:asks?|tells?|orders?|instructs?|wants?|requests?|begs?|urges?"
+    r"|tr(?:ies|y) to (?:get|make))"
     r" (?:you|the assistant|the model|it)(?: to)? \Z"
 )
 _AFTER = re.compile(r"[^.!?。\n]{0,48}")

@@ -125,21 +125,26 @@ def cut(text: str, *, fence: Fence = OPEN, final: bool = False) -> Cut:
         start = mark.end() if mark and mark.end() < end else begin
         stop = start + len(text[start:end].rstrip())
         row = not code and (text[begin] == "|" or (fence.within and fence.table))
-        head = row and not text[start:stop].strip("|:- ")
-        if row and not fence.table and not head and _may_be_head(text[start:stop]):
-            below = _rule_below(text, end, final=final)
-            if below is None:
-                return Cut(pieces, begin, fence)
-            head = below
+        head = _head(text, start, end, first=not fence.table, final=final) if row else False
+        if head is None:
+            return Cut(pieces, begin, fence)
         pieces.append(Piece(start, stop, code, head))
         at, fence = end, behind._replace(within=True, table=row)
 
 
-def _may_be_head(line: str) -> bool:
-    """Whether a row may be the head of a table: a few words for each column, and no number."""
-    cells = line.strip("| ").split("|")
+def _head(text: str, start: int, end: int, *, first: bool, final: bool) -> bool | None:
+    """Whether a row says nothing: a rule, or a few words for each column above one.
+
+    None where that is not known yet.
+    """
+    line = text[start:end].strip("| ")
+    if not line.strip("|:- \n"):
+        return True
+    cells = line.split("|")
     few = all(len(cell.split()) <= _FEW for cell in cells)
-    return len(cells) > 1 and few and not any(map(str.isdigit, line))
+    if not first or len(cells) == 1 or not few or any(map(str.isdigit, line)):
+        return False
+    return _rule_below(text, end, final=final)
 
 
 def _rule_below(text: str, end: int, *, final: bool) -> bool | None:
