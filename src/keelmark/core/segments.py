@@ -108,8 +108,8 @@ class _Walk:
                 self.add(holder, key, segment, is_key=False)
         elif isinstance(value, (dict, list)):
             self.visit(value, path, role, depth + 1)
-        elif isinstance(value, (int, float)) and abs(value) >= _LONG_NUMBER:
-            text = str(int(value) if value == int(value) else value)
+        elif value is not None and _is_said(holder, value, role):
+            text = _number(value)
             self.add(holder, key, Segment(role=role, path=path, text=text), is_key=False)
 
     def add(self, holder: Any, key: Any, segment: Segment, *, is_key: bool) -> None:
@@ -139,6 +139,20 @@ def read_segments(body: dict[str, Any], limits: Limits) -> Reading:
             role = _FIELD_ROLE.get(name, "input")
             walk.value(body, name, value, walk.name(body, name, "", role), role, 1)
     return Reading(walk.segments, walk.slots)
+
+
+def _is_said(holder: Any, value: float, role: str) -> bool:
+    """Whether a number, or yes and no, is a text: a long one, or the field of a document."""
+    if role == "retrieved" and isinstance(holder, dict):
+        return True
+    return not isinstance(value, bool) and abs(value) >= _LONG_NUMBER
+
+
+def _number(value: float) -> str:
+    """A number as it is written, without a point where it needs none; yes and no as JSON has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value) if value == int(value) else value)
 
 
 def _is_document(path: str, role: str, text: str) -> bool:
@@ -172,14 +186,15 @@ def context_segments(context: Any, question: Any = None) -> list[Segment] | None
     """Return what an answer may rest on, as the segments of the request it answers.
 
     Args:
-        context: A text, a list of texts or of objects with a `text` (or `content`), or None.
+        context: A text, a list of texts or of objects, or None. An object stands for its `text` (or
+            `content`), or is a record.
         question: What was asked, or None.
 
     Returns:
         The segments; None when the context is something else.
     """
     given = context if isinstance(context, list) else [] if context is None else [context]
-    texts = [one.get("text", one.get("content")) if isinstance(one, dict) else one for one in given]
+    texts = [_context(one) if isinstance(one, dict) else one for one in given]
     if not all(isinstance(text, str) for text in texts):
         return None
     many = isinstance(context, list)
@@ -191,3 +206,9 @@ def context_segments(context: Any, question: Any = None) -> list[Segment] | None
     if isinstance(question, str) and question:
         segments.append(Segment(role="user", path="question", text=question))
     return segments
+
+
+def _context(one: dict[str, Any]) -> Any:
+    """The text of an object, or a record as JSON."""
+    text = one.get("text", one.get("content"))
+    return msgspec.json.encode(one).decode() if text is None else text

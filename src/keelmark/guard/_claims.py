@@ -215,7 +215,7 @@ def claimed(text: str) -> tuple[int, int] | None:
     That is all of it, but for what only says that nothing is known, before a "but" or behind it.
     """
     bare = text.strip(_AROUND)
-    if not bare or (bare[-1] in "?？؟" and not _TOLD.match(bare)) or bare[0] in "{[":
+    if not bare or (bare[-1] in "?？؟" and not _TOLD.match(bare)):
         return None
     if not telling(bare) and not any(one.isdigit() for one in bare):
         return None

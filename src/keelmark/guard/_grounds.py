@@ -113,13 +113,13 @@ def judge(text: str, index: Index, voice: Voice | None = None) -> Sentence:
     if (part := claimed(text)) is None:
         return Sentence(0, len(text), Ground.NO_CLAIM, 0.0, 1, "claims nothing")
     start, end = part
-    said = _judged(text[start:end], index, voice)
+    said = judge_claim(text[start:end], index, voice)
     spans = tuple((start + first, start + last) for first, last in said.spans)
     return msgspec.structs.replace(said, end=len(text), spans=spans)
 
 
-def _judged(text: str, index: Index, voice: Voice | None) -> Sentence:
-    """Judge what a sentence claims."""
+def judge_claim(text: str, index: Index, voice: Voice | None) -> Sentence:
+    """Judge a claim, all of which counts; see `judge`."""
     length = len(text)
     figures = _figures(text, index)
     words = [one for one in telling(text) if not figures.covers(one.start)]

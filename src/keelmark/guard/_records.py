@@ -7,24 +7,26 @@ nine in the evening rests on nothing; against `hours - Monday: 9 AM to 9 PM` it 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from keelmark.guard import _html as html
 from keelmark.guard._grids import comma_separated, markdown
 from keelmark.guard._literals import BEGIN, NotARecordError, value
-from keelmark.guard._nodes import Bit, Node
+from keelmark.guard._nodes import Bit, Node, told, words
 
 _LEAST = 2  # values from which on something is a record, and not a word in braces
 _WIDE = 300  # code points of a line after which the next field begins another
 _LONG = 100  # code points of a value that has a line of its own
 _LABEL = 80
 _IN_VAIN = 1  # times the length of a text that may be read in vain
+_TEXTS = frozenset({"text", "content", "body", "page_content", "passage", "snippet", "chunk"})
 _TITLES = frozenset({"name", "title", "label", "id"})
-_SAYS_NOTHING = frozenset(
+SAYS_NOTHING = frozenset(
     {"attributes", "data", "details", "fields", "info", "items", "properties", "record", "records"}
     | {"response", "result", "results", "values"}
 )
+"""Names that what they hold needs not."""
 
 
 class Piece(NamedTuple):
@@ -76,13 +78,33 @@ def read(text: str) -> Reading:
 
     What only begins like a record is left as it is. Time goes with the length of the text.
     """
-    bits = list(html.read(text) if html.is_html(text) and not _whole(text) else _told(text))
+    return _reading(html.read(text) if html.is_html(text) and not _whole(text) else _told(text))
+
+
+def _reading(told_: Iterable[Bit]) -> Reading:
+    bits = list(told_)
     pieces, length = [], 0
     for said, start, end, plain in bits:
         if said:
             pieces.append(Piece(length, start, end, plain))
             length += len(said)
     return Reading("".join(bit[0] for bit in bits), tuple(pieces))
+
+
+def is_field(name: str, said: str) -> bool:
+    """Whether a text is the value of a field, and no text to be read by itself."""
+    return len(said) <= _LONG and "\n" not in said and name.rpartition(".")[2] not in _TEXTS
+
+
+def record(fields: Sequence[tuple[str, str]]) -> Reading:
+    """Return the values of a record, written a line each, as they would be told."""
+    nodes, at = [], 0
+    for name, said in fields:
+        text = told(said)
+        names = [words(one) for one in name.split(".") if one not in SAYS_NOTHING]
+        nodes.append(Node(" - ".join(names), text, (), at, at + len(said), text == said))
+        at += len(said) + 1
+    return _reading(_lines(Node("", None, tuple(nodes), 0, at), ()))
 
 
 def _whole(text: str) -> Node | None:
@@ -171,7 +193,7 @@ def _lines(node: Node, label: Sequence[str], title: str = "") -> Iterator[Bit]:
     if run:
         yield from _line(run, label)
     for one in nested:
-        says = one.text is None and one.name and one.name.lower() not in _SAYS_NOTHING
+        says = one.text is None and one.name and one.name.lower() not in SAYS_NOTHING
         own = "" if one.name or one.text is not None else _title(one)
         yield from _lines(one, (*later, one.name) if says else later, own)
 

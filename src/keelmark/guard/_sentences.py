@@ -67,12 +67,16 @@ class Piece(NamedTuple):
         end: Where it ends.
         code: Whether it is code.
         head: Whether it is the head of a table, or the rule below that: names of columns.
+        label: The field whose value it is, or part of one; None outside of records.
+        bare: Whether it is a value without quotes: a number, yes or no, or nothing.
     """
 
     start: int
     end: int
     code: bool
     head: bool = False
+    label: str | None = None
+    bare: bool = False
 
 
 class Cut(NamedTuple):
@@ -100,34 +104,34 @@ def cut(text: str, *, fence: Fence = OPEN, final: bool = False) -> Cut:
     pieces: list[Piece] = []
     at, length = 0, len(text)
     while True:
-        begin = _begin(text, at)
-        lines = text.count("\n", at, begin)
+        first = begin(text, at)
+        lines = text.count("\n", at, first)
         fence = fence._replace(
             within=fence.within and not lines, table=fence.table and lines < _APART
         )
-        if begin == length:
+        if first == length:
             return Cut(pieces, length, fence)
         code, behind = fence.code, fence
-        if code or (not fence.within and text.startswith(_FENCE, begin)):
-            end = _line_end(text, begin)
+        if code or (not fence.within and text.startswith(_FENCE, first)):
+            end = _line_end(text, first)
             if end < 0 and not final:
-                return Cut(pieces, begin, fence)
+                return Cut(pieces, first, fence)
             if not fence.within:
-                behind = _behind(text[begin : end if end >= 0 else length], fence)
+                behind = _behind(text[first : end if end >= 0 else length], fence)
             code = code or behind != fence
         if not code:
-            end = _end(text, begin)
+            end = _end(text, first)
         if end < 0:
             if not final:
-                return Cut(pieces, begin, fence)
+                return Cut(pieces, first, fence)
             end = length
-        mark = None if code else _MARK.match(text, begin, end)
-        start = mark.end() if mark and mark.end() < end else begin
+        mark = None if code else _MARK.match(text, first, end)
+        start = mark.end() if mark and mark.end() < end else first
         stop = start + len(text[start:end].rstrip())
-        row = not code and (text[begin] == "|" or (fence.within and fence.table))
+        row = not code and (text[first] == "|" or (fence.within and fence.table))
         head = _head(text, start, end, first=not fence.table, final=final) if row else False
         if head is None:
-            return Cut(pieces, begin, fence)
+            return Cut(pieces, first, fence)
         pieces.append(Piece(start, stop, code, head))
         at, fence = end, behind._replace(within=True, table=row)
 
@@ -169,8 +173,8 @@ def _behind(line: str, fence: Fence) -> Fence:
     return Fence(mark, named.casefold() not in _PROSE)
 
 
-def _begin(text: str, at: int) -> int:
-    """Where the next character that is no white space stands."""
+def begin(text: str, at: int) -> int:
+    """Return where the next character that is no white space stands."""
     while at < len(text) and text[at].isspace():
         at += 1
     return at

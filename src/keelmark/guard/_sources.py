@@ -18,7 +18,7 @@ from keelmark.guard._dates import NAMES, Calendar, dated
 from keelmark.guard._nodes import states
 from keelmark.guard._patterns import lower
 from keelmark.guard._quantities import Known, decimals_of, ordinals, quantities
-from keelmark.guard._records import Reading, read
+from keelmark.guard._records import Reading, is_field, read, record
 from keelmark.guard._sentences import cut
 
 MOST = 400_000
@@ -26,6 +26,7 @@ MOST = 400_000
 not to be checked."""
 
 _STATE = re.compile(r", ([A-Z]{2}) (?:\d{5}\b|[A-Z]\d[A-Z]\b)")
+_FIELD = re.compile(r"([a-z_]+\[\d+\])\.(.+)\Z")
 _MOST_PLACES = 2000  # sentences with a word, above which it says nothing of where
 _PREFIX = 4
 _LEAD = re.compile(
@@ -44,13 +45,15 @@ class Source(NamedTuple):
 
     Attributes:
         path: Where it stands in the request.
-        text: The text, as it is written.
+        text: The text, as it is written; of a record the values of its fields, a line each.
         offset: Where it begins in the text of its segment.
+        fields: Of a record, the names of its fields behind the path of the record.
     """
 
     path: str
     text: str
     offset: int = 0
+    fields: tuple[str, ...] = ()
 
 
 class Place(NamedTuple):
@@ -90,6 +93,7 @@ def given(
     """
     sources: list[Source] = []
     rest: list[str] = []
+    records: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     roles = {
         "retrieved": "documents",
         "tool": "tools",
@@ -100,13 +104,21 @@ def given(
     for one in segments:
         kind = roles.get(one.role, "")
         if kind and kind in kinds:
-            sources.append(Source(one.path, one.text))
+            field = _FIELD.match(one.path) if kind == "documents" else None
+            if field and is_field(field[2], one.text):
+                records[field[1]].append((field[2], one.text))
+            else:
+                sources.append(Source(one.path, one.text))
         elif kind == "user" and "marked" in kinds:
             spans = list(_marked(one.text, marks))
             sources += (Source(one.path, one.text[a:b], a) for a, b in spans)
             rest.append(_without(one.text, spans))
         elif kind in {"user", "system"}:
             rest.append(one.text)
+    sources += (
+        Source(path, "\n".join(text for _, text in fields), 0, tuple(name for name, _ in fields))
+        for path, fields in records.items()
+    )
     return tuple(one for one in sources if one.text.strip()), "\n".join(rest)
 
 
@@ -161,7 +173,7 @@ class Index:
             left -= len(written[-1])
         total = sum(len(one.text) for one in sources)
         self.coverage = (MOST - left) / total if total else 1.0
-        self.readings = [read(text) for text in written]
+        self.readings = list(map(_reading, self.sources, written))
         self.places = [
             place for number, one in enumerate(self.readings) for place in _places(number, one)
         ]
@@ -253,6 +265,8 @@ class Index:
         """Where the sentence is written."""
         source = self.sources[place.source]
         start, end = self.readings[place.source].origin(place.start, place.end)
+        if source.fields:
+            return _in_field(source, start, end)
         return SourceSpan(source.path, source.offset + start, source.offset + end)
 
     def passage(self, places: Sequence[Place], width: int) -> str:
@@ -278,6 +292,22 @@ class Index:
             done[place.source] = end
             out.append(text[start:end])
         return "\n".join(one for one in out if one.strip())[: 2 * width]
+
+
+def _in_field(source: Source, start: int, end: int) -> SourceSpan:
+    """Where a span of a record begins: in one of its fields, each a line."""
+    first = source.text.rfind("\n", 0, start) + 1
+    field = source.fields[source.text.count("\n", 0, first)]
+    last = source.text.find("\n", first)
+    stop = end if last < 0 else min(end, last)
+    return SourceSpan(f"{source.path}.{field}", start - first, stop - first)
+
+
+def _reading(source: Source, text: str) -> Reading:
+    """What a source says, as far as it is read."""
+    if not source.fields:
+        return read(text)
+    return record(list(zip(source.fields, text.split("\n"), strict=False)))
 
 
 def _places(number: int, reading: Reading) -> Iterator[Place]:

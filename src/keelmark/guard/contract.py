@@ -24,7 +24,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
@@ -42,7 +42,11 @@ class ContractError(KeelmarkError):
 
 
 class Hit(NamedTuple):
-    """Something seen, offsets in the text that `find` was given; `tier` 0 is its detector's."""
+    """Something seen, offsets in the text that `find` was given.
+
+    `tier` 0 is its detector's; `within` says that it is a value of JSON that the text has in it,
+    in `quotes` or bare in a `record`: what takes its place has to be one too.
+    """
 
     label: str
     score: float
@@ -50,6 +54,7 @@ class Hit(NamedTuple):
     end: int
     reason: str
     tier: int = 0
+    within: Literal["", "quotes", "record"] = ""
 
 
 class Token(NamedTuple):
@@ -130,8 +135,7 @@ class BaseDetector(ABC):
             work while it is asked for one hit after the other.
         costly: Whether a look costs so much that a stream shows it only what is decided: up to
             what it has just answered to `open_from`.
-        answers: Whether it reads only what is said to the user: no thoughts, no calls of tools, no
-            documents in JSON.
+        answers: Whether it reads only what is said to the user: no thoughts, no calls of tools.
         Config: Its settings with defaults, a frozen msgspec struct that forbids unknown fields.
         examples: At least one that is found, one clean, one evasion, one look-alike.
     """

@@ -33,7 +33,8 @@ from keelmark.guard.reading import read_all
 from keelmark.guard.ready import policy_at, read_policy, shipped_policies, shipped_policy
 from keelmark.guard.run import MEMORY, Probe, Run, heavy
 from keelmark.guard.shadow import GuardedText, Shadow, ShadowedChannel
-from keelmark.guard.stream import Channel, Mask
+from keelmark.guard.standins import Mask
+from keelmark.guard.stream import Channel
 from keelmark.guard.tape import as_read
 from keelmark.guard.vault import Vault
 from keelmark.guard.warm import warm
@@ -367,7 +368,7 @@ class GuardedRequest:
         """Return the stream for one channel of the answer, made on first use."""
         if name not in self._channels:
             role = channel_role(name)
-            run = Run(self._plan(role, answer=is_answer(name) and not is_json), name)
+            run = Run(self._plan(role, answer=is_answer(name)), name)
             run.again = self.again
             if self._shadows:
                 vault = self._vault

@@ -16,7 +16,7 @@ from keelmark.core.ports import Segment
 from keelmark.guard.engine import Engine
 from keelmark.guard.run import Memory, Run, heavy
 from keelmark.guard.seams import mended
-from keelmark.guard.stream import Mask
+from keelmark.guard.standins import Mask
 from keelmark.guard.whole import judged
 
 _SLICE = 0.005  # seconds of work before other requests get their turn

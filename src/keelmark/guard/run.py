@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from time import perf_counter
 from typing import NamedTuple
@@ -162,6 +162,7 @@ class Run:
         sated: Probes that have found enough, by number, and how many hits of each counted.
         again: Asks the engine for another sentence; None where nobody can.
         rewritten: Where sentences began that were asked for again, and what came of it.
+        place: From code points as detectors read them to those as they are written.
         closed: Whether the text has ended or was stopped, so that no more of it is to be decided.
         stopped: Whether a rule that fails closed could not examine the text.
         settled: Whether a cheap tier has stopped this text, or one before it.
@@ -185,6 +186,7 @@ class Run:
         self.sated: dict[int, int] = {}
         self.again: Again | None = None
         self.rewritten: dict[int, str] = {}
+        self.place: Callable[[int], int] = int
         self.read = self.decided = self.unread = 0
         self.stopped = self.closed = False
         self._mute: set[int] = set()
@@ -322,10 +324,16 @@ class Run:
         stops = (one.start + 1 for one in self.findings if one.rule in blocking)
         limit = min(self.decided, *stops, self.decided)
         for probe in self.plan:
-            for one in probe.detector.judged():
+            for one in map(self._written, probe.detector.judged()):
                 if one.start < limit:
                     reason = one.reason + self.rewritten.get(one.start, "")
                     yield msgspec.structs.replace(one, path=self.path, reason=reason)
+
+    def _written(self, one: Sentence) -> Sentence:
+        """A sentence where it is written."""
+        start, end = self.place(one.start), self.place(one.end)
+        spans = tuple((self.place(first), self.place(last)) for first, last in one.spans)
+        return msgspec.structs.replace(one, start=start, end=end, spans=spans)
 
     @property
     def best(self) -> dict[str, float]:

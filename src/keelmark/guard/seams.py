@@ -26,7 +26,8 @@ from keelmark.guard._turns import Slice, assemblies
 from keelmark.guard.engine import Engine
 from keelmark.guard.normalise import View, folded
 from keelmark.guard.run import Probe, Run, Seen, heavy
-from keelmark.guard.stream import Mask, joined, substitute
+from keelmark.guard.standins import Mask, substitute
+from keelmark.guard.stream import joined
 
 REACH = 1024
 """Characters before and after a seam that are read."""

@@ -89,7 +89,7 @@ class Shadow:
             vault: What stands for values in the answer, by the policy in force.
             is_json: Whether it is a JSON document.
         """
-        plan = self.plan(role, answer=is_answer(name) and not is_json)
+        plan = self.plan(role, answer=is_answer(name))
         unread = Values((*self._taken, *(vault.values if self._beside else ())), _UNREAD)
         if unread:
             plan = tuple(probe._replace(excuses=(*probe.excuses, unread)) for probe in plan)

@@ -19,14 +19,14 @@ of a stream's time or costs as little as in a whole text, however small the piec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from time import perf_counter
 
-from keelmark.core.policy import Replacement, Rule
 from keelmark.guard.contract import LOOK_BEHIND, Token, last_token
 from keelmark.guard.normalise import View, fold, folded
 from keelmark.guard.run import Run, Seen
-from keelmark.guard.tape import JsonTape, Replace, Tape
+from keelmark.guard.standins import Mask, annotation, spelled, substitute
+from keelmark.guard.tape import JsonTape, Tape
 from keelmark.guard.vault import Unmasker, Vault
 
 WINDOW = 16_384
@@ -39,9 +39,6 @@ _LONGEST_REST = 0.02  # seconds
 _FREE = 64  # looks without a rest
 _SMALL = 256
 _AFTER = "\n"  # after a text that has ended, so that no token is open (`quiet`)
-
-Mask = Callable[[str, str, Replacement], str]
-"""From label, value and kind of replacement to what stands for the value."""
 
 
 class Filter:
@@ -71,6 +68,7 @@ class Filter:
         self._run = run
         self._mask = mask
         self._tape = JsonTape() if is_json else Tape()
+        run.place = self._tape.place
         self._known = list(known)
         self._whole = whole
         self._pending: list[str] = []
@@ -241,7 +239,7 @@ class Filter:
             for taken in joined([one for one in group if one.acts("mask", "redact")]):
                 start, end = taken[0].start, max(one.end for one in taken)
                 out.append(tape.written(done, start))
-                out.append(tape.replaced(start, end, substitute(taken, self._mask)))
+                out.append(self._replaced(taken, start, end))
                 done = end
             if type(tape) is Tape and (told := annotation(group)):
                 end = max(one.end for one in group)
@@ -251,10 +249,18 @@ class Filter:
         self._forget(len(tape.text) if self.blocked else cut)
         return "".join(out)
 
+    def _replaced(self, taken: list[Seen], start: int, end: int) -> str:
+        """What is written in the place of what overlaps."""
+        replace = substitute(taken, self._mask)
+        inner = taken[0].hit.within if type(self._tape) is Tape else ""
+        if not inner:
+            return self._tape.replaced(start, end, replace)
+        return self._tape.replaced(start, end, lambda value: spelled(replace(value), inner))
+
     def _mended(self, one: Seen) -> Seen:
         """Ask for another sentence where a rule says so; one without findings takes its place."""
         run, tape = self._run, self._tape
-        if run.again is None or type(tape) is not Tape:
+        if run.again is None or type(tape) is not Tape or one.hit.within:
             return one
         asking = [rule.repair for rule in one.rules() if rule.repair]
         if not asking:
@@ -286,36 +292,6 @@ class Filter:
         self._tape.drop(count)
         self._left += count
         self._run.decided = self._tape.position
-
-
-def annotation(group: list[Seen]) -> str:
-    """Return what is written behind what overlaps and stays: the marker of each rule, once."""
-    told = (
-        marked(rule, one.hit.label, f" [{one.hit.label.lower()}]")
-        for one in group
-        for rule in one.rules()
-        if rule.action == "annotate"
-    )
-    return "".join(dict.fromkeys(told))
-
-
-def marked(rule: Rule, label: str, otherwise: str) -> str:
-    """Return the marker of a rule for what it has found."""
-    return rule.marker.replace("{label}", label.lower()) or otherwise
-
-
-def substitute(group: list[Seen], mask: Mask | None) -> Replace:
-    """Return what puts something in the place of what overlaps: a placeholder, or the label."""
-    if told := next((one.instead for one in group if one.instead is not None), ""):
-        return lambda _: told
-    longest = max(group, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
-    label = longest.hit.label
-    if mask is None or any(one.acts("redact") for one in group):
-        rules = (rule for rule in longest.rules() if rule.action == "redact")
-        told = next((marked(rule, label, f"[{label}]") for rule in rules), f"[{label}]")
-        return lambda _: told
-    wanted = next(rule.replacement for rule in longest.rules() if rule.action == "mask")
-    return lambda value: mask(label, value, wanted)
 
 
 def joined(seen: list[Seen]) -> Iterator[list[Seen]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
 Replace = Callable[[str], str]
@@ -43,6 +43,10 @@ class Tape:
         """Return where in the original the held character at `index` begins (or the text ends)."""
         return self.position + index
 
+    def place(self, index: int) -> int:
+        """Return where in the original the character at `index` of all that was read stands."""
+        return index
+
     def replaced(self, start: int, end: int, replace: Replace) -> str:
         """Return what to write instead of a span of what is held."""
         return replace(self.text[start:end])
@@ -68,13 +72,15 @@ _VALUE = re.compile(r"[^\s,:{}\[\]]+")
 class JsonTape(Tape):
     """Text that is a JSON document, read through its escapes; what it puts in is escaped."""
 
-    __slots__ = ("_inside", "_quotes", "_rest", "_starts", "_wire")
+    __slots__ = ("_escapes", "_inside", "_longer", "_quotes", "_rest", "_starts", "_wire")
 
     def __init__(self) -> None:
         super().__init__()
         self._wire = ""  # what is held, as written
         self._starts: list[int] | None = None  # where in it each character begins; None: same
         self._rest = ""  # an escape that is not complete yet
+        self._escapes: list[int] = []  # behind which characters of all that was read escapes end
+        self._longer: list[int] = []  # by how much the original is longer up to there
         self._inside = False  # whether what is held begins inside a string
         self._quotes: list[int] | None = None  # where strings open and close; None: not known
 
@@ -95,6 +101,9 @@ class JsonTape(Tape):
                 out += (chunk[done:slash], json.loads(f'"{match[0]}"'))
                 starts += range(at + done, at + slash + 1)
                 done = match.end()
+                longer = self._longer[-1] if self._longer else 0
+                self._escapes.append(self.position + at + slash - longer + 1)
+                self._longer.append(longer + len(match[0]) - 1)
             slash = chunk.find("\\", match.end() if match else slash + 1)
         stop = len(chunk) if slash < 0 else slash
         out.append(chunk[done:stop])
@@ -118,6 +127,11 @@ class JsonTape(Tape):
     def offset(self, index: int) -> int:
         """Return where in the original the held character at `index` begins (or the text ends)."""
         return self.position + self._at(index)
+
+    def place(self, index: int) -> int:
+        """Return where in the original the character at `index` of all that was read stands."""
+        before = bisect_right(self._escapes, index)
+        return index + (self._longer[before - 1] if before else 0)
 
     def _marks(self) -> list[int]:
         if self._quotes is None:

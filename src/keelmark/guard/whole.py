@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from keelmark.guard import decode
 from keelmark.guard.run import Run
-from keelmark.guard.stream import WINDOW, Filter, Mask
+from keelmark.guard.standins import Mask
+from keelmark.guard.stream import WINDOW, Filter
 from keelmark.guard.tape import as_read
 
 

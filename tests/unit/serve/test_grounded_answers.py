@@ -67,6 +67,30 @@ def test_a_whole_answer_is_judged_by_what_the_request_brings(asked):
     run(scene)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_in_json_is_judged_and_stays_json(stream):
+    answer = '{"founded": {"year": 1997, "city": "Berlin"}, "staff": "1,200 employees"}'
+    script = Script(pieces=tuple(answer[at : at + 3] for at in range(0, len(answer), 3)))
+
+    async def scene():
+        async with stack(script, guard=guard(marker="removed")) as s:
+            form = {"response_format": {"type": "json_object"}, "stream": stream}
+            _, answered, _ = await s.chat(ASKED, **form)
+            if stream:
+                counts = b": x-keelmark-grounding: supported=2, contradicted=1"
+                assert counts in answered
+                parts = [one for one in answered.split(b"\n\n") if not one.startswith(b": ")]
+                said = text_of(events(b"\n\n".join(parts)))
+            else:
+                said = answered["choices"][0]["message"]["content"]
+            assert json.loads(said) == {
+                "founded": {"year": "removed", "city": "Berlin"},
+                "staff": "1,200 employees",
+            }
+
+    run(scene)
+
+
 def test_a_stream_tells_the_counts_before_its_end():
     async def scene():
         async with stack(SCRIPT, guard=guard()) as s:

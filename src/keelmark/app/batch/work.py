@@ -20,7 +20,7 @@ from keelmark.core.findings import TextFinding
 from keelmark.core.outcome import Outcome
 from keelmark.core.policy import Policy, Replacement, Rule
 from keelmark.guard import Guard, Result
-from keelmark.guard.stream import Mask
+from keelmark.guard.standins import Mask
 from keelmark.guard.vault import Vault
 from keelmark.observe.show import clean
 

@@ -11,9 +11,11 @@ import msgspec
 
 from keelmark.core.grounding import Ground, Sentence
 from keelmark.core.ports import Segment
+from keelmark.guard._field_values import judge_value
+from keelmark.guard._fields import BEGIN, read
 from keelmark.guard._grounds import judge
 from keelmark.guard._samples import Samples
-from keelmark.guard._sentences import OPEN, cut
+from keelmark.guard._sentences import Piece
 from keelmark.guard._sources import Index, given
 from keelmark.guard._support import weighed
 from keelmark.guard._sureness import Tokens
@@ -21,6 +23,7 @@ from keelmark.guard._weights import installed
 from keelmark.guard.contract import BaseDetector, Example, Hit, Request, Token
 
 _MOST_KEPT = 512
+_NOTHING: tuple[str, list[Piece]] = ("", [])
 _SOURCE = Request(
     (
         Segment(
@@ -66,14 +69,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Detector(BaseDetector):
     """Sentences that contradict their sources, or say what no source says.
 
-    A sentence is judged when it is complete, or has 600 characters. Numbers with their units,
+    A sentence is judged when it is complete, or has 600 characters; an answer in JSON value by
+    value, with the name of its field. Numbers with their units,
     dates, names, quotations, denials and opposites are compared exactly; the rest by its words.
     A hit is a whole sentence, also one that is supported, whose score is below 0.5. Where a
     request has no sources nothing is said.
     """
 
     title = "Answers that their sources do not bear out"
-    version = "2"
+    version = "3"
     labels: ClassVar[tuple[str, ...]] = (
         "CONTRADICTED", "UNSUPPORTED", "UNCHECKED", "UNCERTAIN", "SUPPORTED",
     )  # fmt: skip
@@ -120,9 +124,10 @@ class Detector(BaseDetector):
             vars(self)["tier"] = 3
         self._request = Request()
         self._bound = False
-        self._judged: dict[str, Sentence] = {}
+        self._judged: dict[tuple[str, str | None, bool], Sentence] = {}
         self._sentences: dict[int, Sentence] = {}
-        self._tail, self._at, self._fence = "", 0, OPEN
+        self._tail, self._at, self._state = "", 0, BEGIN
+        self._decided = _NOTHING
         self._tokens: Tokens | None = None
         self._samples: Samples | None = None
 
@@ -145,7 +150,8 @@ class Detector(BaseDetector):
         if self._bound:
             own.__dict__["_index"] = self._index
         own._sentences = {}  # noqa: SLF001 (its own kind)
-        own._tail, own._at, own._fence = "", 0, OPEN  # noqa: SLF001
+        own._tail, own._at, own._state = "", 0, BEGIN  # noqa: SLF001
+        own._decided = _NOTHING  # noqa: SLF001
         own._tokens = None if self._tokens is None else Tokens()  # noqa: SLF001
         return own
 
@@ -178,18 +184,38 @@ class Detector(BaseDetector):
             return
         held = self._tail + text[start:]
         gone = len(self._tail)
-        for piece in cut(held, fence=self._fence, final=True).pieces:
+        self._forget(self._at + gone)
+        for piece in self._pieces(held):
             if piece.start < gone or piece.code or piece.head:
                 continue
             at = self._at + piece.start
-            said = self._judge(held[piece.start : piece.end], at)
+            said = self._judge(held[piece.start : piece.end], piece, at)
             spans = tuple((at + first, at + last) for first, last in said.spans)
             self._sentences[at] = msgspec.structs.replace(
                 said, start=at, end=at + said.end, spans=spans
             )
             if said.verdict is not Ground.NO_CLAIM:
                 first, last = start + piece.start - gone, start + piece.end - gone
-                yield Hit(self._label(said), said.score, first, last, said.reason, said.tier)
+                yield Hit(
+                    self._label(said),
+                    said.score,
+                    first,
+                    last,
+                    said.reason,
+                    said.tier,
+                    _within(piece),
+                )
+
+    def _pieces(self, held: str) -> list[Piece]:
+        """Cut what is held; what is decided was cut with what came behind it in sight."""
+        if held == self._decided[0]:
+            return self._decided[1]
+        return read(held, self._state, final=True).pieces
+
+    def _forget(self, at: int) -> None:
+        """Let go of what was said of a text that may go on: it may be something else now."""
+        while self._sentences and next(reversed(self._sentences)) >= at:
+            self._sentences.popitem()
 
     def _label(self, said: Sentence) -> str:
         if said.by == "tokens" or said.verdict is Ground.CONSISTENT:
@@ -202,19 +228,18 @@ class Detector(BaseDetector):
         if self._idle:
             return len(text)
         held = self._tail + text[start:]
-        return max(start, start + cut(held, fence=self._fence).rest - len(self._tail))
+        done = read(held, self._state)
+        self._decided = held[: done.rest], done.pieces
+        return max(start, start + done.rest - len(self._tail))
 
     def passed(self, text: str) -> None:
         """See BaseDetector."""
         if self._idle:
             return
         self._tail += text
-        done = cut(self._tail, fence=self._fence)
-        self._tail, self._at, self._fence = (
-            self._tail[done.rest :],
-            self._at + done.rest,
-            done.fence,
-        )
+        done = read(self._tail, self._state)
+        self._tail, self._at = self._tail[done.rest :], self._at + done.rest
+        self._state, self._decided = done.state, _NOTHING
 
     def judged(self) -> Iterable[Sentence]:
         """See BaseDetector."""
@@ -224,13 +249,26 @@ class Detector(BaseDetector):
         """See BaseDetector: there are no sources."""
         return self._idle
 
-    def _judge(self, text: str, at: int) -> Sentence:
+    def _judge(self, text: str, piece: Piece, at: int) -> Sentence:
         if self._tokens and not self._samples:
             return self._tokens.judged(text, at)
         if self._samples is not None:
             return self._samples.judged(text, at)
-        if (said := self._judged.get(text)) is None:
+        asked = text, piece.label, piece.bare
+        if (said := self._judged.get(asked)) is None:
             if len(self._judged) >= _MOST_KEPT:
                 self._judged.clear()
-            said = self._judged[text] = judge(text, self._index, self._voice)
+            said = self._judged[asked] = self._held(*asked)
         return said
+
+    def _held(self, text: str, label: str | None, bare: bool) -> Sentence:  # noqa: FBT001
+        """Hold a sentence, or the value of a field, to the sources."""
+        if label is None:
+            return judge(text, self._index, self._voice)
+        return judge_value(text, label, self._index, self._voice, bare=bare)
+
+
+def _within(piece: Piece) -> Literal["", "quotes", "record"]:
+    if piece.label is None:
+        return ""
+    return "record" if piece.bare else "quotes"

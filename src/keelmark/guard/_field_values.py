@@ -1,0 +1,57 @@
+"""Whether the value of a field rests on the sources: with its name, as a claim of a few words."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from keelmark.core.grounding import Ground, Sentence
+from keelmark.guard._claims import telling
+from keelmark.guard._dates import dated
+from keelmark.guard._grounds import Voice, judge, judge_claim
+from keelmark.guard._sources import Index
+
+_SENTENCE = 6  # words from which on a value speaks for itself, without its field
+_NOTHING = frozenset({"", "true", "false", "null", "none", "yes", "no", "n/a", "unknown"})
+_OF_A_SET = re.compile(r"[a-z][\w.-]*|[A-Z]{1,4}|[-+]?[\d.,]+%?")
+_ESCAPED = re.compile(r"\\[\"\\/bfnrt]")
+_BLANKS = str.maketrans("bfnrt", "     ")
+
+
+def judge_value(
+    text: str, label: str, index: Index, voice: Voice | None = None, *, bare: bool = False
+) -> Sentence:
+    """Judge the value of a field, or a sentence of it.
+
+    Where the sources have no word for a field, its numbers and its words of a set ("positive",
+    "EUR") are the writer's own: a score, a class. Yes and no are not judged.
+
+    Args:
+        text: The value, with its escapes or without.
+        label: The names of the field and of what it is in.
+        index: The sources.
+        voice: The encoder, where there is one.
+        bare: Whether it stands without quotes.
+
+    Raises:
+        UnavailableError: There is an encoder, and it cannot be asked.
+    """
+    value = _ESCAPED.sub(lambda found: found[0][1:].rjust(2).translate(_BLANKS), text)
+    if len(value.split()) >= _SENTENCE:
+        return judge(value, index, voice)
+    if not _tells(value, label, index, bare=bare):
+        reason = "a value for which the sources have no word"
+        return Sentence(0, len(text), Ground.NO_CLAIM, 0.0, 1, reason)
+    before = len(f"{label}: ") if label else 0
+    said = judge_claim(f"{label}: {value}" if label else value, index, voice)
+    spans = {(max(0, first - before), last - before) for first, last in said.spans if last > before}
+    return msgspec.structs.replace(said, end=len(text), spans=tuple(sorted(spans)))
+
+
+def _tells(value: str, label: str, index: Index, *, bare: bool) -> bool:
+    """Whether a value says something that sources can bear out."""
+    if value.strip().lower() in _NOTHING:
+        return False
+    plain = bare or (_OF_A_SET.fullmatch(value) and not dated(value))
+    return not plain or any(one.key in index.vocabulary for one in telling(label))

@@ -1,0 +1,48 @@
+"""What is written in the place of a finding, or behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from keelmark.core.policy import Replacement, Rule
+from keelmark.guard.run import Seen
+from keelmark.guard.tape import Replace
+
+Mask = Callable[[str, str, Replacement], str]
+"""From label, value and kind of replacement to what stands for the value."""
+
+
+def annotation(group: list[Seen]) -> str:
+    """Return what is written behind what overlaps and stays: the marker of each rule, once."""
+    told = (
+        spelled(marked(rule, one.hit.label, f" [{one.hit.label.lower()}]"), one.hit.within)
+        for one in group
+        for rule in one.rules()
+        if rule.action == "annotate" and one.hit.within != "record"
+    )
+    return "".join(dict.fromkeys(told))
+
+
+def spelled(text: str, within: str) -> str:
+    """Return a text as it is written: within quotes of JSON, in its place with quotes, or as is."""
+    return {"": text, "quotes": json.dumps(text)[1:-1], "record": json.dumps(text)}[within]
+
+
+def marked(rule: Rule, label: str, otherwise: str) -> str:
+    """Return the marker of a rule for what it has found."""
+    return rule.marker.replace("{label}", label.lower()) or otherwise
+
+
+def substitute(group: list[Seen], mask: Mask | None) -> Replace:
+    """Return what puts something in the place of what overlaps: a placeholder, or the label."""
+    if told := next((one.instead for one in group if one.instead is not None), ""):
+        return lambda _: told
+    longest = max(group, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
+    label = longest.hit.label
+    if mask is None or any(one.acts("redact") for one in group):
+        rules = (rule for rule in longest.rules() if rule.action == "redact")
+        told = next((marked(rule, label, f"[{label}]") for rule in rules), f"[{label}]")
+        return lambda _: told
+    wanted = next(rule.replacement for rule in longest.rules() if rule.action == "mask")
+    return lambda value: mask(label, value, wanted)
