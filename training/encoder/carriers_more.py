@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Callable
+from typing import Any
 
 from carriers import Carrier, Desk
 from grammar import capital
@@ -133,6 +135,33 @@ def into_comment(desk: Desk, text: str | None, code: str) -> str:
     return code if text is None else "\n".join([*lines[:place], form.format(text), *lines[place:]])
 
 
+_HOLDERS = ("user", "record", "post", "entry", "device", "ticket", "visit", "repository", "alert")
+_TEXTS = ("about", "remark", "details", "message_text", "summary", "what", "answer", "label")
+_PLAIN = ("owner", "since", "count", "state", "place", "address", "ref", "level")
+
+
+def nested(desk: Desk, text: str | None) -> str:
+    """Return an answer of a tool, records within records, as Python or JSON shows it."""
+    rng = desk.rng
+    values = {
+        "owner": desk.write("name"), "since": f"2025-{rng.randint(10, 12)}-{rng.randint(10, 28)}",
+        "count": rng.randint(0, 900), "state": rng.choice([True, False, None, "open"]),
+        "place": desk.write("city"), "address": f"{desk.write('user')}@mail.example",
+        "ref": f"{rng.choice('ABK')}-{rng.randint(100, 9999)}", "level": rng.randint(1, 99) / 10,
+    }  # fmt: skip
+    body = desk.within(desk.write(rng.choice(["subject", "review", "mail", "event"])), text)
+    keys = [*rng.sample(_PLAIN, rng.randint(1, 5)), rng.choice(_TEXTS)]
+    rng.shuffle(keys)
+    inner: Any = {key: values.get(key, body) for key in keys}
+    if rng.random() < 0.4:
+        inner = {f"{rng.choice(_TEXTS)}_list": [inner], rng.choice(_PLAIN): rng.randint(1, 50)}
+    holder = rng.choice(_HOLDERS)
+    value = {holder: inner} if rng.random() < 0.6 else {f"{holder}s": [inner]}
+    shown = json.dumps(value, ensure_ascii=False) if rng.random() < 0.3 else str(value)
+    return f'"{shown}"' if rng.random() < 0.3 else shown
+
+
 MORE: dict[str, Carrier] = {
     "grid": grid, "notes": notes, "settings": settings, "transcript": transcript, "faq": faq,
+    "nested": nested,
 }  # fmt: skip

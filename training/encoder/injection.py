@@ -32,6 +32,7 @@ from typing import Any
 import documents
 import injection_attacks as attacks
 import injection_benign as benign
+import injection_rounds
 import injection_who
 from documents import MOST_TOKENS, Document, cut, mine, tidy, tokens
 from rows import Row, shared
@@ -44,6 +45,8 @@ OWN_TABLES = (
     "injection_indirect",
     "injection_orders",
     "injection_breadth",
+    "injection_rounds",
+    "injection_rounds_languages",
     "injection_languages",
     "injection_more_languages",
     "injection_who",
@@ -174,12 +177,19 @@ def _crimes(data: Path) -> list[str]:
     return [text[:1].lower() + text[1:] for text in texts]
 
 
+def _asks(text: str) -> bool:
+    """Say whether a turn of a conversation asks for something: thanks and remarks do not."""
+    return "?" in text or not re.match(
+        r"(?:thank|thx|ok|yes|no|i |it |that|this|my |the )", text, re.IGNORECASE
+    )
+
+
 def _requests(data: Path) -> list[str]:
     """Return short requests to assistants: harmless from a user, strange in a document."""
     found: set[str] = set()
     for name in ("oasst_prompts", "selfinstruct_seed"):
         records = shared(data, f"train/injection/{name}.train")
-        found.update(r["text"] for r in records if not _third(r["text"]))
+        found.update(r["text"] for r in records if not _third(r["text"]) and _asks(r["text"]))
     for name in ("clapnq_dev", "halueval_qa_1k"):
         asked = (r["question"] for r in shared(data, f"train/grounding/{name}.train"))
         found.update(text for text in asked if text.endswith("?"))
@@ -210,6 +220,9 @@ def _every(data: Path, seed: int) -> Iterator[Row]:
     yield from (row(*found) for found in benign.written(grammar, rng))
     yield from (row(*found) for found in attacks.written(grammar, data, rng))
     yield from (row(*found) for found in attacks.embedded(grammar, trained, rng))
+    turns = random.Random(seed + 1)
+    yield from (row(*found) for found in injection_rounds.written(grammar, turns))
+    yield from (row(*found) for found in injection_rounds.quizzes(grammar, trained, turns))
     strange = [r["text"] for r in shared(data, "train/injection/tasktracker.train")]
     yield from (row(*found) for found in attacks.held_out(grammar, held, strange, rng))
     yield from injection_who.written(grammar, seed)

@@ -27,7 +27,7 @@ from rows import shared
 DIRECT, EACH_LANGUAGE, JAILBREAKS = 5000, 420, 1500
 EMBEDDED, FOREIGN, HELD_EMBEDDED = 11000, 2600, 700
 Found = tuple[str, int, str]
-TABLES = ("benign", "attacks", "indirect", "orders", "breadth")
+TABLES = ("benign", "attacks", "indirect", "orders", "breadth", "rounds")
 TALK = {"chat": 0.9, "reviews": 0.9, "notes": 0.8, "transcript": 0.7, "email": 0.6}
 """Where people ask one another: how often an order there calls the model."""
 CODE = {
@@ -222,7 +222,12 @@ def twins(
         yield carrier(None), 0, source
 
 
-def _carrier(
+def trained_names() -> list[str]:
+    """Return the kinds of documents that are trained on, prose as often as five of them."""
+    return [*carriers.TRAINED, *carriers_more.MORE, *CODE, *["prose"] * 5]
+
+
+def around(
     grammar: Attacks, name: str, text: str, seed: int, *, wrapped: bool = False
 ) -> Callable[[str | None], str]:
     """Return what writes the same document around whatever it is given."""
@@ -253,12 +258,12 @@ def embedded(grammar: Attacks, pool: list[Document], rng: random.Random) -> Iter
     """Yield documents with and without an attack."""
     code = [document.text for document in pool if document.collection == "python_code"]
     prose = [document.text for document in pool if document.collection != "python_code"]
-    names = [*carriers.TRAINED, *carriers_more.MORE, *CODE, *["prose"] * 5]
+    names = trained_names()
     for _ in range(EMBEDDED):
         name = rng.choice(names)
         attack = grammar.order(TALK.get(name, 0.4), code=name in CODE)
         text = rng.choice(code if name in CODE else prose)
-        write = _carrier(grammar, name, text, rng.randrange(2**32), wrapped=True)
+        write = around(grammar, name, text, rng.randrange(2**32), wrapped=True)
         yield from twins(write, (attack, grammar.request()), rng, f"embedded_{name}")
     yield from _foreign(grammar, pool, rng)
 
@@ -281,7 +286,7 @@ def _foreign(grammar: Attacks, pool: list[Document], rng: random.Random) -> Iter
         if said and rng.random() < 0.6:
             innocent = capital(said.write("insert"))
         name = rng.choice(["prose", "prose", "prose", "email", "grid", "notes", "search", "html"])
-        write = _carrier(grammar, name, rng.choice(same), rng.randrange(2**32), wrapped=True)
+        write = around(grammar, name, rng.choice(same), rng.randrange(2**32), wrapped=True)
         yield from twins(write, (attack, innocent), rng, "embedded_foreign")
 
 
@@ -292,10 +297,10 @@ def held_out(
     for _ in range(HELD_EMBEDDED):
         name = rng.choice([*carriers.HELD_OUT, "prose", "prose"])
         attack = re.sub(r"^Question: ", "", rng.choice(strange))
-        write = _carrier(grammar, name, rng.choice(pool).text, rng.randrange(2**32))
+        write = around(grammar, name, rng.choice(pool).text, rng.randrange(2**32))
         yield from twins(write, (attack, grammar.innocent()), rng, "valid_embedded")
     for _ in range(HELD_EMBEDDED):
         name = rng.choice([*carriers.HELD_OUT_TOOLS])
-        write = _carrier(grammar, name, "", rng.randrange(2**32))
+        write = around(grammar, name, "", rng.randrange(2**32))
         put = (grammar.indirect(0.9), grammar.innocent())
         yield from twins(write, put, rng, "valid_tool_results")
