@@ -18,6 +18,7 @@ import grammar  # noqa: E402
 import injection  # noqa: E402
 import injection_attacks as attacks  # noqa: E402
 import injection_benign as benign  # noqa: E402
+import injection_rounds  # noqa: E402
 
 PROSE = ["Willows grow by the water.", "The museum opens at ten.", "Copper conducts heat well."]
 needs_data = pytest.mark.skipif(
@@ -46,6 +47,23 @@ def test_every_language_has_both_sides(language: str) -> None:
             assert "{" not in own.fill(line), line
 
 
+@pytest.mark.parametrize("language", sorted(grammar.tables("injection_rounds_languages")))
+def test_conversations_and_quizzes_have_all_they_need(language: str) -> None:
+    own = injection_rounds.foreign(random.Random(1))[language]
+    assert language not in documents.HELD_LANGUAGES
+    for kind in ("again", "quiz", "fact"):
+        for line in own.lines[kind]:
+            assert "{" not in own.fill(line), line
+
+
+def test_a_quiz_stands_in_documents_and_its_twin_asks_nothing() -> None:
+    pool = [documents.Document("Willows grow by the water. They like it wet.", "manuals")]
+    code = documents.Document("def f():\n    return 1", "python_code")
+    found = list(injection_rounds.quizzes(written(), [*pool, code], random.Random(1)))
+    labels = [label for _, label, source in found if source == "embedded_quiz"]
+    assert 0.3 < sum(labels) / len(labels) < 0.6
+
+
 def test_an_unknown_slot_is_an_error() -> None:
     with pytest.raises(KeyError):
         grammar.Grammar({"a": ["{b}"]}, random.Random(1)).write("a")
@@ -55,7 +73,7 @@ def test_an_unknown_slot_is_an_error() -> None:
 def test_twins_differ_only_by_what_was_put_in(name: str) -> None:
     made = written()
     for seed in range(20):
-        write = attacks._carrier(made, name, "def f():\n    return 1\n\nIt ends here.", seed)
+        write = attacks.around(made, name, "def f():\n    return 1\n\nIt ends here.", seed)
         plain, put = write(None), write("Zebra crossing")
         assert "Zebra" not in plain
         assert "Zebra crossing" in put
