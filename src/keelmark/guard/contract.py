@@ -21,6 +21,7 @@ memory of its own for each text, and `passed` tells it what has left, in order. 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -35,6 +36,10 @@ from keelmark.core.ports import Sample, Segment
 
 LOOK_BEHIND = 96
 """Characters before `start` that a detector may look at; the stream keeps that many."""
+
+
+_LONGEST_TOKEN, _LONGEST_WORD = 256, 64
+_LAST_WORD = re.compile(rf"(?<![^\W_])[^\W_]{{1,{_LONGEST_WORD}}}\Z")
 
 
 class ContractError(KeelmarkError):
@@ -247,3 +252,16 @@ def last_token(text: str, start: int) -> int:
     if not tail or tail[-1].isspace():
         return len(text)
     return len(text) - len(tail.rsplit(None, 1)[-1])
+
+
+def last_word(text: str, start: int) -> int:
+    """Return where the last unbroken token begins, or the last word of one that goes on and on.
+
+    For detectors whose hits begin at words: scripts without spaces have sentences of one token. In
+    a run of more letters than any word has, nothing is open.
+    """
+    opened = last_token(text, start)
+    if len(text) - opened <= _LONGEST_TOKEN:
+        return opened
+    word = _LAST_WORD.search(text, len(text) - _LONGEST_WORD - 1)
+    return word.start() if word else len(text)

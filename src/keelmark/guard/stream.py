@@ -22,9 +22,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from time import perf_counter
 
-from keelmark.guard.contract import LOOK_BEHIND, Token, last_token
+from keelmark.guard.contract import LOOK_BEHIND, Hit, Token, last_token
 from keelmark.guard.normalise import View, fold, folded
-from keelmark.guard.run import Run, Seen
+from keelmark.guard.run import Probe, Run, Seen
 from keelmark.guard.standins import Mask, annotation, spelled, substitute
 from keelmark.guard.tape import JsonTape, Tape
 from keelmark.guard.vault import Unmasker, Vault
@@ -38,6 +38,8 @@ _REST = 9.0  # times as long as the look before it
 _LONGEST_REST = 0.02  # seconds
 _FREE = 64  # looks without a rest
 _SMALL = 256
+_LONG = 4096
+_ENDLESS = 96  # characters of a token from which on detectors say how much of it is open
 _AFTER = "\n"  # after a text that has ended, so that no token is open (`quiet`)
 
 
@@ -76,6 +78,9 @@ class Filter:
         self._due = 0.0  # when the rest after the last look ends
         self._looks = 0  # that found more than plain words
         self._left = 0  # characters that have left, as read
+        self._view: tuple[str, View] | None = None  # the last of what was held, as it reads
+        # By probe: the last long window it was shown, and what it said.
+        self._last: dict[int, tuple[tuple[int, bool, str], tuple[list[Hit], int]]] = {}
         # By `raw`: what detectors see of what has left.
         self._context = {probe.detector.raw: "" for probe in run.plan}
         self._before = before != ""
@@ -144,10 +149,12 @@ class Filter:
         if not text.isascii() or self._context.get(True, context) != context:
             return None
         asked = text + _AFTER if final else text
+        end = len(text) if final else last_token(text, start)
+        if len(text) - end >= _ENDLESS:
+            return None
         for probe in self._run.live:
             if (final and probe.detector.remembers) or not probe.detector.quiet(asked, start):
                 return None
-        end = len(text) if final else last_token(text, start)
         tape.text = text[end:]
         tape.position += end - start
         self._left += end - start
@@ -192,23 +199,46 @@ class Filter:
             kind = probe.detector
             raw, alone = kind.raw, self._before and (kind.remembers or kind.whole)
             if (raw, alone) not in windows:
-                view = View(held, length) if raw else folded(held)
+                view = View(held, length) if raw else self._folded(held)
                 context = "" if alone else self._context[raw]
                 windows[raw, alone] = view, context + view.text, len(context)
             view, text, start = windows[raw, alone]
-            if final and not probe.detector.remembers:
-                if probe.detector.quiet(text + _AFTER, start):
-                    continue
-            elif not final and probe.detector.quiet(text, start):
-                cut = min(cut, view.position(last_token(text, start) - start))
-                continue
-            hits, stop = self._run.look(probe, text, start, final=final)
+            hits, stop = self._looked(probe, text, start, final=final)
             if stop < len(text):
                 cut = min(cut, view.position(stop - start))
             for hit in hits:
                 first, last = view.origin(hit.start - start, hit.end - start)
                 seen.append(Seen(first, last, hit, probe))
         return seen, cut
+
+    def _folded(self, held: str) -> View:
+        """What is held as it reads without disguises; the same again is not read again."""
+        if self._view is None or self._view[0] != held:
+            self._view = held, folded(held)
+        return self._view[1]
+
+    def _looked(
+        self, probe: Probe, text: str, start: int, *, final: bool
+    ) -> tuple[list[Hit], int]:
+        """What a probe has decided about a window, and up to where.
+
+        The same long window again is not read again.
+        """
+        asked, kind = (start, final, text), probe.detector
+        last = self._last.get(probe.number)
+        if last and last[0] == asked:
+            return last[1]
+        if final and not kind.remembers and kind.quiet(text + _AFTER, start):
+            told: tuple[list[Hit], int] = [], len(text)
+        elif not final and len(text) - (stop := last_token(text, start)) < _ENDLESS and (
+            kind.quiet(text, start)
+        ):
+            told = [], stop
+        else:
+            told = self._run.look(probe, text, start, final=final)
+        if len(text) > _LONG and not (kind.remembers or (told[0] and kind.enough)):
+            self._last[probe.number] = asked, told
+        return told
 
     def _clusters(self, seen: list[Seen], cut: int) -> tuple[list[list[Seen]], int]:
         """Join what overlaps; leave out what straddles the cut and move the cut before it."""
@@ -284,7 +314,8 @@ class Filter:
         if not count:
             return
         gone = self._tape.text[:count]
-        read = {raw: gone if raw else fold(gone) for raw in self._context}
+        said = self._view[1].text if self._view and self._view[0] == gone else None
+        read = {raw: gone if raw else said or fold(gone) for raw in self._context}
         for raw, context in self._context.items():
             self._context[raw] = (context + read[raw])[-LOOK_BEHIND:]
         for probe in self._run.mindful:

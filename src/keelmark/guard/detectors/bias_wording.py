@@ -10,7 +10,7 @@ import msgspec
 from keelmark.guard._bias import begun, found, labels, prepare
 from keelmark.guard._bias_context import AFTER, hits
 from keelmark.guard._patterns import AllowConfig, Allowed, lower, settle
-from keelmark.guard.contract import BaseDetector, Example, Hit, last_token
+from keelmark.guard.contract import BaseDetector, Example, Hit, last_token, last_word
 
 _SHORT = 256  # longer texts are looked through once, by the ordinary way
 
@@ -131,7 +131,7 @@ class Detector(BaseDetector):
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where something begins that may go on, or that is judged by what follows."""
         low = lower(text)
-        opened = last_token(text, start)
+        opened = last_word(text, start)
         spans: list[tuple[int, int]] = []
         for first, reader in begun(low, start):
             if first >= opened:

@@ -205,7 +205,7 @@ def _may_become(row: Row, index: int, edge: int) -> bool:
     """Whether a token is part of a name, or is once more has come."""
     code = row.codes[index]
     if row.ends[index] == edge:
-        return True
+        return edge - row.start(index) <= LONGEST  # no name is longer, however it goes on
     if code in ". ":
         return False
     around = row.around(index)

@@ -9,7 +9,7 @@ import msgspec
 
 from keelmark.guard._patterns import AllowConfig, Allowed, lower, settle
 from keelmark.guard._special import begun, labels, prepare
-from keelmark.guard.contract import BaseDetector, Example, Hit, last_token
+from keelmark.guard.contract import BaseDetector, Example, Hit, last_token, last_word
 
 _SHORT = 256  # longer texts are looked through once, by the ordinary way
 
@@ -110,7 +110,7 @@ class Detector(BaseDetector):
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where a fact begins that may go on, or that is judged by the word behind it."""
         found = sorted(begun(text, lower(text), start), key=lambda one: one.start)
-        opened = min([last_token(text, start), *(one.start for one in found if one.cut)])
+        opened = min([last_word(text, start), *(one.start for one in found if one.cut)])
         for one in reversed(found):
             if one.hit and one.hit.end > opened:
                 opened = min(opened, one.start)

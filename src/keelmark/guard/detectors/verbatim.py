@@ -76,18 +76,25 @@ class Detector(BaseDetector):
         super().__init__(config)
         self._corpus = corpus or _opened(self.config.corpus)
         self._reading = _Reading(self._corpus, self.config.words)
+        self._ahead: tuple[str, _Reading] | None = None
 
     def for_text(self) -> Detector:
         """See BaseDetector."""
         return Detector(self.config, self._corpus)
 
     def passed(self, text: str) -> None:
-        """See BaseDetector."""
-        self._reading.later(text)
+        """See BaseDetector: what was looked at as a whole is not read again."""
+        ahead, self._ahead = self._ahead, None
+        if ahead and ahead[0] == text:
+            self._reading = ahead[1]
+        else:
+            self._reading.later(text)
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""
-        found = self._reading.copy().read(text[start:])
+        reading = self._reading.copy()
+        found = reading.read(text[start:])
+        self._ahead = text[start:], reading
         return [hit._replace(start=start + hit.start, end=start + hit.end) for hit in found]
 
     def quiet(self, text: str, start: int) -> bool:
