@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keelmark.core.policy import GuardRules, Policy, Rule
+from keelmark.core.ports import Segment
 from keelmark.guard import Guard
 from keelmark.guard.detectors.personal_data import Detector
 from keelmark.guard.stream import WINDOW
@@ -105,6 +106,30 @@ def test_tokens_without_end_are_judged_alike_at_every_split(parts, spaced, step)
     text = "".join(part + " " * (at in spaced) for at, part in enumerate(parts))
     whole = EVERY.check(text, stage="output")
     stream = EVERY.stream("output")
+    out = "".join(stream.feed(text[at : at + step]) for at in range(0, len(text), step))
+    out += stream.finish()
+    assert found(stream.verdict) == found(whole.verdict)
+    assert out == whole.text
+
+
+SECRET = "Anna Berg is the 中文文本 and women are gay, x-ray 1998 she is stupid the hiv"
+LEAKS = guard(("prompt_leak",), prompt_leak={"words": 4})
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    parts=st.lists(
+        st.sampled_from([*SECRET.split(), "x" * 70, "\u200c", "م\u200c" * 60, "x", "中"]),
+        min_size=8,
+        max_size=60,
+    ),
+    glued=st.sets(st.integers(0, 59), max_size=30),
+    step=st.integers(1, 9),
+)
+def test_words_without_end_hide_no_leak(parts, glued, step):
+    told = LEAKS.about((Segment(role="system", path="messages[0].content", text=SECRET),))
+    text = "".join(part + " " * (at not in glued) for at, part in enumerate(parts))
+    whole, stream = told.check(text, stage="output"), told.stream("output")
     out = "".join(stream.feed(text[at : at + step]) for at in range(0, len(text), step))
     out += stream.finish()
     assert found(stream.verdict) == found(whole.verdict)

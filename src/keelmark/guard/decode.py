@@ -99,6 +99,7 @@ class Codec(NamedTuple):
     decode: Callable[[str], str | None]
 
 
+_SHORT_RUN = 24
 _SEPARATED = r"(?<!\w)\w([ \t.,_*|/~-])\w"
 # _SEPARATED twice over, but begun at a separator: that is what makes the search fast.
 _APART = re.compile(r"([ \t.,_*|/~-])\w\1\w\1\w(?!\w)(?<=(?<!\w)\w.\w.\w.\w)")
@@ -175,14 +176,28 @@ def _telltale(text: str) -> tuple[frozenset[str], bool]:
     return _TELLTALE & words, odd
 
 
+class _Reads(dict[str, str | None]):
+    """What runs of one text read as; the same short run is decoded once."""
+
+    def __init__(self, decode: Callable[[str], str | None]) -> None:
+        self._decode = decode
+
+    def __missing__(self, run: str) -> str | None:
+        reads = self._decode(run)
+        if len(run) <= _SHORT_RUN:
+            self[run] = reads
+        return reads
+
+
 def _pieces(text: str, telltale: frozenset[str], *, odd: bool) -> list[Piece]:
     """Every encoded run of a text, left to right."""
     found = [
         Piece(match.start(), match.end(), reads)
         for codec in _CODECS
         if codec.may(text)
+        for known in (_Reads(codec.decode),)
         for match in codec.run.finditer(text)
-        if (reads := codec.decode(match[0])) is not None
+        if (reads := known[match[0]]) is not None
     ]
     if odd:
         found += _spelling.broken(text)

@@ -292,7 +292,8 @@ class Run:
         """Write down a decided hit; `span` is where it stands in the original."""
         hit, probe = seen.hit, seen.probe
         family = probe.detector.family or probe.id
-        self.scores[family] = max(hit.score, self.scores.get(family, 0.0))
+        if hit.score > self.scores.setdefault(family, 0.0):
+            self.scores[family] = hit.score
         key = probe.number, hit.label, hit.score
         if (rules := self._counts.get(key)) is None:
             rules = self._counts[key] = seen.rules()

@@ -142,6 +142,7 @@ class Detector(BaseDetector):
         self._secret, pairs = _canonical(system)
         self._pairs = frozenset(pairs)
         self._firsts = frozenset(first for first, _ in pairs)
+        self._longest = max((len(word) for pair in pairs for word in pair), default=0)
         self._last: tuple[str, int, _Words] | None = None
 
     def plants(self) -> bool:
@@ -228,6 +229,8 @@ class Detector(BaseDetector):
             if stretch.last > len(words.tokens) - 2 - self.config.words * 2:
                 return stretch.hit.start
             at = stretch.last
+        if words.tokens and len(words.tokens[-1]) > self._longest:
+            return words.start(len(words.tokens))  # no word of the prompt, however it goes on
         complete = len(words.tokens) - 1  # the last word may go on
         for number in range(max(at, complete - 2 * self.config.words), complete):
             if words.runs[number] >= complete - number - 1:
