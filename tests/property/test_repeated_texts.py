@@ -1,5 +1,6 @@
 """A text that says one thing again and again is judged as any other, in a part of the time."""
 
+import asyncio
 import itertools
 
 import pytest
@@ -127,13 +128,18 @@ LEAKS = guard(("prompt_leak",), prompt_leak={"words": 4})
     step=st.integers(1, 9),
 )
 def test_words_without_end_hide_no_leak(parts, glued, step):
-    told = LEAKS.about((Segment(role="system", path="messages[0].content", text=SECRET),))
     text = "".join(part + " " * (at not in glued) for at, part in enumerate(parts))
-    whole, stream = told.check(text, stage="output"), told.stream("output")
-    out = "".join(stream.feed(text[at : at + step]) for at in range(0, len(text), step))
-    out += stream.finish()
-    assert found(stream.verdict) == found(whole.verdict)
-    assert out == whole.text
+    whole = answered([text])
+    assert answered([text[at : at + step] for at in range(0, len(text), step)]) == whole
+    assert answered([f"{text} {SECRET}"])[1]
+
+
+def answered(pieces):
+    request = LEAKS.open()
+    asyncio.run(request.check_input([Segment(role="system", path="m", text=SECRET)]))
+    channel = request.channel("choices[0].content")
+    out = "".join(map(channel.feed, pieces)) + channel.finish()
+    return out, found(request.output_verdict())
 
 
 def test_a_period_is_that_of_a_whole_window():
