@@ -297,20 +297,21 @@ class Run:
         key = probe.number, hit.label, hit.score
         if (rules := self._counts.get(key)) is None:
             rules = self._counts[key] = seen.rules()
-        self.findings += (
-            TextFinding(
-                rule=rule.id,
-                detector=probe.id,
-                label=hit.label,
-                score=hit.score,
-                start=span[0],
-                end=span[1],
-                reason=hit.reason,
-                tier=hit.tier or probe.detector.tier,
-                path=self.path,
+        tier = hit.tier or probe.detector.tier
+        for rule in rules:
+            self.findings.append(
+                TextFinding(
+                    rule=rule.id,
+                    detector=probe.id,
+                    label=hit.label,
+                    score=hit.score,
+                    start=span[0],
+                    end=span[1],
+                    reason=hit.reason,
+                    tier=tier,
+                    path=self.path,
+                )
             )
-            for rule in rules
-        )
         if probe.detector.enough and probe.enough and len(rules) == len(probe.rules):
             self.sated[probe.number] = self.sated.get(probe.number, 0) + 1
             if self.sated[probe.number] >= probe.enough:
