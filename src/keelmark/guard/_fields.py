@@ -1,8 +1,9 @@
 """Answers in JSON while they come: a prefix decides the same values as the whole.
 
 An answer that begins with a record, fenced or not, is read field by field up to where the record
-ends, sentence by sentence within long values; behind it come sentences again. Nothing is wrong
-with a record here: what has no place in one is passed over. Texts may be read through their escapes
+ends, sentence by sentence within long values; behind it come sentences again, and where words stand
+that have no place in one, so that a bracket hides nothing. Marks are passed over wherever they
+stand. Texts may be read through their escapes
 (`tape.JsonTape`) or as written, so a quote ends a value where the grammar goes on behind it.
 
 Source: RFC 8259.
@@ -19,6 +20,7 @@ from keelmark.guard._sentences import LONGEST, OPEN, Fence, Piece, begin, cut
 _LEAD = re.compile(r"\s*(?:(?P<fence>`{3,})[ \t]*\w*[ \t]*\n\s*)?")
 _MAY_LEAD = re.compile(r"\s*(?:`{1,2}|`{3,}[ \t]*\w*[ \t]*)?\Z")
 _BARE = re.compile(r'[^\s,:{}\[\]"]+')
+_LITERAL = re.compile(r"-?[0-9][0-9.eE+-]*|true|false|null|True|False|None|NaN|-?Infinity")
 _ITEM = frozenset("{[-0123456789tfn")
 _DEEPEST = 32
 _LABEL = 80
@@ -162,8 +164,9 @@ def _step(
     end = _bare(text, at)
     if end == len(text) and not final:
         return None
-    if not record.names_a_field:
-        pieces.append(Piece(at, end, code=False, label=record.label, bare=True))
+    if record.names_a_field or not _LITERAL.fullmatch(text, at, end):
+        return at, Record()  # no record any more
+    pieces.append(Piece(at, end, code=False, label=record.label, bare=True))
     return end, record
 
 

@@ -217,9 +217,7 @@ class Filter:
             self._view = held, folded(held)
         return self._view[1]
 
-    def _looked(
-        self, probe: Probe, text: str, start: int, *, final: bool
-    ) -> tuple[list[Hit], int]:
+    def _looked(self, probe: Probe, text: str, start: int, *, final: bool) -> tuple[list[Hit], int]:
         """What a probe has decided about a window, and up to where.
 
         The same long window again is not read again.
@@ -230,8 +228,10 @@ class Filter:
             return last[1]
         if final and not kind.remembers and kind.quiet(text + _AFTER, start):
             told: tuple[list[Hit], int] = [], len(text)
-        elif not final and len(text) - (stop := last_token(text, start)) < _ENDLESS and (
-            kind.quiet(text, start)
+        elif (
+            not final
+            and len(text) - (stop := last_token(text, start)) < _ENDLESS
+            and (kind.quiet(text, start))
         ):
             told = [], stop
         else:

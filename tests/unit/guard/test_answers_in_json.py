@@ -104,6 +104,16 @@ def test_a_note_in_brackets_is_no_record(note):
         assert said_of(text, is_json=False) == {text: verdict}
 
 
+@pytest.mark.parametrize(
+    "before",
+    ['{"a": ', '{"": "", ', '[["', '{"a": [', '[{"a": 1}, ', '{"a": 1} ', '{"a": "b" ', '["a", '],
+)
+def test_a_bracket_hides_no_sentence(before):
+    for is_json in (True, False):
+        said = said_of(f"{before}Acme has 1,300 employees.", is_json=is_json)
+        assert "contradicted" in said.values(), said
+
+
 @pytest.mark.parametrize("is_json", [True, False])
 def test_quotes_within_a_value_do_not_end_it(is_json):
     text = json.dumps(
