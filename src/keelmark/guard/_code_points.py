@@ -50,7 +50,8 @@ def numbers(run: str) -> str | None:
     """Return decimal or octal code points as text, when it looks like words."""
     found = re.findall(r"\d+", run)
     for base in (10, 8) if not {"8", "9"} & set(run) else (10,):
-        text = "".join(_character(int(number, base)) for number in found)
+        reads = {number: _character(int(number, base)) for number in set(found)}
+        text = "".join(map(reads.__getitem__, found))
         if _wordy(text):
             return text
     return None
