@@ -23,6 +23,7 @@ _BARE = re.compile(r'[^\s,:{}\[\]"]+')
 _LITERAL = re.compile(r"-?[0-9][0-9.eE+-]*|true|false|null|True|False|None|NaN|-?Infinity")
 _ITEM = frozenset("{[-0123456789tfn")
 _DEEPEST = 32
+_QUOTES = 8  # in the name of a field, at most
 _LABEL = 80
 
 
@@ -160,6 +161,8 @@ def _step(
         return at + 1, record._replace(said=OPEN)
     if sign == '"':
         named = _name(text, at, final=final)
+        if named and named[0] == at:
+            return at, Record()  # no record any more
         return named and (named[0], record._replace(name=named[1]))
     end = _bare(text, at)
     if end == len(text) and not final:
@@ -171,17 +174,22 @@ def _step(
 
 
 def _name(text: str, at: int, *, final: bool) -> tuple[int, str] | None:
-    """The place behind the name of a field, and the name; none for what is too long for one."""
+    """The place behind the name of a field, and the name.
+
+    None where it is not whole; the same place where there is no name.
+    """
     limit = min(len(text), at + LONGEST)
-    quote = text.find('"', at + 1, limit)
-    while quote >= 0:
-        mark = begin(text, quote + 1)
-        if mark == len(text):
-            return (quote + 1, words(text[at + 1 : quote])) if final else None
-        if text[mark] == ":" and not _escaped(text, quote):
-            return quote + 1, words(text[at + 1 : quote])[:_LABEL]
+    quote = at
+    for _ in range(_QUOTES):
         quote = text.find('"', quote + 1, limit)
-    return (at + 1, "") if final or len(text) > at + LONGEST else None
+        if quote < 0:
+            return (at, "") if final or len(text) > at + LONGEST else None
+        mark = begin(text, quote + 1)
+        if mark == len(text) and not final:
+            return None
+        if text[mark : mark + 1] == ":" and not _escaped(text, quote):
+            return quote + 1, words(text[at + 1 : quote])[:_LABEL]
+    return at, ""
 
 
 def _bare(text: str, at: int) -> int:
