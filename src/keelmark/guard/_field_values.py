@@ -10,10 +10,12 @@ from keelmark.core.grounding import Ground, Sentence
 from keelmark.guard._claims import telling
 from keelmark.guard._dates import dated
 from keelmark.guard._grounds import Voice, judge, judge_claim
+from keelmark.guard._records import SAYS_NOTHING
 from keelmark.guard._sources import Index
 
 _SENTENCE = 6  # words from which on a value speaks for itself, without its field
 _NOTHING = frozenset({"", "true", "false", "null", "none", "yes", "no", "n/a", "unknown"})
+_CARRIES = SAYS_NOTHING | {"answer", "answers", "output", "reply", "value", "final", "year", "date"}
 _OF_A_SET = re.compile(r"[a-z][\w.-]*|[A-Z]{1,4}|[-+]?[\d.,]+%?")
 _ESCAPED = re.compile(r"\\[\"\\/bfnrt]")
 _BLANKS = str.maketrans("bfnrt", "     ")
@@ -25,7 +27,8 @@ def judge_value(
     """Judge the value of a field, or a sentence of it.
 
     Where the sources have no word for a field, its numbers and its words of a set ("positive",
-    "EUR") are the writer's own: a score, a class. Yes and no are not judged.
+    "EUR") are the writer's own: a score, a class; unless the name says only that an answer or a
+    date comes. Yes and no are not judged.
 
     Args:
         text: The value, with its escapes or without.
@@ -40,6 +43,7 @@ def judge_value(
     value = _ESCAPED.sub(lambda found: found[0][1:].rjust(2).translate(_BLANKS), text)
     if len(value.split()) >= _SENTENCE:
         return judge(value, index, voice)
+    label = label if _named(label) else ""
     if not _tells(value, label, index, bare=bare):
         reason = "a value for which the sources have no word"
         return Sentence(0, len(text), Ground.NO_CLAIM, 0.0, 1, reason)
@@ -54,4 +58,9 @@ def _tells(value: str, label: str, index: Index, *, bare: bool) -> bool:
     if value.strip().lower() in _NOTHING:
         return False
     plain = bare or (_OF_A_SET.fullmatch(value) and not dated(value))
-    return not plain or any(one.key in index.vocabulary for one in telling(label))
+    return not (plain and label) or any(one.key in index.vocabulary for one in telling(label))
+
+
+def _named(label: str) -> bool:
+    """Whether the name of a field says what its value is, and not only that one comes."""
+    return any(one.text.lower() not in _CARRIES for one in telling(label))

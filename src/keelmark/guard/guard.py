@@ -110,7 +110,7 @@ class Guard:
         self._shadows = tuple(shadows)
 
     def about(self, asked: Sequence[Segment]) -> Guard:
-        """Return the same guard for texts that answer a request with these segments (`check`)."""
+        """Return the same guard for texts that answer a request with these segments."""
         other = copy.copy(self)
         vars(other)["_asked"] = Request(tuple(asked))
         return other
@@ -214,7 +214,7 @@ class Guard:
         """
         engine, (side, role) = self._engine.within(origin), place(stage, role)
         shadows = tuple(one.within(origin) for one in self._shadows)
-        run = Run(streamed(engine.plan(side, role)))
+        run = Run(streamed(bound(engine.plan(side, role), self._asked)))
 
         def verdict(ms: float) -> Verdict:
             said = tuple(one.so_far(side) for one in shadows)

@@ -282,8 +282,8 @@ class Filter:
     def _replaced(self, taken: list[Seen], start: int, end: int) -> str:
         """What is written in the place of what overlaps."""
         replace = substitute(taken, self._mask)
-        inner = taken[0].hit.within if type(self._tape) is Tape else ""
-        if not inner:
+        inner = next((one.hit.within for one in taken if one.hit.within), "")
+        if not inner or type(self._tape) is not Tape:
             return self._tape.replaced(start, end, replace)
         return self._tape.replaced(start, end, lambda value: spelled(replace(value), inner))
 

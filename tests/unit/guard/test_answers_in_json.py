@@ -84,6 +84,25 @@ def test_a_number_in_a_field_that_the_sources_speak_of_is_a_claim():
     assert said_of('{"employees": "1300"}') == {"1300": "contradicted"}
 
 
+@pytest.mark.parametrize("name", ["answer", "final_answer", "result", "value", "year"])
+@pytest.mark.parametrize("value", ["1997", '"1997"', "1300"])
+def test_a_bare_answer_is_a_claim(name, value):
+    (said,) = said_of(f'{{"{name}": {value}}}').values()
+    assert said in {"contradicted", "unsupported"}
+    assert set(said_of(f'{{"{name}": 1998}}').values()) == {"supported"}
+
+
+def test_items_without_a_field_are_claims():
+    assert set(said_of('["1997", "1300"]').values()) <= {"contradicted", "unsupported"}
+
+
+def test_a_stream_about_a_request_is_held_to_it():
+    stream = guard().about(REQUEST).stream("output")
+    stream.feed("Acme was founded in 1997. ")
+    stream.finish()
+    assert [str(one.verdict) for one in stream.verdict.sentences] == ["contradicted"]
+
+
 def test_a_record_in_a_fence_is_judged_and_what_follows_it():
     text = '```json\n{"founder": "Bob Stone"}\n```\nAcme has 1,300 employees.'
     assert said_of(text, is_json=False) == {
