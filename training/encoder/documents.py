@@ -127,7 +127,7 @@ def _below(root: Path, *patterns: str) -> Callable[[], Iterator[Path]]:
 
 MIXED = "as each package's copyright file says: GPL, LGPL, BSD, MIT and other free licences"
 PYTHON = "as each package's metadata says: BSD, MIT, Apache-2.0, PSF and other free licences"
-HELD_LANGUAGES = {"vi", "th", "id", "tl", "fil", "bn", "ko", "it", "tr"}
+HELD_LANGUAGES = {"th", "tl", "fil", "bn", "ko", "hr", "et"}
 LANGUAGE = re.compile(r"/(?:man|locale)/([a-z]{2,3})[_@./]")
 LEFT_OUT = ("keelmark", "gcloud")  # our own words; pages that make up most of the manuals
 MANUALS = ("man1", "man3", "man5", "man7", "man8")
@@ -157,7 +157,7 @@ COLLECTIONS = {
 }
 
 
-PIECE = re.compile(r"[a-z]+|[0-9]+|[^\W\d_]+|\S")
+PIECE = re.compile(r"[a-z]+|[0-9]+|[^\W\d_]+|[\u2500-\u259f]+|\S")
 
 
 def tokens(text: str) -> int:
@@ -167,13 +167,16 @@ def tokens(text: str) -> int:
         common = piece.isascii() and len(piece) < 9
         short = common and piece.isalpha()
         longer = len(piece) // 3 if piece.isascii() else len(piece) * 2 // 3
+        longer *= piece[0].isalnum()  # lines of a frame are one unknown word
         count += 1 if short else 1 + longer
     return count
 
 
 def tidy(text: str) -> str:
     """Return text without control characters, runs of blanks and empty lines."""
-    text = "".join(c for c in text.replace("\r", "") if c in "\n\t" or c.isprintable())
+    text = text.replace("\r", "")
+    if not text.replace("\n", "").replace("\t", "").isprintable():
+        text = "".join(c for c in text if c in "\n\t" or c.isprintable())
     return re.sub(r"[^\S\n]{3,}", "  ", re.sub(r"\n{3,}", "\n\n", text)).strip()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,16 @@ HERE = Path(__file__).parent
 SLOT = re.compile(r"\{([^{}]*)\}")
 
 
+@cache
 def tables(name: str) -> dict[str, Any]:
-    """Return the tables of a file beside this one."""
+    """Return the tables of a file beside this one; nobody changes them."""
     return tomllib.loads((HERE / f"{name}.toml").read_text("utf-8"))
 
 
+@cache
 def languages() -> dict[str, dict[str, list[str]]]:
     """Return the tables of every language but English, those of one name joined."""
-    found: dict[str, dict[str, list[str]]] = tables("injection_languages")
+    found = {language: {**lines} for language, lines in tables("injection_languages").items()}
     for language, lines in tables("injection_more_languages").items():
         own = found.setdefault(language, {})
         for name, more in lines.items():

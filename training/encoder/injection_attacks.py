@@ -90,7 +90,7 @@ class Attacks(Desk):
 
     def __init__(self, crimes: list[str], prose: list[str], rng: random.Random) -> None:
         """Take harmful deeds as they complete "how to ...", and sentences of any kind."""
-        own = tables("carriers")
+        own = {**tables("carriers")}
         for name in TABLES:
             own |= tables(f"injection_{name}")
         own["crime"] = own["crime"] * 12 + crimes

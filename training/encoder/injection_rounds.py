@@ -15,8 +15,10 @@ from grammar import Grammar, capital, tables
 from injection_attacks import CODE, Attacks, Found, around, disguise, finish, trained_names, twins
 
 COUNTS = {"again": 2600, "how": 1800}
-LANGUAGE, QUIZZES = 330, 3600
-_FOREIGN, _NOTICED = 0.3, 0.55
+LANGUAGE, QUIZZES = 330, 5000
+_FOREIGN, _NOTICED = 0.35, 0.55
+_OTHER_SCRIPTS = ("ar", "ar", "hi", "ja", "ru", "uk", "zh") * 2
+"""Drawn more often: the base model's vocabulary has little more than their letters."""
 
 
 def foreign(rng: random.Random) -> dict[str, Grammar]:
@@ -40,7 +42,7 @@ def written(grammar: Attacks, rng: random.Random) -> Iterator[Found]:
 def quiz(grammar: Attacks, others: dict[str, Grammar], rng: random.Random) -> tuple[str, str]:
     """Return a question for a document, and a sentence for the same place."""
     if rng.random() < _FOREIGN:
-        own = others[rng.choice(sorted(others))]
+        own = others[rng.choice([*sorted(others), *_OTHER_SCRIPTS])]
         return capital(own.write("quiz")), capital(own.write("fact"))
     asked = capital(finish(grammar.write("quiz")))
     if rng.random() < _NOTICED:

@@ -19,6 +19,7 @@ import injection  # noqa: E402
 import injection_attacks as attacks  # noqa: E402
 import injection_benign as benign  # noqa: E402
 import injection_rounds  # noqa: E402
+import injection_who  # noqa: E402
 
 PROSE = ["Willows grow by the water.", "The museum opens at ten.", "Copper conducts heat well."]
 needs_data = pytest.mark.skipif(
@@ -112,6 +113,8 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         (attacks, {"DIRECT": 20, "EACH_LANGUAGE": 6, "JAILBREAKS": 5, "EMBEDDED": 30}),
         (attacks, {"FOREIGN": 10, "HELD_EMBEDDED": 10}),
         (injection, {"PROMPTS": 5}),
+        (injection_rounds, {"COUNTS": {"again": 6, "how": 6}, "LANGUAGE": 6, "QUIZZES": 30}),
+        (injection_who, {"COUNTS": {0: 10, 1: 5}}),
         (benign, {"EACH_LANGUAGE": 6, "COUNTS": dict.fromkeys(benign.COUNTS, 6)}),
     ):
         for name, size in sizes.items():
