@@ -40,7 +40,7 @@ def gone(group: int) -> bool:
 
 
 def test_kill_and_resume(tmp_path):
-    corpus(tmp_path / "in", 1100)
+    corpus(tmp_path / "in", 600)
     words = ["guard", "clean", "in", "--workers", "2", "--out"]
     whole = keelmark(*words, "whole", data=tmp_path / "data", cwd=tmp_path)
     assert whole.returncode == 1, whole.stderr
@@ -70,7 +70,7 @@ def test_kill_and_resume(tmp_path):
 
 
 def test_an_interrupt_is_one_sentence_and_can_be_resumed(tmp_path):
-    corpus(tmp_path / "in", 1800)
+    corpus(tmp_path / "in", 800)
     words = [KEELMARK, "guard", "scan", "in", "--out", "out", "--workers", "2"]
     environment = {**os.environ, "KEELMARK_DATA": str(tmp_path / "data")}
     process = subprocess.Popen(

@@ -38,7 +38,7 @@ def report(path: Path) -> dict:
 
 @pytest.mark.timeout(600)  # three runs, two of which start a Ray
 def test_kill_and_resume(tmp_path):
-    corpus(tmp_path / "in", 600)
+    corpus(tmp_path / "in", 250)
     words = ["guard", "clean", "in", "--report"]
     whole = keelmark(*words, "whole.json", "--out", "whole", data=tmp_path / "data", cwd=tmp_path)
     assert whole.returncode == 1, whole.stderr
