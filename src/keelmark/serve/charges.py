@@ -35,7 +35,7 @@ from keelmark.serve.prices import Cost
 
 if TYPE_CHECKING:
     from keelmark.serve.calls import Call
-    from keelmark.serve.metering import Tab
+    from keelmark.serve.metering import Meter
 
 LEAST_OUTPUT = 16
 """Tokens; where a budget has room for fewer, a request that names no number is refused."""
@@ -43,6 +43,9 @@ LEAST_OUTPUT = 16
 
 class Charge:
     """One engine that a call is sent to. As a context it lasts while the engine is asked.
+
+    It knows the meter and not its tab, which knows it: a request that holds itself is freed by the
+    collector only, in rounds that every request at work waits for.
 
     Attributes:
         sent: Whether it has left for the engine.
@@ -53,16 +56,24 @@ class Charge:
     """
 
     def __init__(
-        self, tab: Tab, call: Call, cost: Cost | None, drawn: Sequence[Drawn], name: str
+        self,
+        meter: Meter,
+        call: Call,
+        cost: Cost | None,
+        drawn: Sequence[Drawn],
+        *,
+        number: int,
+        admitted: float,
     ) -> None:
         self.sent = self.answered = False
         self.answer: Answered | None = None
         self.amounts: Amounts | None = None
         self.output: int | None = None
-        self._tab = tab
+        self._meter = meter
+        self._admitted = admitted
         self._cost = cost
         self._drawn = drawn
-        self._id = name
+        self._id = f"{call.trace.trace_id}/{number}"
         self._trace = call.trace
         self._prompt = len(call.prompt)
         self._hold: Hold | None = None
@@ -70,13 +81,13 @@ class Charge:
         self._broke = False
         self._how: How = "engine"
         self._about: dict[str, str | bool] = {
-            "trace_id": tab.call,
+            "trace_id": call.trace.trace_id,
             "key_id": call.trace.key_id,
-            "subject": tab.meter.pseudonym(call.trace.subject or call.trace.key_id),
+            "subject": meter.pseudonym(call.trace.subject or call.trace.key_id),
             "team": call.trace.team,
             "model": call.trace.model,
             "engine": call.trace.engine,
-            "currency": tab.meter.quota.currency,
+            "currency": meter.quota.currency,
             "priced": cost is not None,
         }
 
@@ -107,7 +118,7 @@ class Charge:
         Raises:
             ApiError: 429.
         """
-        meter = self._tab.meter
+        meter = self._meter
         holds = meter.holds
         if holds is None:
             raise ApiError(500, "internal_error", "Budgets are kept nowhere: please report it.")
@@ -139,11 +150,11 @@ class Charge:
 
     def _holding(self, read: int, written: int) -> Hold:
         cost = self._cost
-        hour = self._tab.meter.longest_ms if cost and cost.hour else 0
+        hour = self._meter.longest_ms if cost and cost.hour else 0
         money = cost.of(read, written, milliseconds=hour) if cost else 0
         return Hold(
             id=self._id,
-            admitted=self._tab.admitted,
+            admitted=self._admitted,
             amounts=Amounts(money, read, written),
             accounts=tuple((one.account, one.ceiling) for one in self._drawn),
             about=self._about,
@@ -179,7 +190,7 @@ class Charge:
         else:
             moment = datetime.fromtimestamp(end, UTC).isoformat().replace("+00:00", "Z")
             again = f"it begins anew at {moment}."
-            wait = max(ceil(end - self._tab.meter.now()), 1)
+            wait = max(ceil(end - self._meter.now()), 1)
         used_up = short.ceiling.left(short.used)
         nothing = getattr(used_up, short.what) <= 0
         what = "is used up" if nothing else "has less left than this request may use"
@@ -236,7 +247,7 @@ class Charge:
         return Usage(
             id=self._id,
             trace_id=str(about["trace_id"]),
-            admitted=self._tab.admitted,
+            admitted=self._admitted,
             key_id=str(about["key_id"]),
             subject=str(about["subject"]),
             team=str(about["team"]),
@@ -253,7 +264,7 @@ class Charge:
     def let_go(self, *, recorded: bool) -> None:
         """End the hold."""
         hold, self._hold = self._hold, None
-        holds = self._tab.meter.holds
+        holds = self._meter.holds
         if hold is None or holds is None:
             return
         if self.amounts is None or recorded:

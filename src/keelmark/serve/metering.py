@@ -141,7 +141,8 @@ class Tab:
         cost = meter.prices.find(call.engine, str(call.body.get("model", "")))
         if cost is None and meter.quota.unpriced == "refuse":
             _refuse_unpriced(trace, drawn)
-        charge = Charge(self, call, cost, drawn, f"{self.call}/{len(self._charges) + 1}")
+        number = len(self._charges) + 1
+        charge = Charge(meter, call, cost, drawn, number=number, admitted=self.admitted)
         self._charges.append(charge)
         if drawn:
             await charge.reserve(call, transport)

@@ -82,22 +82,7 @@ class Serving:
 
     async def run(self) -> None:
         """Serve the call; every way out is recorded before the last byte leaves."""
-        error: ApiError | None = None
-        last = b""
-        try:
-            last = await self._within_limits()
-            self.trace.status = 200
-        except ApiError as refusal:
-            error = refusal
-        except ClientGoneError as gone:
-            error = ApiError(GONE, "client_gone", gone.message)
-        except KeelmarkError as failure:
-            error = as_api_error(failure)
-        except Exception as defect:  # boundary: a defect of ours must answer 500, not a traceback
-            log.error("request %s failed: %s", self.trace.trace_id, told(defect))  # noqa: TRY400 (quotes)
-            error = ApiError(
-                500, "internal_error", "Keelmark failed on this request: see its log and trace."
-            )
+        last, error = await self._come_to_an_end()
         self._close(error)
         if self.kept and error is None:
             await keep_all(self.desk, self.kept)
@@ -106,6 +91,27 @@ class Serving:
             await self.wire.end(last)
         elif error.status != GONE:
             await self.wire.fail(error)
+
+    async def _come_to_an_end(self) -> tuple[bytes, ApiError | None]:
+        """Return the last bytes of the answer, or why there is none.
+
+        Apart from `run`: an error in a variable of a frame that it went through holds itself.
+        """
+        try:
+            last = await self._within_limits()
+        except ApiError as refusal:
+            return b"", refusal
+        except ClientGoneError as gone:
+            return b"", ApiError(GONE, "client_gone", gone.message)
+        except KeelmarkError as failure:
+            return b"", as_api_error(failure)
+        except Exception as defect:  # boundary: a defect of ours must answer 500, not a traceback
+            log.error("request %s failed: %s", self.trace.trace_id, told(defect))  # noqa: TRY400 (quotes)
+            return b"", ApiError(
+                500, "internal_error", "Keelmark failed on this request: see its log and trace."
+            )
+        self.trace.status = 200
+        return last, None
 
     async def _within_limits(self) -> bytes:
         seconds = self.desk.config.policy.limits.request_seconds
