@@ -11,6 +11,7 @@ from keelmark.cli.main import run
 from keelmark.core.grounding import Ground, summary
 from keelmark.core.ports import Segment
 from keelmark.guard import Guard
+from keelmark.guard._claims import claimed
 from keelmark.guard._dates import Calendar, dated
 from keelmark.guard._grounds import judge
 from keelmark.guard._quantities import Known, quantities
@@ -386,3 +387,21 @@ def test_the_encoder_reads_a_row_of_a_table_as_it_would_be_said():
 
     judge("| **Sales** | sharply | `2019` |", Index([Source("d", TEXT)]), voice)
     assert heard == ["    Sales   : sharply ;  2019   "]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Best regards,\n[Your Name]", "[Company Name] | [Your Address]", "Kind regards,\nAnna Lee"]
+    + ["Mit freundlichen Grüßen\nJörg Müller", "[Insert date here]", "Yours sincerely"],
+)
+def test_what_a_letter_ends_with_and_what_is_yet_to_be_filled_in_claims_nothing(said):
+    assert claimed(said) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["[1] Acme was founded in 1997.", "[Acme was founded by Bob]", "[Acme] was founded in Rome."]
+    + ["Best wishes, the mill killed Bob", "[Your Name] won the war.", "Regards, in all 14 died"],
+)
+def test_brackets_and_greetings_hide_no_claim(said):
+    assert claimed(said) == (0, len(said))

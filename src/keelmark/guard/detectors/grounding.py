@@ -77,7 +77,7 @@ class Detector(BaseDetector):
     """
 
     title = "Answers that their sources do not bear out"
-    version = "3"
+    version = "4"
     labels: ClassVar[tuple[str, ...]] = (
         "CONTRADICTED", "UNSUPPORTED", "UNCHECKED", "UNCERTAIN", "SUPPORTED",
     )  # fmt: skip
