@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import grounding_deeds
 import grounding_facts
 import grounding_sets as sets
 from grounding_claims import claims as claims_about
@@ -47,6 +48,7 @@ SHORT_WINDOWS = (0, 0, 0, 25, 40)
 EDITS_OF_SAID = {"begin": 1}
 HELD_OUT = 8
 FACTS, MORE_FACTS, LEADS, RECORDS, DIALOGUES = 4_000, 5_000, 11_000, 5_600, 3_600
+DEEDS = 11_000
 SUPPORTED, CONTRADICTED, UNSUPPORTED = range(3)
 
 
@@ -92,6 +94,7 @@ def _more_made(seed: int) -> Iterator[Row]:
         if row.split == "train":
             yield row
     yield from grounding_facts.spans_of_time(FACTS // 4, seed + 1000)
+    yield from grounding_deeds.deeds(DEEDS, seed)
     yield from leads(LEADS, seed)
     yield from records(RECORDS, seed)
     yield from dialogues(DIALOGUES, seed)

@@ -391,8 +391,14 @@ def test_the_encoder_reads_a_row_of_a_table_as_it_would_be_said():
 
 @pytest.mark.parametrize(
     "said",
-    ["Best regards,\n[Your Name]", "[Company Name] | [Your Address]", "Kind regards,\nAnna Lee"]
-    + ["Mit freundlichen Grüßen\nJörg Müller", "[Insert date here]", "Yours sincerely"],
+    [
+        "Best regards,\n[Your Name]",
+        "[Company Name] | [Your Address]",
+        "Kind regards,\nAnna Lee",
+        "Mit freundlichen Grüßen\nJörg Müller",
+        "[Insert date here]",
+        "Yours sincerely",
+    ],
 )
 def test_what_a_letter_ends_with_and_what_is_yet_to_be_filled_in_claims_nothing(said):
     assert claimed(said) is None
@@ -400,8 +406,14 @@ def test_what_a_letter_ends_with_and_what_is_yet_to_be_filled_in_claims_nothing(
 
 @pytest.mark.parametrize(
     "said",
-    ["[1] Acme was founded in 1997.", "[Acme was founded by Bob]", "[Acme] was founded in Rome."]
-    + ["Best wishes, the mill killed Bob", "[Your Name] won the war.", "Regards, in all 14 died"],
+    [
+        "[1] Acme was founded in 1997.",
+        "[Acme was founded by Bob]",
+        "[Acme] was founded in Rome.",
+        "Best wishes, the mill killed Bob",
+        "[Your Name] won the war.",
+        "Regards, in all 14 died",
+    ],
 )
 def test_brackets_and_greetings_hide_no_claim(said):
     assert claimed(said) == (0, len(said))

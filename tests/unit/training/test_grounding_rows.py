@@ -16,6 +16,7 @@ forms = load("training/encoder/grounding_forms.py", "grounding_forms")
 facts = load("training/encoder/grounding_facts.py", "grounding_facts")
 compared = load("training/encoder/grounding_compared.py", "grounding_compared")
 claims = load("training/encoder/grounding_claims.py", "grounding_claims")
+deeds = load("training/encoder/grounding_deeds.py", "grounding_deeds")
 leads = load("training/encoder/grounding_leads.py", "grounding_leads")
 sets = load("training/encoder/grounding_sets.py", "grounding_sets")
 records = load("training/encoder/grounding_records.py", "grounding_records")
@@ -171,6 +172,23 @@ def test_made_facts_are_the_same_for_a_seed_and_marked_where_false():
         assert (row.y["grounding"] == 0) <= (row.spans == ())
         if row.y["grounding"] == 1:
             assert row.spans, row
+
+
+def test_deeds_are_borne_out_or_denied_and_marked_where_false():
+    made = list(deeds.deeds(400, 5))
+    assert made == list(deeds.deeds(400, 5))
+    assert [row.y["grounding"] for row in made] == [0, 1] * 200
+    assert all(bool(row.spans) == bool(row.y["grounding"]) for row in made)
+    assert all(0 <= a < b <= len(row.text) for row in made for a, b in row.spans)
+    assert not any("{" in row.text + row.pair for row in made)
+
+
+def test_a_claim_is_held_to_what_its_evidence_says_and_not_to_what_is_so():
+    for row in deeds.deeds(400, 6):
+        if match := re.fullmatch(r"(.+) (?:is|can be found|is located) in (.+)\.", row.text):
+            sight, land = match[1], match[2]
+            said = next(s for s in re.split(r"(?<=\.) ", row.pair) if sight.lower() in s.lower())
+            assert (land in said.split("not in")[0]) == (row.y["grounding"] == 0), row
 
 
 def test_a_window_has_the_evidence():
