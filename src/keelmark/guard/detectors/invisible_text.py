@@ -32,15 +32,28 @@ _CONTROL_RUN = re.compile(f"(?<![{_CONTROLS}])[{_CONTROLS}]+")
 _HYPHENS = re.compile(r"(?<!\u00ad\w)\u00ad(?:\w\u00ad)+")
 _OVERRIDES = re.compile("(?<![\u202d\u202e])[\u202d\u202e]+")
 _BIDI = re.compile("[\u202a\u202b\u2066-\u2068]")
-_PAIRING = re.compile("[\u202a-\u202c\u2066-\u2069\n]")
+_PAIRING = re.compile("([\u202a\u202b\u2066-\u2068])\\1*|[\u202c\u2069\n]")
 _CLOSERS = dict.fromkeys("\u202a\u202b", "\u202c") | dict.fromkeys("\u2066\u2067\u2068", "\u2069")
 _REACH = 400  # characters within which an embedding or isolate must be closed on its line
 
-_OPEN = re.compile(
-    f"(?:(?<![{_ZERO}])[{_ZERO}]+|(?<![{_SELECTORS}])[{_SELECTORS}]+|(?<![{_PRIVATE}])[{_PRIVATE}]+"
-    f"|(?<![{_CONTROLS}])[{_CONTROLS}]+|(?<![\u202d\u202e])[\u202d\u202e]+"
-    "|(?<![\U000e0000-\U000e007f])[\U000e0000-\U000e007f]+"
-    r"|(?<!\u00ad\w)\u00ad(?:\w\u00ad)*\w?|(?<!\s{81})(?<=\s{80})\s+|(?<!\n{25})(?<=\n{24})\n+)\Z"
+# What a run at the end of a text ends with, and the run, which may go on.
+_RUNS = (
+    *(
+        (re.compile(f"[{kind}]\\Z"), re.compile(f"(?<![{kind}])[{kind}]+\\Z"))
+        for kind in (
+            _ZERO,
+            _SELECTORS,
+            _PRIVATE,
+            _CONTROLS,
+            "\u202d\u202e",
+            "\U000e0000-\U000e007f",
+        )
+    ),
+    (re.compile("\u00ad\\w?\\Z"), re.compile("(?<!\u00ad\\w)\u00ad(?:\\w\u00ad)*\\w?\\Z")),
+    (
+        re.compile(r"\s{25}\Z"),
+        re.compile(r"(?:(?<!\s{81})(?<=\s{80})\s+|(?<!\n{25})(?<=\n{24})\n+)\Z"),
+    ),
 )
 _MANY_BLANKS = re.compile(r"\s{80}|\n{24}")
 _CONTROL = re.compile(f"[{_CONTROLS}]")
@@ -51,9 +64,10 @@ _SKETCH = bytes(
     for code in range(256)
 )
 _DEEPEST = 16  # nesting of embeddings that is still taken for writing
-_NEVER, _TOO_DEEP = -1, -2
+_NEVER, _DEEP, _OPEN_YET, _CLOSED = 1, 2, 3, 4
+_UNCLOSED = re.compile(b"[%c-%c]+" % (_NEVER, _OPEN_YET))
 _EMBEDDING = "".join(_CLOSERS)
-_UNCLOSED = "embedding or isolate that its line does not close"
+_WHY_UNCLOSED = "embedding or isolate that its line does not close"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,14 +158,15 @@ class Detector(BaseDetector):
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where a run of such characters, or an embedding not yet closed, begins."""
-        match = _OPEN.search(text, start) if _ends_oddly(text) else None
-        opened = match.start() if match else len(text)
+        opened, near = len(text), max(0, len(text) - 25)
+        for end, run in _RUNS if _ends_oddly(text) else ():
+            if end.search(text, near) and (match := run.search(text, start)):
+                opened = min(opened, match.start())
         low = max(start, len(text) - _REACH - 1)
-        undecided = (index for index, closing in _embeddings(text, low) if closing is None)
-        first = next(undecided, None)
-        if first is None:
+        first = _embeddings(text, low).find(_OPEN_YET)
+        if first < 0:
             return opened
-        return min(opened, start + len(text[start:first].rstrip(_EMBEDDING)))
+        return min(opened, start + len(text[start : low + first].rstrip(_EMBEDDING)))
 
 
 def _ends_oddly(text: str) -> bool:
@@ -199,44 +214,48 @@ def _hit(label: str, score: float, start: int, end: int, what: str) -> Hit:
 def _bidi(text: str, start: int) -> Iterator[Hit]:
     for match in _OVERRIDES.finditer(text, start):
         yield _hit("BIDI_CONTROL", 0.9, *match.span(), "direction override")
-    first = last = -1
-    for index, closing in _embeddings(text, start):
-        if closing not in {None, _NEVER}:
-            continue
-        if index == last:
-            last += 1
-            continue
-        if first >= 0:
-            yield _hit("BIDI_CONTROL", 0.8, first, last, _UNCLOSED)
-        first, last = index, index + 1
-    if first >= 0:
-        yield _hit("BIDI_CONTROL", 0.8, first, last, _UNCLOSED)
+    for run in _UNCLOSED.finditer(_embeddings(text, start)):
+        yield _hit("BIDI_CONTROL", 0.8, start + run.start(), start + run.end(), _WHY_UNCLOSED)
 
 
-def _embeddings(text: str, start: int) -> Iterable[tuple[int, int | None]]:
-    """Every embedding and isolate, from left to right, and where it is closed.
+def _embeddings(text: str, start: int) -> bytearray:
+    """What became of the embedding or isolate at each character from `start` on; 0 where none is.
 
     Closed means on its line, within _REACH, and with no more than _DEEPEST of its kind nested in
-    it; else it is _NEVER, or None where the text ends before that is known.
+    it; else it is _NEVER (_DEEP where it is nested), or _OPEN_YET where the text ends before that
+    is known. What opens again and again is read a run at a time.
     """
-    found: dict[int, int | None] = {}
+    if not _BIDI.search(text, start):
+        return bytearray()
+    state = bytearray(len(text) - start)
     stacks: dict[str, list[int]] = {"\u202c": [], "\u2069": []}
-    for match in _PAIRING.finditer(text, start) if _BIDI.search(text, start) else ():
-        index, char = match.start(), match[0]
+    for match in _PAIRING.finditer(text, start):
+        first, last, char = match.start() - start, match.end() - start, match[0][0]
         if char == "\n":
             for stack in stacks.values():
                 stack.clear()
         elif closer := _CLOSERS.get(char):
-            found[index] = _NEVER
-            stack = stacks[closer]
-            stack.append(index)
-            if len(stack) > _DEEPEST:
-                found[stack[-_DEEPEST - 1]] = _TOO_DEEP
+            _push(state, stacks[closer], first, last)
         elif stack := stacks[char]:
             opener = stack.pop()
-            if opener + _REACH >= index and found[opener] != _TOO_DEEP:
-                found[opener] = index
+            if opener + _REACH >= first and state[opener] != _DEEP:
+                state[opener] = _CLOSED
     for index in (index for stack in stacks.values() for index in stack[-_REACH:]):
-        if found[index] == _NEVER and index + 1 + _REACH > len(text):
-            found[index] = None
-    return [(i, _NEVER if closing == _TOO_DEEP else closing) for i, closing in found.items()]
+        if state[index] == _NEVER and index + 1 + _REACH > len(state):
+            state[index] = _OPEN_YET
+    return state
+
+
+def _push(state: bytearray, stack: list[int], first: int, last: int) -> None:
+    """Open a run of embeddings; those that are now too deep are."""
+    if last - first == 1:
+        state[first] = _NEVER
+        stack.append(first)
+        if len(stack) > _DEEPEST:
+            state[stack[-_DEEPEST - 1]] = _DEEP
+        return
+    nested = max(0, len(stack) - _DEEPEST)
+    state[first:last] = bytes((_NEVER,)) * (last - first)
+    stack.extend(range(first, last))
+    for index in stack[nested : max(0, len(stack) - _DEEPEST)]:
+        state[index] = _DEEP
