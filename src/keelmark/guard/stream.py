@@ -20,6 +20,8 @@ of a stream's time or costs as little as in a whole text, however small the piec
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from operator import attrgetter, itemgetter
 from time import perf_counter
 
 from keelmark.guard.contract import LOOK_BEHIND, Hit, Token, last_token
@@ -32,6 +34,7 @@ from keelmark.guard.vault import Unmasker, Vault
 WINDOW = 16_384
 """Code points of a long text that are looked at before clocks are checked again."""
 
+_SPAN, _END = itemgetter(0, 1), attrgetter("end")
 _LINGER = 64
 _BURST = 1024
 _REST = 9.0  # times as long as the look before it
@@ -246,7 +249,7 @@ class Filter:
         for cluster in joined(seen):
             if cluster[0].start >= cut:
                 break
-            if max(one.end for one in cluster) > cut:
+            if (max(map(_END, cluster)) if len(cluster) > 1 else cluster[0].end) > cut:
                 return clusters, cluster[0].start
             clusters.append(cluster)
             if not self._whole and any(one.acts("block") for one in cluster):
@@ -260,8 +263,10 @@ class Filter:
         out: list[str] = []
         done = 0
         changed: list[Seen] = []
-        every = (one for cluster in clusters for one in cluster)
-        for one in (self._mended(one) if one.start < cut else one for one in every):
+        every: Iterable[Seen] = chain.from_iterable(clusters)
+        if self._run.again is not None:
+            every = (self._mended(one) if one.start < cut else one for one in every)
+        for one in every:
             self._run.note(one, (tape.offset(one.start), tape.offset(one.end)))
             if one.start < cut and one.acts("mask", "redact", "annotate"):
                 changed.append(one)
@@ -329,7 +334,7 @@ def joined(seen: list[Seen]) -> Iterator[list[Seen]]:
     """Yield what overlaps together, from left to right."""
     group: list[Seen] = []
     reach = 0
-    for one in sorted(seen, key=lambda one: (one.start, one.end)):
+    for one in sorted(seen, key=_SPAN):
         if group and one.start >= reach:
             yield group
             group = []
