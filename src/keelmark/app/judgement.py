@@ -73,6 +73,9 @@ def _verdict(what: str, verdict: Verdict | None, rules: dict[str, dict[str, Any]
     if verdict.reason:
         yield f"  The client was told: {clean(verdict.reason)}"
     yield from _results(verdict, rules, shadow=False)
+    if verdict.left_out:
+        more = ", ".join(f"{clean(label)} {count:,}" for label, count in verdict.left_out.items())
+        yield f"  And more, which the record only counts: {more}."
     for shadow in verdict.shadow:
         yield (
             f"  In shadow (policy {shadow.policy_digest}) it would have been {shadow.outcome}"

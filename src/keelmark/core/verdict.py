@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from keelmark.core.findings import TextFinding
 from keelmark.core.grounding import Sentence
 from keelmark.core.outcome import Outcome
+
+MOST_NAMED = 100
+"""Findings of one label and rule that a record names; the others are counted."""
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +52,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         shadow: What would have happened under rules that are in shadow, and under a policy that
             is; nothing of it was done.
         sentences: What is said of each sentence of an answer, where a rule asks for its grounds.
+        left_out: By label, the findings that are counted but not among `findings`.
     """
 
     stage: str
@@ -60,3 +66,33 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     shadow: tuple[Verdict, ...] = ()
     sentences: tuple[Sentence, ...] = ()
+    left_out: dict[str, int] = {}
+
+    def labels(self) -> dict[str, int]:
+        """Return how many findings of each label there are, with those left out."""
+        return dict(Counter(one.label for one in self.findings) + Counter(self.left_out))
+
+    def shortened(self) -> Verdict:
+        """Return the verdict as it is recorded: with the first findings of each kind.
+
+        A text in which every other character is a finding would make a record of a hundred times
+        its size.
+        """
+        if max(len(one.findings) for one in (self, *self.shadow)) <= MOST_NAMED:
+            return self
+        named: Counter[tuple[str, str]] = Counter()
+        left_out = Counter(self.left_out)
+        kept = []
+        for one in self.findings:
+            kind = one.rule, one.label
+            named[kind] += 1
+            if named[kind] <= MOST_NAMED:
+                kept.append(one)
+            else:
+                left_out[one.label] += 1
+        return msgspec.structs.replace(
+            self,
+            findings=tuple(kept),
+            left_out=dict(left_out),
+            shadow=tuple(one.shortened() for one in self.shadow),
+        )

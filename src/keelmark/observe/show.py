@@ -217,6 +217,9 @@ def _result_lines(verdict: Verdict, paint: Paint) -> list[str]:
         span = f"{found.start}-{found.end}"
         words = [clean(found.label), f"at {span}", f"score {found.score:.2f}", clean(found.reason)]
         lines.append(f"    {paint('dim', ', '.join(filter(None, words)))}")
+    if verdict.left_out:
+        more = ", ".join(f"{clean(label)} {n:,}" for label, n in verdict.left_out.items())
+        lines.append(f"    {paint('dim', f'and more, which are only counted: {more}')}")
     return lines
 
 

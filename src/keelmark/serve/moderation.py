@@ -104,6 +104,7 @@ def result_of(verdict: Verdict, rates: Mapping[str, Rated] = _NOTHING) -> dict[s
         scores[name] = max((one.score for one in weighed), default=0.0)
         seen[name] = any(one.counts for one in weighed) if weighed else None
     failed = [r.rule for r in verdict.rules if not r.outcome.examined]
+    short = verdict.shortened()
     return {
         "flagged": verdict.stops or bool(verdict.findings),
         "categories": seen,
@@ -112,7 +113,8 @@ def result_of(verdict: Verdict, rates: Mapping[str, Rated] = _NOTHING) -> dict[s
         "keelmark": {
             "verdict": verdict.outcome,
             "reason": verdict.reason,
-            "findings": verdict.findings,
+            "findings": short.findings,
+            "left_out": short.left_out,
             "coverage": verdict.coverage,
             "not_checked": [name for name, found in seen.items() if found is None] + failed,
         },

@@ -35,7 +35,7 @@ from keelmark.serve.rewriting import Rewriting
 from keelmark.serve.sampling import Sampling, comparable
 from keelmark.serve.sse import DONE, EventReader, EventTooLongError
 from keelmark.serve.steering import Leash
-from keelmark.serve.traces import new_trace, note_answer, note_usage, stamp
+from keelmark.serve.traces import new_trace, note_answer, note_usage, shorten, stamp
 from keelmark.serve.vectors import read_vectors
 from keelmark.serve.wholly import LONGEST_ANSWER, read_answer, too_long
 from keelmark.serve.wire import Presence, Wire
@@ -355,6 +355,7 @@ class Serving:
         if self.answer is not None and self.call.guard is not None:
             trace.output = self.call.guard.output_verdict()
             note_answer(trace, self.answer)
+        shorten(trace)
         if "first_token" in trace.timings:
             trace.attributes[RESPONSE_FIRST_CHUNK] = round(trace.timings["first_token"] / 1000, 6)
         if error is not None:

@@ -85,8 +85,8 @@ def _request(trace: Trace, subject: str, digest: str, content: str) -> dict[str,
     labels: dict[str, int] = {}
     not_examined: list[str] = []
     for verdict in (trace.input, trace.output):
-        for finding in verdict.findings if verdict else ():
-            labels[finding.label] = labels.get(finding.label, 0) + 1
+        for label, count in verdict.labels().items() if verdict else ():
+            labels[label] = labels.get(label, 0) + count
         for rule in verdict.rules if verdict else ():
             if not rule.outcome.examined and rule.rule not in not_examined:
                 not_examined.append(rule.rule)
