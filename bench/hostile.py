@@ -222,7 +222,7 @@ def probe(name: str) -> Probe:
     segments = (Segment(role="system", path="messages[0].content", text=SYSTEM),)
     detector = discovered()[name]().for_request(Request(segments))
     rule = Rule(id="r", detector=name, action="flag", threshold=0.0)
-    return Probe(0, name, detector, (rule,), math.inf)
+    return Probe(0, name, detector, (rule,), math.inf, {})
 
 
 def through(one: Probe, pieces: list[str]) -> None:

@@ -251,6 +251,7 @@ class Engine:
                 detector,
                 tuple(rules),
                 min((rule.timeout_ms / 1000 for rule in rules), default=math.inf),
+                {},
                 excuses,
                 cascade and detector.tier >= HEAVY,
             )

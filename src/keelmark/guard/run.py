@@ -29,6 +29,7 @@ def heavy(plan: Iterable[Probe]) -> bool:
     )
 
 
+_TOLD = 256  # labels and scores that are remembered
 HEAVY = 3
 """The first tier that takes long: what comes before is cheap."""
 
@@ -42,6 +43,7 @@ class Probe(NamedTuple):
         detector: The detector.
         rules: Rules that read its hits; none when only its scores are wanted.
         patience: Seconds after which the first of the rules times out.
+        told: What was said of hits so far, by label and score; it begins empty.
         excuses: What excuses a hit from each of its rules.
         yields: Whether it is not asked about a text that a cheaper tier has stopped.
     """
@@ -51,15 +53,28 @@ class Probe(NamedTuple):
     detector: BaseDetector
     rules: tuple[Rule, ...]
     patience: float
+    told: dict[tuple[str, float], tuple[list[Rule], frozenset[str]]]
     excuses: tuple[Excuse, ...] = ()
     yields: bool = False
 
+    def weighed(self, hit: Hit) -> tuple[list[Rule], frozenset[str]]:
+        """Return the rules for which a hit counts, by label and threshold, and their actions."""
+        key = hit.label, hit.score
+        if (known := self.told.get(key)) is None:
+            rules = [
+                rule
+                for rule in self.rules
+                if hit.score >= float(rule.threshold)
+                and (not rule.labels or hit.label in rule.labels)
+            ]
+            known = rules, frozenset(rule.action for rule in rules)
+            if len(self.told) < _TOLD:
+                self.told[key] = known
+        return known
+
     def counts(self, hit: Hit) -> bool:
         """Whether a hit counts for each of the rules."""
-        return all(
-            hit.score >= float(rule.threshold) and (not rule.labels or hit.label in rule.labels)
-            for rule in self.rules
-        )
+        return len(self.weighed(hit)[0]) == len(self.rules)
 
     @property
     def enough(self) -> int:
@@ -84,21 +99,13 @@ class Seen(NamedTuple):
 
     def rules(self) -> list[Rule]:
         """The rules for which the hit counts: by label and threshold."""
-        hit = self.hit
-        return [
-            rule
-            for rule in self.probe.rules
-            if hit.score >= float(rule.threshold) and (not rule.labels or hit.label in rule.labels)
-        ]
+        return self.probe.weighed(self.hit)[0]
 
     def acts(self, *actions: str) -> bool:
         """Whether a rule for which the hit counts takes one of the actions."""
         if self.instead is not None:
             return "redact" in actions
-        for rule in self.probe.rules:
-            if rule.action in actions:
-                return any(rule.action in actions for rule in self.rules())
-        return False
+        return not self.probe.weighed(self.hit)[1].isdisjoint(actions)
 
 
 class Loss(NamedTuple):
@@ -192,7 +199,6 @@ class Run:
         self._mute: set[int] = set()
         self.settled = settled
         self._spent = [0.0] * len(plan)
-        self._counts: dict[tuple[int, str, float], list[Rule]] = {}
         if any(probe.detector.remembers for probe in plan):
             self.plan = self.live = tuple(
                 probe._replace(detector=probe.detector.for_text()) for probe in plan
@@ -294,9 +300,7 @@ class Run:
         family = probe.detector.family or probe.id
         if hit.score > self.scores.setdefault(family, 0.0):
             self.scores[family] = hit.score
-        key = probe.number, hit.label, hit.score
-        if (rules := self._counts.get(key)) is None:
-            rules = self._counts[key] = seen.rules()
+        rules = probe.weighed(hit)[0]
         tier = hit.tier or probe.detector.tier
         for rule in rules:
             self.findings.append(

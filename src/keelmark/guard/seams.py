@@ -26,8 +26,7 @@ from keelmark.guard._turns import Slice, assemblies
 from keelmark.guard.engine import Engine
 from keelmark.guard.normalise import View, folded
 from keelmark.guard.run import Probe, Run, Seen, heavy
-from keelmark.guard.standins import Mask, substitute
-from keelmark.guard.stream import joined
+from keelmark.guard.standins import Mask, joined, substitute
 
 REACH = 1024
 """Characters before and after a seam that are read."""

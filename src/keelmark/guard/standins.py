@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 
 from keelmark.core.policy import Replacement, Rule
 from keelmark.guard.run import Seen
@@ -12,9 +13,30 @@ from keelmark.guard.tape import Replace
 Mask = Callable[[str, str, Replacement], str]
 """From label, value and kind of replacement to what stands for the value."""
 
+_SPAN = itemgetter(0, 1)
+
+
+def joined(seen: list[Seen]) -> Iterator[list[Seen]]:
+    """Yield what overlaps together, from left to right."""
+    if len(seen) == 1:
+        yield seen
+        return
+    group: list[Seen] = []
+    reach = 0
+    for one in sorted(seen, key=_SPAN):
+        if group and one.start >= reach:
+            yield group
+            group = []
+        group.append(one)
+        reach = max(reach, one.end) if len(group) > 1 else one.end
+    if group:
+        yield group
+
 
 def annotation(group: list[Seen]) -> str:
     """Return what is written behind what overlaps and stays: the marker of each rule, once."""
+    if not any(one.acts("annotate") for one in group):
+        return ""
     told = (
         spelled(marked(rule, one.hit.label, f" [{one.hit.label.lower()}]"), one.hit.within)
         for one in group

@@ -19,22 +19,21 @@ of a stream's time or costs as little as in a whole text, however small the piec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from operator import attrgetter, itemgetter
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from time import perf_counter
 
 from keelmark.guard.contract import LOOK_BEHIND, Hit, Token, last_token
 from keelmark.guard.normalise import View, fold, folded
 from keelmark.guard.run import Probe, Run, Seen
-from keelmark.guard.standins import Mask, annotation, spelled, substitute
+from keelmark.guard.standins import Mask, annotation, joined, spelled, substitute
 from keelmark.guard.tape import JsonTape, Tape
 from keelmark.guard.vault import Unmasker, Vault
 
 WINDOW = 16_384
 """Code points of a long text that are looked at before clocks are checked again."""
 
-_SPAN, _END = itemgetter(0, 1), attrgetter("end")
+_END = attrgetter("end")
 _LINGER = 64
 _BURST = 1024
 _REST = 9.0  # times as long as the look before it
@@ -259,30 +258,34 @@ class Filter:
 
     def _release(self, clusters: Iterable[list[Seen]], cut: int) -> str:
         """Write down what is decided, and return what may leave of it."""
-        tape = self._tape
+        tape, run = self._tape, self._run
         out: list[str] = []
         done = 0
-        changed: list[Seen] = []
-        every: Iterable[Seen] = chain.from_iterable(clusters)
-        if self._run.again is not None:
-            every = (self._mended(one) if one.start < cut else one for one in every)
-        for one in every:
-            self._run.note(one, (tape.offset(one.start), tape.offset(one.end)))
-            if one.start < cut and one.acts("mask", "redact", "annotate"):
-                changed.append(one)
-        for group in joined(changed):
-            for taken in joined([one for one in group if one.acts("mask", "redact")]):
-                start, end = taken[0].start, max(one.end for one in taken)
-                out.append(tape.written(done, start))
-                out.append(self._replaced(taken, start, end))
-                done = end
-            if type(tape) is Tape and (told := annotation(group)):
-                end = max(one.end for one in group)
-                out += tape.written(done, end), told
-                done = end
+        for cluster in clusters:
+            changed: list[Seen] = []
+            for seen in cluster:
+                one = self._mended(seen) if run.again is not None and seen.start < cut else seen
+                run.note(one, (tape.offset(one.start), tape.offset(one.end)))
+                if one.start < cut and one.acts("mask", "redact", "annotate"):
+                    changed.append(one)
+            for group in joined(changed):
+                done = self._change(group, done, out)
         out.append(tape.written(done, cut))
         self._forget(len(tape.text) if self.blocked else cut)
         return "".join(out)
+
+    def _change(self, group: list[Seen], done: int, out: list[str]) -> int:
+        """Write what overlaps as it may leave, with what stands before it; return its end."""
+        tape = self._tape
+        for taken in joined([one for one in group if one.acts("mask", "redact")]):
+            start, end = taken[0].start, max(map(_END, taken))
+            out += tape.written(done, start), self._replaced(taken, start, end)
+            done = end
+        if type(tape) is Tape and (told := annotation(group)):
+            end = max(map(_END, group))
+            out += tape.written(done, end), told
+            done = end
+        return done
 
     def _replaced(self, taken: list[Seen], start: int, end: int) -> str:
         """What is written in the place of what overlaps."""
@@ -328,20 +331,6 @@ class Filter:
         self._tape.drop(count)
         self._left += count
         self._run.decided = self._tape.position
-
-
-def joined(seen: list[Seen]) -> Iterator[list[Seen]]:
-    """Yield what overlaps together, from left to right."""
-    group: list[Seen] = []
-    reach = 0
-    for one in sorted(seen, key=_SPAN):
-        if group and one.start >= reach:
-            yield group
-            group = []
-        group.append(one)
-        reach = max(reach, one.end) if len(group) > 1 else one.end
-    if group:
-        yield group
 
 
 class Channel:

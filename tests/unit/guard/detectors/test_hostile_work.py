@@ -95,7 +95,7 @@ def poured(hold: int, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[i
     monkeypatch.setattr(stream, "perf_counter", lambda: seconds * next(ticks))
     monkeypatch.setattr(Busy, "looks", [])
     rule = Rule(id="r", detector="busy", action="flag", threshold=0.0)
-    passing = stream.Filter(Run((Probe(0, "busy", Busy(hold), (rule,), 1e9),)))
+    passing = stream.Filter(Run((Probe(0, "busy", Busy(hold), (rule,), 1e9, {}),)))
     text = "x, " * 16_667
     out = [passing.feed(text[i : i + 16]) for i in range(0, len(text), 16)]
     assert "".join([*out, passing.finish()]) == text
