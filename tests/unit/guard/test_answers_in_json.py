@@ -230,3 +230,16 @@ def test_fields_of_a_document_are_one_record():
 def test_a_context_may_be_a_record():
     (segment,) = context_segments({"name": "Harbour Grill", "stars": 4.5})
     assert json.loads(segment.text) == {"name": "Harbour Grill", "stars": 4.5}
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_two_rules_take_out_of_a_bare_value_leaves_json(is_json, order):
+    ground = guard("redact").policy.guard.rules[0]
+    secret = Rule(id="cards", detector="personal_data", action="redact", stage="output")
+    both = Guard(Policy(guard=GuardRules(rules=(ground, secret)[::order])))
+    text = '{"founded": 1998, "employees": 4111111111111111, "city": "Berlin"}'
+    left, verdict = answered(text, judge=both, is_json=is_json)
+    assert {one.rule for one in verdict.findings} == {"ground", "cards"}
+    assert json.loads(left)["city"] == "Berlin"
+    assert "4111" not in left
