@@ -91,8 +91,8 @@ class Rule(Strict, frozen=True):
         labels: Labels it cares about; empty means all of the detector's.
         replacement: What mask puts in the place of a value: a placeholder (`<EMAIL_1>`), or a
             surrogate of the same form (another number with right check digits).
-        marker: What annotate puts behind a find and redact in its place: the label in brackets
-            when left out; `{label}` is the label in small letters.
+        marker: What annotate puts behind a find and redact in its place; left out, the label in
+            brackets, or nothing for invisible text; `{label}` is the label in small letters.
         roles: Roles of input text it applies to; empty means all.
         threshold: Lowest score that counts, 0 to 1, or the name of an operating point of the
             detector.

@@ -60,11 +60,13 @@ def substitute(group: list[Seen], mask: Mask | None) -> Replace:
     """Return what puts something in the place of what overlaps: a placeholder, or the label."""
     if told := next((one.instead for one in group if one.instead is not None), ""):
         return lambda _: told
-    longest = max(group, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
+    shown = [one for one in group if not one.probe.detector.unseen] or group
+    longest = max(shown, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
     label = longest.hit.label
+    otherwise = "" if longest.probe.detector.unseen else f"[{label}]"
     if mask is None or any(one.acts("redact") for one in group):
         rules = (rule for rule in longest.rules() if rule.action == "redact")
-        told = next((marked(rule, label, f"[{label}]") for rule in rules), f"[{label}]")
+        told = next((marked(rule, label, otherwise) for rule in rules), otherwise)
         return lambda _: told
     wanted = next(rule.replacement for rule in longest.rules() if rule.action == "mask")
     return lambda value: mask(label, value, wanted)

@@ -85,7 +85,7 @@ class Detector(BaseDetector):
     """Tag characters, zero widths, bidirectional controls, selectors, private use, blanks."""
 
     title = "Invisible and misleading characters"
-    version = "2"
+    version = "3"
     labels: ClassVar[tuple[str, ...]] = (
         "TAG_CHARACTERS",
         "ZERO_WIDTH",
@@ -97,6 +97,7 @@ class Detector(BaseDetector):
     )
     tags = ("owasp:llm01",)
     raw = True
+    unseen = True
     Config = Settings
     config: Settings
 
