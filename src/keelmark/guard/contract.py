@@ -141,8 +141,8 @@ class BaseDetector(ABC):
         costly: Whether a look costs so much that a stream shows it only what is decided: up to
             what it has just answered to `open_from`.
         answers: Whether it reads only what is said to the user: no thoughts, no calls of tools.
-        unseen: Whether what it finds is nothing that people see: redacting takes it out, so that
-            the text reads as they and the other detectors read it, and names no label there.
+        unseen: Whether what it finds is nothing that people see: redacting takes out what the
+            other detectors do not read either, and names no label there.
         Config: Its settings with defaults, a frozen msgspec struct that forbids unknown fields.
         examples: At least one that is found, one clean, one evasion, one look-alike.
     """

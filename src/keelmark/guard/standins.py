@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from operator import itemgetter
 
 from keelmark.core.policy import Replacement, Rule
+from keelmark.guard.normalise import fold
 from keelmark.guard.run import Seen
 from keelmark.guard.tape import Replace
 
@@ -63,10 +64,11 @@ def substitute(group: list[Seen], mask: Mask | None) -> Replace:
     shown = [one for one in group if not one.probe.detector.unseen] or group
     longest = max(shown, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
     label = longest.hit.label
-    otherwise = "" if longest.probe.detector.unseen else f"[{label}]"
     if mask is None or any(one.acts("redact") for one in group):
         rules = (rule for rule in longest.rules() if rule.action == "redact")
-        told = next((marked(rule, label, otherwise) for rule in rules), otherwise)
-        return lambda _: told
+        told = next((marked(rule, label, "") for rule in rules), "")
+        unseen = longest.probe.detector.unseen
+        # Only what others read past: without it they would have read another text.
+        return lambda value: told or ("" if unseen and not fold(value) else f"[{label}]")
     wanted = next(rule.replacement for rule in longest.rules() if rule.action == "mask")
     return lambda value: mask(label, value, wanted)

@@ -413,6 +413,9 @@ def test_what_a_letter_ends_with_and_what_is_yet_to_be_filled_in_claims_nothing(
         "Best wishes, the mill killed Bob",
         "[Your Name] won the war.",
         "Regards, in all 14 died",
+        "[Your doctor says stop insulin]",
+        "[Bob Killed Anna Lee]",
+        "Cheers Bob Killed Anna",
     ],
 )
 def test_brackets_and_greetings_hide_no_claim(said):

@@ -45,3 +45,16 @@ def test_what_is_seen_beside_it_keeps_its_label_and_a_rule_its_own_marker():
     marked = Rule(id="unseen", detector="invisible_text", action="redact", marker="<{label}>")
     told, _ = read(Guard(Policy(guard=GuardRules(rules=(marked,)))), "a\u200bb")
     assert told == "a<zero_width>b"
+
+
+@pytest.mark.parametrize("put", ["\ue000\ue001\ue002", "\x0b", "\x1f", " " * 200, "\u00adp\u00ad"])
+def test_what_others_read_is_not_taken_out_from_under_them(put):
+    told, _ = read(Guard(shipped_policy("default")), f"mail ada@exam{put}ple.org")
+    assert "ada@example.org" not in told
+    assert "ada@examle.org" not in told
+
+
+@pytest.mark.parametrize("put", ["\u200b", "\x01", "\u202e", "\U000e0041", "\ufe01\ufe02"])
+def test_what_is_taken_out_was_read_without_it(put):
+    told, _ = read(Guard(shipped_policy("default")), f"mail ada@exam{put}ple.org")
+    assert told in {"mail [EMAIL]", "mail <EMAIL_1>"}
