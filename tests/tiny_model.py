@@ -4,11 +4,15 @@ Its tokens are bytes and a few marks, so characters beyond ASCII are spread over
 """
 
 import copy
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
+from keelmark.serve.engine import Endpoint
+from keelmark.serve.score_child import Desk, serve
 from keelmark.serve.scorer import Rows
 
 BEGIN, END = 256, 257
@@ -80,3 +84,23 @@ def logprob(before: Sequence[int], token: int, size: int = 258) -> float:
     """The log-probability of a token, worked out by itself in the plainest way."""
     row = logits(before, size).astype(np.float64)
     return float(row[token] - np.logaddexp.reduce(row))
+
+
+@contextmanager
+def scorer_of(model):
+    """Serve scores of a model; yields what an engine has as its `scorer`."""
+    server = serve(Desk(model, "scorer"))
+
+    async def scorer():
+        return Endpoint(
+            f"http://127.0.0.1:{server.server_port}/v1", {"authorization": "Bearer scorer"}
+        )
+
+    def end():
+        server.shutdown()
+        server.server_close()
+
+    try:
+        yield scorer
+    finally:
+        threading.Thread(target=end, daemon=True).start()  # up to half a second; nobody waits

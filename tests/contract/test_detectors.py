@@ -212,7 +212,7 @@ def test_hostile_lengths_come_to_an_end(name: str, unit: str) -> None:
     """In linear time that is a part of a second, in quadratic time minutes (bench/hostile.py)."""
     kind = KINDS[name]
     detector = kind.examples[0].detector(kind)
-    text = reading(kind, unit * ((1 << 17) // len(unit)))
+    text = reading(kind, unit * ((1 << 16) // len(unit)))
     hits = list(detector.find(text))
     assert all(0 <= hit.start < hit.end <= len(text) for hit in hits)
     assert 0 <= detector.open_from(text) <= len(text)

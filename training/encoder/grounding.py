@@ -36,6 +36,7 @@ from grounding_passages import (
     lookalike,
     said,
 )
+from grounding_reading import beside, spoken_against
 from grounding_records import records
 from grounding_text import TOGETHER, best_window, changed, overlap, sentences, window
 from rows import Row
@@ -46,6 +47,8 @@ WINDOWS = (15, 25, 30, 40, 50, 60, 80, 140)
 """Words of the passages around an edited sentence: short ones teach more for what they cost."""
 SHORT_WINDOWS = (0, 0, 0, 25, 40)
 EDITS_OF_SAID = {"begin": 1}
+GUARDED = 0.5
+"""Share of the claims that somebody wrote which have the guard's passage beside them."""
 HELD_OUT = 8
 FACTS, MORE_FACTS, LEADS, RECORDS, DIALOGUES = 4_000, 5_000, 11_000, 5_600, 3_600
 DEEDS = 11_000
@@ -336,7 +339,10 @@ def _from_said(claims: list[Said], store: Bank, rng: random.Random) -> Iterator[
         longest = rng.choice((80, 90, 120, TOGETHER))
         if item.split == "train" and rng.random() < 0.6:
             longest = 60
-        passage = best_window(item.claim, item.source, longest)
+        passage = beside(item.claim, item.source) if rng.random() < GUARDED else ""
+        passage = passage or best_window(item.claim, item.source, longest)
+        if spoken_against(item.claim, passage):
+            continue
         near = around(sentences(passage), store, rng)
         kinds: set[str] = set()
         for _ in range(2 if item.split == "valid" else EDITS_OF_SAID.get(item.collection, 2)):

@@ -41,8 +41,12 @@ NAMES = frozenset(name for name in (*_MONTHS, *_DAYS) if len(name) > 3)
 """Names of months and days, in small letters."""
 _NAMED = _MONTHS.keys() | _DAYS.keys()
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+_SHORT = "|".join(name for name in _MONTHS if len(name) == 3)
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.)?"
+_DAY_ALONE = r"(?P<day>\d{1,2})"
 _YEAR = r"(?P<year>\d{4})"
+_ANY_YEAR = r"(?P<year>\d{4}|\d\d)"
+_NO_COUNT = r"(?![\d:%]|[.,]\d|[ -]?(?-i:[a-z]))"  # `15 May 19 people` has no year
 _FORMS = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
@@ -55,6 +59,7 @@ _FORMS = tuple(
 _NAMED_FORMS = tuple(
     re.compile(form, re.IGNORECASE)
     for form in (
+        rf"\b{_DAY_ALONE}(?P<mark>[ -])(?P<name>{_SHORT})(?P=mark)['’]?{_ANY_YEAR}{_NO_COUNT}",
         rf"\b{_DAY}\s+(?:of\s+|de\s+)?(?P<name>{_MONTH})\b\.?(?:,?\s+(?:de\s+|del\s+)?{_YEAR}\b)?",
         rf"\b(?P<name>{_MONTH})\b\.?\s+(?:the\s+)?{_DAY}(?![\d.,]\d|\d)(?:,?\s+(?:of\s+)?{_YEAR}\b)?",
         rf"\b(?P<name>{_MONTH})\b\.?,?\s+(?:of\s+|de\s+)?{_YEAR}\b",

@@ -121,11 +121,7 @@ def judge(text: str, index: Index, voice: Voice | None = None) -> Sentence:
 def judge_claim(text: str, index: Index, voice: Voice | None) -> Sentence:
     """Judge a claim, all of which counts; see `judge`."""
     length = len(text)
-    figures = _figures(text, index)
-    words = [one for one in telling(text) if not figures.covers(one.start)]
-    keys = frozenset(one.key for one in words)
-    found = index.best(keys, _PLACES)
-    near = found or index.figured(text, _PLACES)
+    figures, keys, found, near = nearest(text, index)
     source = index.origin(near[0].place) if near else None
     near = near or index.all_of_it(WIDTH)
     wrong = list(faults(text, figures, keys, index, found))
@@ -149,6 +145,31 @@ def judge_claim(text: str, index: Index, voice: Voice | None) -> Sentence:
     if score >= _LEAST:
         verdict, reason = Ground.UNSUPPORTED, "the sources do not say it"
     return _checked(Sentence(0, length, verdict, score, 1, reason, source), index)
+
+
+class Nearest(NamedTuple):
+    """What the sources have beside a sentence.
+
+    Attributes:
+        figures: The numbers of the sentence.
+        keys: Its telling words.
+        found: The sentences of the sources that have most of these words, the best first.
+        near: The same, or those with its numbers where no word is found.
+    """
+
+    figures: Figures
+    keys: frozenset[str]
+    found: list[Found]
+    near: list[Found]
+
+
+def nearest(text: str, index: Index) -> Nearest:
+    """Find where the sources may say what a sentence says."""
+    figures = _figures(text, index)
+    words = [one for one in telling(text) if not figures.covers(one.start)]
+    keys = frozenset(one.key for one in words)
+    found = index.best(keys, _PLACES)
+    return Nearest(figures, keys, found, found or index.figured(text, _PLACES))
 
 
 def _spoken(text: str) -> str:

@@ -26,6 +26,12 @@ MOST = 400_000
 not to be checked."""
 
 _STATE = re.compile(r", ([A-Z]{2}) (?:\d{5}\b|[A-Z]\d[A-Z]\b)")
+_LABELLED = re.compile(
+    r"\b((?:passage|step|section|chapter|part|item|document|source|chunk|page|question|answer|day|week"
+    r"|note|line)\s\d{1,3}):(?=\d)",
+    re.IGNORECASE,
+)
+"""A label with a number, right before another: `passage 2:30 minutes` is no time of day."""
 _FIELD = re.compile(r"([a-z_]+\[\d+\])\.(.+)\Z")
 _MOST_PLACES = 2000  # sentences with a word, above which it says nothing of where
 _PREFIX = 4
@@ -193,7 +199,7 @@ class Index:
         self._plain = plain("\n".join((every, *as_written, self._rest)))
         self._capitals = _initials(every + "\n" + self._rest)
         self.decimals = decimals_of(every)
-        every += "\n" + self._rest
+        every = _LABELLED.sub(r"\1;", every + "\n" + self._rest)
         dates = dated(every)
         spans = [(date.start, date.end) for date in dates]
         found = quantities(every, "," if self.decimals == "," else ".", spans)
@@ -278,20 +284,21 @@ class Index:
         whole = self.readings[min(numbers)] if len(numbers) == 1 else None
         if whole and whole.has_records and len(whole.text) <= width:
             return whole.text
-        out: list[str] = []
-        done: dict[int, int] = {}
+        out: list[tuple[int, int, int]] = []
         for place in sorted(places):
             text = self.readings[place.source].text
             room = max(0, width // len(places) - (place.end - place.start)) // 2
-            start = max(0, place.start - room, done.get(place.source, 0))
-            end = max(start, min(len(text), place.end + room))
+            start, end = max(0, place.start - room), min(len(text), place.end + room)
             if start and (gap := text.find(" ", start, place.start)) > 0:
                 start = gap + 1
             if end < len(text) and (gap := text.rfind(" ", place.end, end)) > 0:
                 end = gap
-            done[place.source] = end
-            out.append(text[start:end])
-        return "\n".join(one for one in out if one.strip())[: 2 * width]
+            if out and out[-1][0] == place.source and start <= out[-1][2] + 1:
+                out[-1] = place.source, out[-1][1], max(end, out[-1][2])
+            else:
+                out.append((place.source, start, end))
+        read = (self.readings[number].text[start:end] for number, start, end in out)
+        return "\n".join(one for one in read if one.strip())[: 2 * width]
 
 
 def _in_field(source: Source, start: int, end: int) -> SourceSpan:

@@ -232,10 +232,7 @@ class Examiner:
         if self._channel is not None:
             self._channel.close()
         if self._process is not None:
-            try:
-                self._process.wait(timeout=0.2)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            self._process.kill()  # it has nothing to finish, and to end by itself takes it longer
+            self._process.wait()
         self._process = self._channel = None
         self._rest = b""

@@ -143,6 +143,31 @@ def test_numbers_are_compared_in_any_script(text, right, wrong):
     assert said(wrong, text).score >= 0.9, said(wrong, text)
 
 
+@pytest.mark.parametrize(
+    ("text", "right", "wrong"),
+    [
+        ("Hourly. passage 2:9am:The town has 48 degrees.", "It has 48 degrees at 9am.", "It has 48 degrees at 8am."),
+        ("passage 1:30 minutes are enough.", "Thirty minutes are enough.", "31 minutes are enough."),
+        ("Step 3:12 rivets are set.", "12 rivets are set.", "13 rivets are set."),
+        ("Out 15 Jul 19 # CWC", "CWC was out on 15 July 2019.", "CWC was out on 15 July 2018."),
+        ("Paid 03-Mar-'21.", "It was paid on 3 March 2021.", "It was paid on 3 March 2020."),
+        ("On 15 May 19 people died.", "On 15 May 19 people died.", "16 people died in May."),
+    ],
+)
+def test_numbers_are_found_behind_labels_and_years_of_two_digits(text, right, wrong):
+    assert said(right, text).verdict is not Ground.CONTRADICTED
+    assert said(wrong, text).score >= 0.9
+
+
+def test_what_the_encoder_reads_runs_on_where_places_meet():
+    text = "The yard builds boats. They are small. Acme sells boats to the north. It is old. "
+    index = Index([Source("d", text * 3)])
+    places = [index.places[number] for number in (0, 1, 2)]
+    assert index.passage(places, 60) in text * 3
+    apart = index.passage([index.places[0], index.places[-1]], 60)
+    assert [line in text * 3 for line in apart.split("\n")] == [True, True]
+
+
 @pytest.mark.parametrize("claim", ["Sell was no name.", "Boats were sold.", "Fully closed is bad."])
 def test_a_sentence_does_not_begin_with_a_name_for_its_capital_alone(claim):
     assert "name" not in said(claim).reason

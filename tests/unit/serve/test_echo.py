@@ -10,10 +10,8 @@ import pytest
 from gateway_parts import MemoryGuard, run, stack
 from keelmark.core.policy import GuardRules, Policy, Rule
 from keelmark.serve.echo import Echo, cut, glue
-from keelmark.serve.engine import Endpoint
 from keelmark.serve.fake import Script
-from keelmark.serve.score_child import Desk, serve
-from tiny_model import TinyModel
+from tiny_model import TinyModel, scorer_of
 
 RULE = Rule(id="pii", detector="pii", action="mask")
 FULL = Policy(guard=GuardRules(rules=(RULE,), logprobs="full"))
@@ -23,20 +21,11 @@ SECRET = "4111"
 @asynccontextmanager
 async def scoring(model=None, **parts):
     """A gateway whose engine has a scorer: the real one, around a model that is a hash."""
-    server = serve(Desk(model or TinyModel(), "scorer"))
-    async with stack(**parts) as s:
-
-        async def scorer():
-            where = f"http://127.0.0.1:{server.server_port}/v1"
-            return Endpoint(where, {"authorization": "Bearer scorer"})
-
-        s.engine.scorer, s.engine.reranks = scorer, False
-        s.engine.context, s.engine.chat_template = 64, ""
-        try:
+    with scorer_of(model or TinyModel()) as scorer:
+        async with stack(**parts) as s:
+            s.engine.scorer, s.engine.reranks = scorer, False
+            s.engine.context, s.engine.chat_template = 64, ""
             yield s
-        finally:
-            await asyncio.to_thread(server.shutdown)
-            server.server_close()
 
 
 async def complete(s, prompt, **more):

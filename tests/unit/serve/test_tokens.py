@@ -1,16 +1,13 @@
 """Tokens of texts and texts of tokens, through the gateway."""
 
-import asyncio
 from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
 
 from gateway_parts import run, stack
-from keelmark.serve.engine import Endpoint
 from keelmark.serve.fake import Script
-from keelmark.serve.score_child import Desk, serve
-from tiny_model import TinyModel
+from tiny_model import TinyModel, scorer_of
 
 PIECES = [{"id": 5, "piece": "Hi"}, {"id": 7, "piece": [0xC3]}]
 
@@ -28,20 +25,11 @@ def as_llama(body):
 
 @asynccontextmanager
 async def embedded(script=as_llama):
-    server = serve(Desk(TinyModel(begins=True), "scorer"))
-    async with stack(script) as s:
-
-        async def scorer():
-            where = f"http://127.0.0.1:{server.server_port}/v1"
-            return Endpoint(where, {"authorization": "Bearer scorer"})
-
-        s.engine.scorer, s.engine.reranks = scorer, False
-        s.engine.context, s.engine.chat_template = 64, "{{ mine }}"
-        try:
+    with scorer_of(TinyModel(begins=True)) as scorer:
+        async with stack(script) as s:
+            s.engine.scorer, s.engine.reranks = scorer, False
+            s.engine.context, s.engine.chat_template = 64, "{{ mine }}"
             yield s
-        finally:
-            await asyncio.to_thread(server.shutdown)
-            server.server_close()
 
 
 @pytest.mark.parametrize("path", ["/v1/tokenize", "/tokenize"])

@@ -77,7 +77,7 @@ class Detector(BaseDetector):
     """
 
     title = "Answers that their sources do not bear out"
-    version = "4"
+    version = "5"
     labels: ClassVar[tuple[str, ...]] = (
         "CONTRADICTED", "UNSUPPORTED", "UNCHECKED", "UNCERTAIN", "SUPPORTED",
     )  # fmt: skip
