@@ -14,7 +14,14 @@ from documents import Document
 from grammar import Grammar, capital, tables
 from injection_attacks import CODE, Attacks, Found, around, disguise, finish, trained_names, twins
 
-COUNTS = {"again": 2600, "how": 1800}
+COUNTS = {
+    "again": 2600,
+    "how": 1800,
+    "tool_ask": 900,
+    "sorting": 700,
+    "rights": 700,
+    "reply_only": 500,
+}
 LANGUAGE, QUIZZES = 330, 5000
 _FOREIGN, _NOTICED = 0.35, 0.55
 _OTHER_SCRIPTS = ("ar", "ar", "hi", "ja", "ru", "uk", "zh") * 2
