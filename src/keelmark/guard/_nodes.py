@@ -11,7 +11,9 @@ from keelmark.guard._patterns import table
 _LONG = 100  # code points of a value from which on it is a text, and told as it is
 _TOLD = {"true": "yes", "false": "no"} | dict.fromkeys(("null", "nan"), "not given")
 _HOURS = re.compile(r"(?<![\d:])(\d{1,2}):(\d{1,2})\s?[-–]\s?(\d{1,2}):(\d{1,2})(?![\d:])")
-_JOINT = re.compile(r"(?<=[A-Za-z][a-z]{2})(?=[A-Z])|[_\s]+|(?<=\w)-(?=\w)")
+_JOINT = re.compile(
+    r"(?<=[A-Za-z][a-z]{2})(?=[A-Z])|(?<=\bis)(?=[A-Z][a-z])|(?<=\bno)(?=[A-Z][a-z])|[_\s]+|(?<=\w)-(?=\w)"
+)
 _ADDRESS = re.compile(r"\b(?:address|city|street|zip|postal|postcode|country)\b", re.IGNORECASE)
 _STATE = re.compile(r"\b(?:state|province|region)\b", re.IGNORECASE)
 

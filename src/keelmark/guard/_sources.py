@@ -15,6 +15,7 @@ from keelmark.core.ports import Segment
 from keelmark.guard._bounds import gathered
 from keelmark.guard._claims import key, negations, plain, telling, words
 from keelmark.guard._dates import NAMES, Calendar, dated
+from keelmark.guard._flags import Flag, field, flags
 from keelmark.guard._nodes import states
 from keelmark.guard._patterns import lower
 from keelmark.guard._quantities import Known, decimals_of, ordinals, quantities
@@ -249,6 +250,19 @@ class Index:
             for word in _figures_in(self.text(place)):
                 out[word].append(number)
         return out
+
+    def flags(self, name: str) -> list[tuple[Place, bool]]:
+        """Return where a record says yes or no to a field of this name, and which."""
+        asked = field(name)
+        return [
+            (Place(number, one.start, one.end, frozenset(), -1), one.yes != asked.denied)
+            for number, one in self._flags
+            if one.field.is_like(asked)
+        ]
+
+    @cached_property
+    def _flags(self) -> list[tuple[int, Flag]]:
+        return [(number, one) for number, read in enumerate(self.readings) for one in flags(read)]
 
     def quotes(self, piece: str) -> bool:
         """Whether a quotation stands in the sources or the question, up to typography."""

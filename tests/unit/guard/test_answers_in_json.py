@@ -243,3 +243,51 @@ def test_what_two_rules_take_out_of_a_bare_value_leaves_json(is_json, order):
     assert {one.rule for one in verdict.findings} == {"ground", "cards"}
     assert json.loads(left)["city"] == "Berlin"
     assert "4111" not in left
+
+
+HOTEL = {
+    "name": "Lux",
+    "isRefundable": False,
+    "free_wifi": True,
+    "noSmoking": True,
+    "parking": {"garage": True, "street": False},
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ({"refundable": True}, "contradicted"),
+        ({"refundable": "yes"}, "contradicted"),
+        ({"hotel": {"is_refundable": False}}, "supported"),
+        ({"answer": {"nonRefundable": True}}, "supported"),
+        ({"freeWifi": "no"}, "contradicted"),
+        ({"smoking": True}, "contradicted"),
+        ({"smoking": False}, "supported"),
+        ({"parking": {"street": True}}, "contradicted"),
+        ({"garden": {"street": True}}, "no_claim"),
+        ({"pets": True}, "no_claim"),
+    ],
+)
+def test_yes_and_no_are_held_to_the_same_field_of_a_record(answer, verdict):
+    assert list(said_of(json.dumps(answer), segments=documents(HOTEL)).values()) == [verdict]
+
+
+def test_records_that_say_both_are_against_neither():
+    rows = "| dish | vegan |\n|---|---|\n| Soup | yes |\n| Pie | no |"
+    given = (Segment(role="tool", path="messages[1].content", text=rows),)
+    for said in (True, False):
+        assert set(said_of(json.dumps({"vegan": said}), segments=given).values()) == {"supported"}
+
+
+def test_yes_and_no_are_not_held_to_prose():
+    assert set(said_of('{"boats": false, "friendly_staff": true}').values()) == {"no_claim"}
+
+
+@pytest.mark.parametrize("said", [True, "yes", False])
+def test_a_wrong_yes_is_taken_out_and_leaves_json(said):
+    text = json.dumps({"refundable": said, "name": "Lux"})
+    out, _ = answered(text, judge=guard("redact"), segments=documents(HOTEL))
+    kept = json.loads("".join(piece.text for piece in out) if isinstance(out, list) else out)
+    assert kept["name"] == "Lux"
+    assert (kept["refundable"] == said) == (said is False)
