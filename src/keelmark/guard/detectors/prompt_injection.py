@@ -27,7 +27,7 @@ class Detector(BaseDetector):
     """Override, jailbreak, prompt extraction, fake roles, exfiltration, hidden orders."""
 
     title = "Prompt injection and jailbreaks (rules)"
-    version = "6"
+    version = "7"
     labels: ClassVar[tuple[str, ...]] = tuple(dict.fromkeys(sign.label for sign in signs()))
     tags = ("owasp:llm01", "owasp:llm07")
     languages = (
