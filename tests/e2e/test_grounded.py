@@ -72,6 +72,25 @@ def test_what_the_document_says_passes_with_its_place(grounded):
     assert "opened on 4 May 1987" in ASKED[place["start"] : place["end"]]
 
 
+def test_documents_of_the_request_are_read_by_the_model(grounded):
+    with grounded.client() as client:
+        answer = client.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": "When did the museum open?"}],
+            max_tokens=40,
+            temperature=0,
+            extra_body={"documents": [{"title": "The museum", "text": TEXT}]},
+            extra_headers=FULL,
+        )
+    assert answer.usage.prompt_tokens > 60
+    assert "1987" in answer.choices[0].message.content
+    first = answer.keelmark["grounding"]["sentences"][0]
+    assert first["verdict"] == "supported"
+    place = first["source"]
+    assert place["path"] == "documents[0].text"
+    assert "opened on 4 May 1987" in TEXT[place["start"] : place["end"]]
+
+
 def test_the_trace_has_the_map_and_no_text(grounded):
     answers(grounded, "How many rooms does the museum have?", stream=False)
     listed = json.loads(grounded.run("traces", "--json", "--limit", "1").stdout)

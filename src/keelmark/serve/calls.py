@@ -26,6 +26,7 @@ from keelmark.serve.echo import Echo, check_echo, read_tokens, texts_in, tokens_
 from keelmark.serve.engine import Engine, Quirks, Scoring
 from keelmark.serve.errors import ApiError, bad_request
 from keelmark.serve.fields import refuse_dangerous
+from keelmark.serve.handed import hand_over
 from keelmark.serve.http import Request, check_json, decode_body, read_body
 from keelmark.serve.keys import KeyRing, require
 from keelmark.serve.marks import drop_hints, unmark
@@ -43,7 +44,7 @@ from keelmark.serve.shapes import (
 from keelmark.serve.steering import Leash
 from keelmark.serve.targets import Plan, Target
 from keelmark.serve.templated import begin_of, put_before, said_in
-from keelmark.serve.tool_choice import demand_call, forced_functions, tool_names
+from keelmark.serve.tool_choice import demand_call, forced_functions, renamed, tool_names
 from keelmark.serve.traces import note_engine, note_request, note_unknown_model, stamp
 
 LONGEST_SUBJECT = 256
@@ -334,9 +335,10 @@ async def judge(desk: Desk, call: Call) -> Call:
     write_back(reading, result.texts[: len(segments)])
     if call.media:
         put_back(call.body, call.media, result.texts[len(segments) :])
+    hand_over(call.body)
     if call.forced:
         demand_call(call.body, call.forced)
-    asked = call.asked and call.asked._replace(tools=_renamed(names, call.body))
+    asked = call.asked and call.asked._replace(tools=renamed(names, call.body))
     if completes:
         if asked and call.body.get("echo") and not desk.config.guarded:
             asked = asked._replace(logprobs="full")  # nothing is withheld that a token could spell
@@ -382,11 +384,6 @@ def _echo(desk: Desk, call: Call, own: tuple[str, ...], *, tokens: bool) -> Echo
     if call.trace.stream or not read:
         return None
     return Echo(own=own, read=read, each=body.get("n") or 1, full=full)
-
-
-def _renamed(names: list[str], body: dict[str, Any]) -> dict[str, str]:
-    """Names as the engine sees them to the names that the client gave."""
-    return dict(zip(tool_names(body), names, strict=True)) if names else {}
 
 
 def before(*checks: Stage) -> tuple[Stage, ...]:

@@ -145,3 +145,8 @@ def _led(value: Any, root: str) -> Any:
     if isinstance(target, str) and target.startswith("#"):
         led["$ref"] = root + target[1:]
     return led
+
+
+def renamed(names: list[str], body: dict[str, Any]) -> dict[str, str]:
+    """Names as the engine sees them to the names that the client gave."""
+    return dict(zip(tool_names(body), names, strict=True)) if names else {}

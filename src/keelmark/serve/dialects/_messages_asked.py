@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from keelmark.serve.dialects._documents import KINDS, NO_TEXT, Documents
 from keelmark.serve.dialects._fields import (
     EXTRAS,
     Block,
@@ -89,9 +90,12 @@ def chat_of(body: Any, places: dict[str, str]) -> dict[str, Any]:
     given = fields.get("messages")
     if not isinstance(given, list) or not given:
         raise must("messages", "a list with a message in it")
+    documents = Documents(places)
     for number, message in enumerate(objects(given, "messages")):
-        _message(message, f"messages[{number}]", messages, places)
+        _message(message, f"messages[{number}]", messages, documents)
     chat["messages"] = messages
+    if documents.found:
+        chat["documents"] = documents.found
     if "stop_sequences" in fields:
         chat["stop"] = _stops(fields["stop_sequences"])
     chat |= (
@@ -121,20 +125,21 @@ def _text(block: Block, at: str) -> Block:
     return {"type": "text", "text": text(block, "text", at), **mark_of(block, at)}
 
 
-def _message(given: Block, at: str, messages: list[Message], places: dict[str, str]) -> None:
+def _message(given: Block, at: str, messages: list[Message], documents: Documents) -> None:
     role, said = given.get("role"), given.get("content")
     if role == "system":
         messages.append({"role": role, "content": _system(said, f"{at}.content")})
     elif role == "assistant":
         messages.append(_answered(said, f"{at}.content"))
     elif role == "user":
-        _asked(said, f"{at}.content", messages, places)
+        _asked(said, f"{at}.content", messages, documents)
     else:
         raise must(f"{at}.role", "`user`, `assistant` or `system`")
 
 
-def _asked(given: Any, at: str, messages: list[Message], places: dict[str, str]) -> None:
+def _asked(given: Any, at: str, messages: list[Message], documents: Documents) -> None:
     """A message of the user: results of tools are messages of their own, and come first."""
+    places = documents.places
     if isinstance(given, str):
         messages.append({"role": "user", "content": given})
         return
@@ -151,8 +156,13 @@ def _asked(given: Any, at: str, messages: list[Message], places: dict[str, str])
             key = text(block, "tool_use_id", where)
             told = {"role": "tool", "tool_call_id": key, "content": result}
             messages.append(told | mark_of(block, where))
-    rest = [(number, block) for number, block in blocks if block.get("type") != "tool_result"]
+        elif block.get("type") in KINDS:
+            documents.add(block, f"{at}[{number}]")
+    apart = ("tool_result", *KINDS)
+    rest = [(number, block) for number, block in blocks if block.get("type") not in apart]
     if not rest:
+        if any(block.get("type") in KINDS for _, block in blocks):
+            messages.append({"role": "user", "content": ""})
         return
     parts = [_part(block, f"{at}[{number}]") for number, block in rest]
     chat_at = f"messages[{len(messages)}].content"
@@ -199,8 +209,8 @@ def _part(block: Block, at: str) -> Block:
             url = f"data:{kind};base64,{text(source, 'data', f'{at}.source')}"
         return {"type": "image_url", "image_url": {"url": url}, **mark_of(block, at)}
     if kind in ("image", "document"):
-        raise unsupported(at, "files are not read here; send their text")
-    raise unsupported(f"{at}.type", "it is none of `text`, `image` and `tool_result`")
+        raise unsupported(at, NO_TEXT)
+    raise unsupported(f"{at}.type", "it is none of `text`, `image`, `document` and `tool_result`")
 
 
 def _stops(given: Any) -> list[str]:

@@ -1,0 +1,85 @@
+"""Documents of a request, written into its conversation: few chat templates have a place for them.
+
+Engines that know the field give it to the chat template of the model, most of which leave it out,
+and others refuse it or take no notice: the model would answer from memory, while the guard holds
+the answer to documents that nobody has read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+FIELDS = ("documents", "search_results")
+_TEXTS = ("text", "content", "body", "page_content", "passage", "snippet", "chunk")
+_END = re.compile(r"</(?=\s*document)", re.IGNORECASE)
+
+
+def hand_over(body: dict[str, Any]) -> None:
+    """Move the documents of a chat call before the text of its last user message, in place.
+
+    A document whose text stands in the conversation already is not said twice. A field of another
+    form than a list or an object of documents is left to the engine.
+    """
+    given = [one for name in FIELDS for one in _listed(body.get(name))]
+    if not given or not isinstance(body.get("messages"), list):
+        return
+    for name in FIELDS:
+        if _listed(body.get(name)):
+            del body[name]
+    spoken = "\n".join(_texts(body["messages"]))
+    told = [_written(one) for one in given if one and not _is_said(one, spoken)]
+    if told:
+        _put(body["messages"], "\n\n".join(told))
+
+
+def _listed(given: Any) -> list[Any]:
+    known = given if isinstance(given, list) else [given]
+    return known if all(isinstance(one, (str, dict)) for one in known) else []
+
+
+def _texts(messages: list[Any]) -> list[str]:
+    said = []
+    for message in messages:
+        content = message.get("content") if isinstance(message, dict) else None
+        parts = content if isinstance(content, list) else [{"text": content}]
+        said += [part.get("text") for part in parts if isinstance(part, dict)]
+    return [text for text in said if isinstance(text, str)]
+
+
+def _body(document: str | dict[str, Any]) -> tuple[str, str]:
+    """The field that holds the text of a document, and the text; "" where there is none."""
+    if isinstance(document, str):
+        return "", document
+    found = ((name, document[name]) for name in _TEXTS if isinstance(document.get(name), str))
+    return next(found, ("", ""))
+
+
+def _is_said(document: str | dict[str, Any], spoken: str) -> bool:
+    text = _body(document)[1].strip()
+    return bool(text) and text in spoken
+
+
+def _written(document: str | dict[str, Any]) -> str:
+    """A document between its marks: its short fields a line each, then its text."""
+    main, text = _body(document)
+    lines = []
+    for name, value in document.items() if isinstance(document, dict) else ():
+        if name != main and value is not None:
+            said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            lines.append(f"{name}: {said}")
+    whole = "\n".join([*lines, text] if text else lines)
+    return f"<document>\n{_END.sub('< /', whole)}\n</document>"
+
+
+def _put(messages: list[Any], told: str) -> None:
+    for message in reversed(messages):
+        if isinstance(message, dict) and message.get("role") == "user":
+            content = message.get("content")
+            if isinstance(content, list):
+                message["content"] = [{"type": "text", "text": told}, *content]
+            else:
+                message["content"] = f"{told}\n\n{content}" if content else told
+            return
+    messages.append({"role": "user", "content": told})
