@@ -27,7 +27,7 @@ up: $(VENV)/.run  ## Vet, admit and serve the bundled model on 127.0.0.1:8080 (P
 	$(BIN)/keelmark up --port $(PORT) $(ARGS)
 
 test: $(VENV)/.dev  ## Run the whole test suite.
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 3 $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style, types, layers and sizes.
 	$(BIN)/ruff check .

@@ -9,13 +9,12 @@ encoder, of both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from math import exp, inf, isfinite, log
+from math import exp, isfinite, log
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from keelmark.core.grounding import Ground, Sentence
-from keelmark.guard._bounds import Numbers, bound, kept, numbers
 from keelmark.guard._claims import (
     claimed,
     key,
@@ -26,8 +25,7 @@ from keelmark.guard._claims import (
     quotations,
     telling,
 )
-from keelmark.guard._dates import Dated, Years, dated
-from keelmark.guard._quantities import Known, Quantity, decimals_of, quantities
+from keelmark.guard._number_faults import Fault, Figures, figures_in, number_faults
 from keelmark.guard._sources import Found, Index
 
 
@@ -66,23 +64,6 @@ _MARKUP = str.maketrans("*`", "  ")
 _PASSAGE = 3  # sentences
 _ANOTHER, _UNNAMED = 2.5, 1.0  # log odds of a name that no source has
 _JOINED = (-0.35, 0.33, 1.15)  # bias, log odds of the words, log odds of the encoder
-
-
-class Fault(NamedTuple):
-    """What an exact check has found.
-
-    Attributes:
-        reason: What it is.
-        span: Where in the sentence.
-        contradicts: Whether the sources say something else.
-        doubt: What it adds to the log odds that nothing supports the sentence, where an encoder
-            is asked: a source may say `he` in the place of a name. Infinite where it decides.
-    """
-
-    reason: str
-    span: tuple[int, int]
-    contradicts: bool
-    doubt: float = inf
 
 
 class Cover(NamedTuple):
@@ -165,7 +146,7 @@ class Nearest(NamedTuple):
 
 def nearest(text: str, index: Index) -> Nearest:
     """Find where the sources may say what a sentence says."""
-    figures = _figures(text, index)
+    figures = figures_in(text, index)
     words = [one for one in telling(text) if not figures.covers(one.start)]
     keys = frozenset(one.key for one in words)
     found = index.best(keys, _PLACES)
@@ -266,31 +247,6 @@ def _logit(share: float) -> float:
     return log(share / (1 - share))
 
 
-class Figures(NamedTuple):
-    """The numbers of a sentence.
-
-    Attributes:
-        dates: Its dates and times.
-        numbers: The others.
-    """
-
-    dates: list[Dated]
-    numbers: list[Quantity]
-
-    def covers(self, at: int) -> bool:
-        """Whether a character belongs to one of them, with its unit."""
-        return any(one.start <= at < one.end for one in self.dates) or any(
-            one.start <= at < one.end for one in self.numbers
-        )
-
-
-def _figures(text: str, index: Index) -> Figures:
-    dates = dated(text)
-    both = {index.decimals, decimals_of(text)}
-    spans = [(date.start, date.end) for date in dates]
-    return Figures(dates, quantities(text, "," if "," in both else ".", spans))
-
-
 def faults(
     text: str, figures: Figures, keys: frozenset[str], index: Index, found: Sequence[Found]
 ) -> Iterator[Fault]:
@@ -304,7 +260,7 @@ def faults(
         found: The sentences of the sources that have most of the words.
     """
     rival = _rival(keys, index, found)
-    yield from _numbers(text, figures, index, rival, found)
+    yield from number_faults(text, figures, index, rival, found)
     yield from _quoted(text, index)
     if found:
         yield from _reversed(text, keys, found[0])
@@ -317,41 +273,6 @@ def _rival(keys: frozenset[str], index: Index, found: Sequence[Found]) -> str:
     if not found or len(own & found[0].place.keys) < _ALIKE * len(own):
         return ""
     return index.text(found[0].place)
-
-
-def _numbers(
-    text: str, figures: Figures, index: Index, rival: str, found: Sequence[Found]
-) -> Iterator[Fault]:
-    others = dated(rival)
-    spans = [(date.start, date.end) for date in others]
-    kinds = {one.unit and one.unit.kind for one in quantities(rival, index.decimals, spans)}
-    exact = any(not isinstance(one.readings[0], Years) for one in others)
-    kinds |= {None} if exact else set()
-    for date in figures.dates:
-        if not index.calendar.has(date):
-            span = date.start, date.end
-            yield Fault(
-                "a date that no source has", span, contradicts=bool(others) or None in kinds
-            )
-    known = [one for one in figures.numbers if not one.small and index.numbers.has(one)]
-    places: list[Numbers] = []
-    for one in figures.numbers:
-        span = one.start, one.end
-        limit = bound(text, one)
-        if limit and not index.numbers.has(one):
-            places = places or [numbers(index.text(each.place)) for each in found]
-            said = kept(one, limit, places, index.figures)
-            if said is None:
-                yield Fault("a number that no source has", span, contradicts=False)
-            elif not said.within:
-                against = bool(rival) and said.same
-                yield Fault("a bound that the sources do not keep", span, contradicts=against)
-        elif one.small:
-            if index.numbers.differs(one):
-                yield Fault("a number that no source has", span, contradicts=True)
-        elif one not in known and not Known(known).has(one):  # one may convert another
-            other = (one.unit and one.unit.kind) in kinds
-            yield Fault("a number that no source has", span, contradicts=other)
 
 
 def _quoted(text: str, index: Index) -> Iterator[Fault]:

@@ -167,6 +167,38 @@ def test_numbers_are_found_behind_labels_and_years_of_two_digits(text, right, wr
     assert said(wrong, text).score >= 0.9
 
 
+SALES = (
+    "Sales rose from $10.1 million in 2019 to $12.4 million in 2021. Staff grew from 40 to 50. "
+    "The hotel has 24 double rooms and 6 single rooms. Ada Long was born in 1944 and died in 2019. "
+    "The share rose from 10 to 15 percent. The trip takes 90 minutes by ferry and 40 by bus. "
+    "The bus needs 40 minutes."
+)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("Sales increased by $2.3 million.", "Sales increased by $2.4 million."),
+        ("Sales grew by 23%.", "Sales grew by 32%."),
+        ("Sales rose by $2.3 million over 2 years.", "Sales rose by $2.3 million over 3 years."),
+        ("The staff grew by 10 people.", "The staff grew by 12 people."),
+        ("The hotel has a total of 30 rooms.", "The hotel has a total of 31 rooms."),
+        ("Ada Long died aged 75.", "Ada Long died aged 85."),
+        ("Ada Long died at the age of 74.", "Ada Long died at the age of 47."),
+        ("The share rose by 5 percentage points.", "The share rose by 7 percentage points."),
+        ("Together ferry and bus take 130 minutes.", "Together ferry and bus take 140 minutes."),
+    ],
+)
+def test_a_number_may_follow_from_those_of_the_sources(right, wrong):
+    assert said(right, SALES).verdict is Ground.SUPPORTED, said(right, SALES)
+    assert said(wrong, SALES).score >= 0.9
+
+
+@pytest.mark.parametrize("claim", ["Sales were $2.3 million.", "The hotel has 30 rooms."])
+def test_only_a_sentence_that_says_so_has_reckoned(claim):
+    assert said(claim, SALES).verdict is Ground.CONTRADICTED
+
+
 def test_what_the_encoder_reads_runs_on_where_places_meet():
     text = "The yard builds boats. They are small. Acme sells boats to the north. It is old. "
     index = Index([Source("d", text * 3)])
