@@ -20,10 +20,11 @@ def hand_over(body: dict[str, Any]) -> None:
     """Move the documents of a chat call before the text of its last user message, in place.
 
     A document whose text stands in the conversation already is not said twice. A field of another
-    form than a list or an object of documents is left to the engine.
+    form than a list or an object of documents is left to the engine, and so are all beside a prompt
+    that goes on from a conversation: its scores are those of what was sent.
     """
     given = [one for name in FIELDS for one in _listed(body.get(name))]
-    if not given or not isinstance(body.get("messages"), list):
+    if not given or "prompt" in body or not isinstance(body.get("messages"), list):
         return
     for name in FIELDS:
         if _listed(body.get(name)):

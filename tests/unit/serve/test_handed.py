@@ -70,6 +70,13 @@ def test_what_is_no_document_adds_nothing(given):
     assert handed(given)["messages"] == [QUESTION]
 
 
+def test_a_scored_prompt_is_left_as_it_is():
+    body = {"messages": [dict(QUESTION)], "prompt": "24", "documents": [TEXT]}
+    before = dict(body)
+    hand_over(body)
+    assert body == before
+
+
 def received(**asked):
     """What the engine gets, and the places that the guard reads."""
     found = []
