@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from keelmark.guard._dates import Dated, When, dated
-from keelmark.guard._quantities import Quantity, quantities
+from keelmark.guard._measures import Quantity
+from keelmark.guard._quantities import quantities
 
 _THAN = r"(?:an?\s+|the\s+)?(?:US)?[$€£¥₹]?\s?"
 _MORE = (

@@ -22,7 +22,7 @@ _MONTH_NAMES = (
     "december décembre dezember diciembre dicembre dezembro dec dez",
 )
 _MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES, 1) for name in names.split()}
-_DAYS = {
+WEEKDAYS = {
     name: number
     for number, names in enumerate(
         (
@@ -37,9 +37,10 @@ _DAYS = {
     )
     for name in names.split()
 }
-NAMES = frozenset(name for name in (*_MONTHS, *_DAYS) if len(name) > 3)
+"""Names of days of the week, in small letters, to 0 for Monday and on."""
+NAMES = frozenset(name for name in (*_MONTHS, *WEEKDAYS) if len(name) > 3)
 """Names of months and days, in small letters."""
-_NAMED = _MONTHS.keys() | _DAYS.keys()
+_NAMED = _MONTHS.keys() | WEEKDAYS.keys()
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _SHORT = "|".join(name for name in _MONTHS if len(name) == 3)
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|\.)?"
@@ -148,7 +149,7 @@ def _all(text: str) -> Iterator[Dated]:
     for one in named:
         name = one[0].lower().removesuffix("s")
         if len(name) > _BARE and not (name in _MONTHS and one[0][0].islower()):  # `march`: a verb
-            yield Dated((When(month=_MONTHS.get(name), weekday=_DAYS.get(name)),), *one.span())
+            yield Dated((When(month=_MONTHS.get(name), weekday=WEEKDAYS.get(name)),), *one.span())
 
 
 def _readings(said: dict[str, str | None]) -> Iterator[When]:

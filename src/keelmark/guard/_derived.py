@@ -14,8 +14,8 @@ from itertools import combinations
 
 from keelmark.guard._bounds import Numbers
 from keelmark.guard._claims import words
+from keelmark.guard._measures import Quantity
 from keelmark.guard._patterns import table
-from keelmark.guard._quantities import Quantity
 
 _MOST = 8  # numbers of one kind that are reckoned with
 _TIMES = frozenset({"months"})

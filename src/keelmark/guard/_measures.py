@@ -84,12 +84,12 @@ _SCALES = {
     1000: "thousand k tausend mille mil mila тысяч тысячи 千 हज़ार ألف آلاف",
     10_000: "万 萬",
     100_000: "lakh लाख",
-    1_000_000: "million millions mn mio millionen millones milioni миллион миллиона миллионов "
+    1_000_000: "million millions mn mln mio millionen millones milioni миллион миллиона миллионов "
     "مليون ملايين",
     10_000_000: "crore करोड़",
     100_000_000: "亿 億",
-    1_000_000_000: "billion billions bn milliarde milliarden milliard milliards miliardi миллиард "
-    "миллиарда миллиардов مليار",
+    1_000_000_000: "billion billions bn mrd milliarde milliarden milliard milliards miliardi "
+    "миллиард миллиарда миллиардов مليار",
     1_000_000_000_000: "trillion trillions 兆",
     12: "dozen",
 }
@@ -116,3 +116,25 @@ WORDS: Mapping[str, Fraction] = {
     "dozen": Fraction(12),
 }
 """Numbers in letters, English."""
+
+
+class Quantity(NamedTuple):
+    """A number in a text.
+
+    Attributes:
+        value: What is counted, in its own unit.
+        unit: Its unit; None for a mere number.
+        noun: How the word after it begins, "" for none.
+        start: Where it begins.
+        end: Where it ends, with its unit.
+        about: Whether the text says that it is not exact.
+        small: Whether it is a number up to ten in letters, without a unit.
+    """
+
+    value: Fraction
+    unit: Unit | None
+    noun: str
+    start: int
+    end: int
+    about: bool
+    small: bool

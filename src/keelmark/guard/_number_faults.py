@@ -10,7 +10,8 @@ from typing import NamedTuple
 from keelmark.guard._bounds import Numbers, bound, kept, numbers
 from keelmark.guard._dates import Dated, Years, dated
 from keelmark.guard._derived import derived
-from keelmark.guard._quantities import Known, Quantity, decimals_of, quantities
+from keelmark.guard._measures import Quantity
+from keelmark.guard._quantities import Known, decimals_of, quantities
 from keelmark.guard._sources import Found, Index
 
 _NONE = "a number that no source has"

@@ -7,10 +7,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
 
 from keelmark.core.figures import Decimals, figures
-from keelmark.guard._measures import DECADE, MULTIPLES, ORDINALS, UNITS, WORDS, Unit
+from keelmark.guard._compounds import and_a_half, joined
+from keelmark.guard._measures import (
+    DECADE,
+    MULTIPLES,
+    ORDINALS,
+    UNITS,
+    WORDS,
+    Quantity,
+    Unit,
+)
 
 _NEAR = Fraction(3, 20)
 _CONVERTED = Fraction(1, 50)
@@ -22,6 +30,11 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _BEFORE = re.compile(r"(US\$|[$€£¥₹]|\b(?:USD|EUR|GBP|JPY|CHF|INR))\s?-?\Z")
+_MILLIONS = re.compile(
+    r"([mb])(?![A-Za-z0-9])(\s?(?:[$€£¥₹]|(?:euros?|dollars?|pounds?|USD|EUR|GBP|CHF)\b))?",
+    re.IGNORECASE,
+)
+_LETTER = {"m": 10**6, "b": 10**9}
 _AFTER = re.compile(r"[\s\u00a0]?-?(°\s?[CF]\b|[%％$€£¥₹]|[^\W\d_]+(?:/[^\W\d_]+|²|³)?)")
 _SKIPPED = re.compile(
     r"\[\d{1,3}(?:[,;\s–-]+\d{1,3})*\]|(?<!\w)\(?\d{1,2}\)(?=\s)"
@@ -47,35 +60,17 @@ _COMMAS = re.compile(r"\d,\d{1,2}(?![\d,])")
 _POINTS = re.compile(r"\d\.\d{1,2}(?![\d.])")
 
 
-class Quantity(NamedTuple):
-    """A number in a text.
-
-    Attributes:
-        value: What is counted, in its own unit.
-        unit: Its unit; None for a mere number.
-        noun: How the word after it begins, "" for none.
-        start: Where it begins.
-        end: Where it ends, with its unit.
-        about: Whether the text says that it is not exact.
-        small: Whether it is a number up to ten in letters, without a unit.
-    """
-
-    value: Fraction
-    unit: Unit | None
-    noun: str
-    start: int
-    end: int
-    about: bool
-    small: bool
-
-
 def decimals_of(text: str) -> Decimals:
     """What stands before decimals in a text."""
     return "," if len(_COMMAS.findall(text)) > len(_POINTS.findall(text)) else "."
 
 
 def quantities(
-    text: str, decimals: Decimals = ".", taken: Sequence[tuple[int, int]] = ()
+    text: str,
+    decimals: Decimals = ".",
+    taken: Sequence[tuple[int, int]] = (),
+    *,
+    parts: bool = False,
 ) -> list[Quantity]:
     """Return the numbers of a text.
 
@@ -83,6 +78,8 @@ def quantities(
         text: Any text.
         decimals: What stands before decimals.
         taken: Spans that hold no number: dates, times. Their order does not matter.
+        parts: Whether what is said in two units counts in the larger one too: who has `9 pounds
+            10 ounces` may be told of as of nine pounds.
     """
     text = _SCALE.sub(_unscaled, text)
     skipped = [*taken, *(found.span() for found in _SKIPPED.finditer(text))]
@@ -100,7 +97,9 @@ def quantities(
         one, after = found[at - 1 : at + 1]
         if one.unit is None and after.unit and _RANGE.fullmatch(text[one.end : after.start]):
             found[at - 1] = one._replace(unit=after.unit)
-    return found
+    whole = joined(text, found)
+    known = set(whole)
+    return [*whole, *(one for one in found if parts and one not in known)]
 
 
 def _unscaled(found: re.Match[str]) -> str:
@@ -120,11 +119,25 @@ def _digits(text: str, decimals: Decimals) -> Iterator[tuple[Fraction, int, int,
         while found := _multiple().match(text, end):
             value, end = value * MULTIPLES[found[1].lower()], found.end()
         start = one.start
+        if end == one.end and (found := _millions(text, start, end)):
+            value, end = value * _LETTER[found[1].lower()], found.end(1)
+        if (half := and_a_half(text, end)) > end:
+            value, end = value + Fraction(1, 2), half
         if one.value < 100 and _SEASON.search(text, max(0, start - 8), start):
             continue  # `2018-19`
         while start < one.end and not text[start].isalnum():
             start += 1
         yield abs(value), start, end, False
+
+
+def _millions(text: str, start: int, end: int) -> re.Match[str] | None:
+    """The letter of `€12m` and `3B`; a small one alone is a metre."""
+    found = _MILLIONS.match(text, end)
+    if found and (
+        found[1].isupper() or found[2] or _BEFORE.search(text[max(0, start - 8) : start])
+    ):
+        return found
+    return None
 
 
 def _letters(text: str) -> Iterator[tuple[Fraction, int, int, bool]]:
@@ -139,6 +152,8 @@ def _letters(text: str) -> Iterator[tuple[Fraction, int, int, bool]]:
         done = found.end()
         value = _spelled(re.split(r"[\s-]+", found[0].lower()))
         if value is not None and not (found[0].lower() in MULTIPLES and value >= 100):
+            if (half := and_a_half(text, done)) > done:
+                value, done = value + Fraction(1, 2), half
             yield value, found.start(), done, value <= 10
 
 

@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import log
 from typing import NamedTuple
 
@@ -14,11 +14,13 @@ from keelmark.core.grounding import SourceSpan
 from keelmark.core.ports import Segment
 from keelmark.guard._bounds import gathered
 from keelmark.guard._claims import key, negations, plain, telling, words
+from keelmark.guard._compounds import shares
 from keelmark.guard._dates import NAMES, Calendar, dated
 from keelmark.guard._flags import Flag, field, flags
 from keelmark.guard._nodes import states
 from keelmark.guard._patterns import lower
 from keelmark.guard._quantities import Known, decimals_of, ordinals, quantities
+from keelmark.guard._ranges import between
 from keelmark.guard._records import Reading, is_field, read, record
 from keelmark.guard._sentences import cut
 
@@ -36,6 +38,7 @@ _LABELLED = re.compile(
 _FIELD = re.compile(r"([a-z_]+\[\d+\])\.(.+)\Z")
 _MOST_PLACES = 2000  # sentences with a word, above which it says nothing of where
 _PREFIX = 4
+_MOST_DAYS = 4000  # that lie between others
 _LEAD = re.compile(
     r"^[ \t]*(context|sources?|documents?|passages?|article|reference|background)\s*:\s*$"
     r"|^[ \t]*(context|document|passage|article)\s*:[ \t]+(?=\S)",
@@ -203,7 +206,9 @@ class Index:
         every = _LABELLED.sub(r"\1;", every + "\n" + self._rest)
         dates = dated(every)
         spans = [(date.start, date.end) for date in dates]
-        found = quantities(every, "," if self.decimals == "," else ".", spans)
+        found = quantities(every, "," if self.decimals == "," else ".", spans, parts=True)
+        dates += list(islice(between(every, dates), _MOST_DAYS))
+        found += shares(every)
         self.figures = gathered(dates, found)
         years = [int(year) for year in self.figures.years]
         self.calendar = Calendar(dates, years)
