@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import islice
 from typing import NamedTuple
+from unicodedata import combining, normalize
 
 from keelmark.guard._dates import NAMES
 from keelmark.guard._measures import WORDS
@@ -43,6 +45,7 @@ _CONCEDES = re.compile(
 _TOLD = re.compile(r"did you know\b", re.IGNORECASE)
 _MOST_TURNS = 6
 _LEAST_WORDS = 3
+_TWO_LETTERS = re.compile(r"([aou])e")
 _MOST_CAPITALS = 0.6
 
 
@@ -89,6 +92,12 @@ def key(word: str) -> str:
                 return stem + "y"
             return stem[:-1] if len(stem) > 3 and stem[-1] == stem[-2] not in "ls" else stem
     return word
+
+
+def bare(word: str) -> str:
+    """Return what a name is compared by however it is spelled: `Müller` is `Mueller`."""
+    plain_ = "".join(one for one in normalize("NFKD", word.casefold()) if not combining(one))
+    return key(_TWO_LETTERS.sub(r"\1", plain_))
 
 
 def words(text: str) -> Iterator[Word]:
@@ -250,6 +259,17 @@ def _tells(clause: str) -> bool:
 
 def _is_talk(bare: str) -> bool:
     return any(pattern.search(bare) for pattern in _talk())
+
+
+@cache
+def peoples() -> dict[str, frozenset[str]]:
+    """Return countries and those who live there, the ones by the others."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for pair in table("grounding")["peoples"].split(","):
+        one, other = (key(name.strip()) for name in pair.split("="))
+        found[one].add(other)
+        found[other].add(one)
+    return {name: frozenset(others) for name, others in found.items()}
 
 
 @cache

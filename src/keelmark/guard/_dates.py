@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import NamedTuple
 
@@ -76,8 +76,13 @@ _TIMES = re.compile(
 )
 
 
+_NOON = re.compile(r"\b(?:noon|midday|midnight|mittags|mitternacht|minuit)\b", re.IGNORECASE)
+_NOON_AT = {"noon": (720,), "midd": (720,), "mitt": (720,)} | dict.fromkeys(
+    ("midn", "mitn", "minu"), (0, 1440)
+)
 _YEARS = re.compile(
-    r"(?<![\d.,])(?:(?P<decade>[12]\d\d0)['’]?s\b|(?P<century>\d{1,2})(?:st|nd|rd|th)[ -]century\b"
+    r"(?<![\d.,])(?:(?P<decade>[12]\d\d0)['’]?s\b|['’](?P<short>\d0)s\b"
+    r"|(?P<century>\d{1,2})(?:st|nd|rd|th)[ -]century\b"
     r"|(?P<siecle>\d{1,2})[eè](?:me)? siècle\b|(?P<jahrhundert>\d{1,2})\. Jahrhunderts?\b)"
     r"(?!\s(?:bce?|b\.c)\b)",
     re.IGNORECASE,
@@ -142,10 +147,9 @@ def _all(text: str) -> Iterator[Dated]:
         for one in named:
             for found in form.finditer(text, max(0, one.start() - _BEFORE), one.end() + _AFTER):
                 yield Dated(tuple(_readings(found.groupdict())), *found.span())
-    for found in _YEARS.finditer(text):
-        yield Dated(tuple(_years(found)), *found.span())
-    for found in _TIMES.finditer(text):
-        yield Dated(_minutes(found), *found.span())
+    for pattern, reading in _PLAIN:
+        for found in pattern.finditer(text):
+            yield Dated(tuple(reading(found)), *found.span())
     for one in named:
         name = one[0].lower().removesuffix("s")
         if len(name) > _BARE and not (name in _MONTHS and one[0][0].islower()):  # `march`: a verb
@@ -169,7 +173,9 @@ def _readings(said: dict[str, str | None]) -> Iterator[When]:
 
 
 def _years(found: re.Match[str]) -> Iterator[Years]:
-    if found["decade"]:
+    if found["short"]:
+        yield from (Years(first, first + 9) for first in (1900 + int(found["short"]), 2000))
+    elif found["decade"]:
         first = int(found["decade"])
         yield Years(first, first + 9)
         if not first % 100:
@@ -198,6 +204,14 @@ def _minutes(found: re.Match[str]) -> tuple[int, ...]:
         late = found["half"][0] in "pP"
         return (60 * (hour % 12 + 12 * late) + minute,) if 1 <= hour <= 12 else ()
     return (60 * hour + minute, *((60 * (hour + 12) + minute,) if hour < 12 else ()))
+
+
+def _noon(found: re.Match[str]) -> tuple[int, ...]:
+    return _NOON_AT[found[0].lower()[:4]]
+
+
+_PLAIN: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterable[When | Years | int]]], ...]
+_PLAIN = ((_YEARS, _years), (_TIMES, _minutes), (_NOON, _noon))
 
 
 class Calendar:

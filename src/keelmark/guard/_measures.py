@@ -47,7 +47,7 @@ _TABLE: Mapping[str, Mapping[str, str]] = {
     "volume": {"1/1000": "ml milliliter millilitre", "1": "l liter litre", "3.785412": "gallon"},
     "speed": {"1": "km/h kmh kph", "1.609344": "mph"},
     "area": {"1": "m²", "1000000": "km²", "10000": "hectare ha", "4046.8564": "acre"},
-    "heat": {"1": "°c celsius"},
+    "heat": {"1": "°c celsius °celsius"},
     "seconds": {
         "1/1000": "ms millisecond",
         "1": "s sec second sekunde segundo seconde",
@@ -76,7 +76,10 @@ UNITS: Mapping[str, Unit] = {
     for kind, scale in _TABLE.items()
     for factor, names in scale.items()
     for name in names.split()
-} | {name: Unit("heat", Fraction(5, 9), Fraction(-160, 9)) for name in ("°f", "fahrenheit")}
+} | {
+    name: Unit("heat", Fraction(5, 9), Fraction(-160, 9))
+    for name in ("°f", "fahrenheit", "°fahrenheit")
+}
 """Name of a unit in small letters, in the singular, to the unit."""
 
 _SCALES = {

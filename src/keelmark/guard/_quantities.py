@@ -35,7 +35,9 @@ _MILLIONS = re.compile(
     re.IGNORECASE,
 )
 _LETTER = {"m": 10**6, "b": 10**9}
-_AFTER = re.compile(r"[\s\u00a0]?-?(°\s?[CF]\b|[%％$€£¥₹]|[^\W\d_]+(?:/[^\W\d_]+|²|³)?)")
+_AFTER = re.compile(
+    r"[\s\u00a0]?-?(°\s?[CF]\b|(?i:degrees?\s(?:celsius|fahrenheit|[cf]\b))|[%％$€£¥₹]|[^\W\d_]+(?:/[^\W\d_]+|²|³)?)"
+)
 _SKIPPED = re.compile(
     r"\[\d{1,3}(?:[,;\s–-]+\d{1,3})*\]|(?<!\w)\(?\d{1,2}\)(?=\s)"
     r"|\b(?:steps?|options?|passages?|documents?|sources?|sections?|parts?|chapters?|figures?|"
@@ -49,6 +51,7 @@ _SCALE = re.compile(  # what a rating is out of
     r"|\d\s?(/\s?(?:5|10)\b|out of (?:5|10|five|ten)\b)(?=[\s-]{0,3}(?:stars?|points?)\b)",
     re.IGNORECASE,
 )
+_DEGREES = re.compile(r"degrees?(?=[cf])")
 _DECADE = re.compile(r"\s?['’]?s\b")
 _RANGE = re.compile(r"\s?(?:-|–|—|to|and|bis|à|a)\s?\Z")
 _SEASON = re.compile(r"\b\d{4}\s?[-–/]\Z")
@@ -166,7 +169,7 @@ def _quantity(text: str, value: Fraction, start: int, end: int, small: bool) -> 
     if found := _BEFORE.search(ahead):
         unit = UNITS[found[1].lower()]
     if found := _AFTER.match(text, end):
-        name = found[1].replace(" ", "").lower()
+        name = _DEGREES.sub("°", found[1].replace(" ", "").lower())
         after = UNITS.get(name) or UNITS.get(name.removesuffix("s"))
         if after and not (unit and after.kind == "mass"):  # £5 pounds
             unit, end = unit or after, found.end()

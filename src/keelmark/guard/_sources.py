@@ -13,7 +13,7 @@ from typing import NamedTuple
 from keelmark.core.grounding import SourceSpan
 from keelmark.core.ports import Segment
 from keelmark.guard._bounds import gathered
-from keelmark.guard._claims import key, negations, plain, telling, words
+from keelmark.guard._claims import bare, key, negations, peoples, plain, telling, words
 from keelmark.guard._compounds import shares
 from keelmark.guard._dates import NAMES, Calendar, dated
 from keelmark.guard._flags import Flag, field, flags
@@ -35,6 +35,7 @@ _LABELLED = re.compile(
     re.IGNORECASE,
 )
 """A label with a number, right before another: `passage 2:30 minutes` is no time of day."""
+_FISCAL = re.compile(r"\bFY(?=\d{4}\b)")
 _FIELD = re.compile(r"([a-z_]+\[\d+\])\.(.+)\Z")
 _MOST_PLACES = 2000  # sentences with a word, above which it says nothing of where
 _PREFIX = 4
@@ -203,7 +204,7 @@ class Index:
         self._plain = plain("\n".join((every, *as_written, self._rest)))
         self._capitals = _initials(every + "\n" + self._rest)
         self.decimals = decimals_of(every)
-        every = _LABELLED.sub(r"\1;", every + "\n" + self._rest)
+        every = _FISCAL.sub("  ", _LABELLED.sub(r"\1;", every + "\n" + self._rest))
         dates = dated(every)
         spans = [(date.start, date.end) for date in dates]
         found = quantities(every, "," if self.decimals == "," else ".", spans, parts=True)
@@ -280,7 +281,13 @@ class Index:
             return True
         if len(own) >= _PREFIX and own[:_PREFIX] in self._heads:
             return True
+        if bare(word) in self._bare or not self.vocabulary.isdisjoint(peoples().get(own, ())):
+            return True
         return word.isupper() and word.replace(".", "") in self._capitals
+
+    @cached_property
+    def _bare(self) -> set[str]:
+        return {bare(one) for one in (*self.vocabulary, *self.asked)}
 
     def text(self, place: Place) -> str:
         """The sentence."""
