@@ -71,7 +71,9 @@ _BEFORE, _AFTER = 16, 24  # characters around the name of a month in which the r
 _BARE = 4  # letters up to which a name that stands alone says nothing: `may`, `sun`
 _TIMES = re.compile(
     r"(?<![\d:.])(?P<hour>\d{1,2})(?:[:h](?P<minute>[0-5]\d)(?::[0-5]\d)?)?\s?(?P<half>[ap]\.?\s?m\b\.?)"
-    r"|(?<![\d:.])(?P<hours>[01]?\d|2[0-4]):(?P<minutes>[0-5]\d)(?::[0-5]\d)?(?![\d:])",
+    r"|(?<![\d:.])(?P<hours>[01]?\d|2[0-4])(?::|(?<=\d)h(?=\d))(?P<minutes>[0-5]\d)(?::[0-5]\d)?"
+    r"(?![\d:])"
+    r"|(?<![\d:.])(?P<clock>[01]?\d|2[0-4])(?:[:.](?P<past>[0-5]\d))?\s?Uhr\b",
     re.IGNORECASE,
 )
 
@@ -142,7 +144,7 @@ def _all(text: str) -> Iterator[Dated]:
     for form in _FORMS:
         for found in form.finditer(text):
             yield Dated(tuple(_readings(found.groupdict())), *found.span())
-    named = [one for one in _LETTERS.finditer(text) if one[0].lower().removesuffix("s") in _NAMED]
+    named = [one for one in _LETTERS.finditer(text) if _known_name(one[0]) in _NAMED]
     for form in _NAMED_FORMS:
         for one in named:
             for found in form.finditer(text, max(0, one.start() - _BEFORE), one.end() + _AFTER):
@@ -151,9 +153,15 @@ def _all(text: str) -> Iterator[Dated]:
         for found in pattern.finditer(text):
             yield Dated(tuple(reading(found)), *found.span())
     for one in named:
-        name = one[0].lower().removesuffix("s")
+        name = _known_name(one[0])
         if len(name) > _BARE and not (name in _MONTHS and one[0][0].islower()):  # `march`: a verb
             yield Dated((When(month=_MONTHS.get(name), weekday=WEEKDAYS.get(name)),), *one.span())
+
+
+def _known_name(word: str) -> str:
+    """A word as the name of a month or a day is written: `Mondays`, `lunes`."""
+    name = word.lower()
+    return name if name in _NAMED else name.removesuffix("s")
 
 
 def _readings(said: dict[str, str | None]) -> Iterator[When]:
@@ -198,8 +206,8 @@ def _exists(year: int | None, month: int | None, day: int | None) -> bool:
 
 
 def _minutes(found: re.Match[str]) -> tuple[int, ...]:
-    hour = int(found["hour"] or found["hours"])
-    minute = int(found["minute"] or found["minutes"] or 0)
+    hour = int(found["hour"] or found["hours"] or found["clock"])
+    minute = int(found["minute"] or found["minutes"] or found["past"] or 0)
     if found["half"]:
         late = found["half"][0] in "pP"
         return (60 * (hour % 12 + 12 * late) + minute,) if 1 <= hour <= 12 else ()

@@ -52,6 +52,11 @@ _SCALE = re.compile(  # what a rating is out of
     re.IGNORECASE,
 )
 _DEGREES = re.compile(r"degrees?(?=[cf])")
+_GROUPED = {
+    decimals: re.compile(rf"(?<=\d)(?<![.,]\d)(?<![.,]\d\d)(?<!\d{{4}})[{blanks}](?=\d{{3}}(?!\d))")
+    for decimals, blanks in ((".", "\u00a0\u202f'’"), (",", " \u00a0\u202f'’"))
+}
+"""What groups thousands beside a comma or a point: `1 200` where decimals stand behind a comma."""
 _DECADE = re.compile(r"\s?['’]?s\b")
 _RANGE = re.compile(r"\s?(?:-|–|—|to|and|bis|à|a)\s?\Z")
 _SEASON = re.compile(r"\b\d{4}\s?[-–/]\Z")
@@ -85,6 +90,7 @@ def quantities(
             10 ounces` may be told of as of nine pounds.
     """
     text = _SCALE.sub(_unscaled, text)
+    text = _GROUPED[decimals].sub("," if decimals == "." else ".", text)
     skipped = [*taken, *(found.span() for found in _SKIPPED.finditer(text))]
     closed = bytearray(len(text))
     for start, end in skipped:
