@@ -107,8 +107,9 @@ def quantities(
         if one.unit is None and after.unit and _RANGE.fullmatch(text[one.end : after.start]):
             found[at - 1] = one._replace(unit=after.unit)
     whole = joined(text, found)
-    known = set(whole)
-    return [*whole, *(one for one in found if parts and one not in known)]
+    known, begun = set(whole), {one.start for one in whole}
+    larger = (one for one in found if parts and one not in known and one.start in begun)
+    return [*whole, *larger]
 
 
 def _unscaled(found: re.Match[str]) -> str:

@@ -15,7 +15,8 @@ _WEEKDAYS = re.compile(rf"\b({_NAME})s?\.?{_TO}({_NAME})s?\b", re.IGNORECASE)
 _LONGEST = 62  # days that a range is followed over
 _GAP = re.compile(_TO, re.IGNORECASE)
 _FIRST = re.compile(
-    rf"(?<![\d.,/])(\d{{1,2}})(?:st|nd|rd|th|\.)?(?:{_TO}|\s(and|und|et|y|e)\s)\Z", re.IGNORECASE
+    rf"(?P<between>\b(?:between|zwischen|entre)\s(?:the\s)?)?(?<![\d.,/])(\d{{1,2}})(?:st|nd|rd|th|\.)?(?:{_TO}|\s(and|und|et|y|e)\s)\Z",
+    re.IGNORECASE,
 )
 _LAST = re.compile(
     rf"{_TO}(\d{{1,2}})(?:st|nd|rd|th)?(?![\d.,:]\d|\d)(?:,?\s+(\d{{4}})\b)?", re.IGNORECASE
@@ -25,7 +26,7 @@ _SETS = (
     (re.compile(r"\b(?:weekends?|wochenenden?)\b", re.IGNORECASE), range(5, 7)),
     (re.compile(r"\b(?:daily|every day|täglich|all week)\b", re.IGNORECASE), range(7)),
 )
-_BEFORE = 16  # characters
+_BEFORE = 24  # characters
 
 
 def between(text: str, found: Sequence[Dated]) -> Iterator[Dated]:
@@ -66,8 +67,9 @@ def _days_before(text: str, one: Dated) -> Iterator[Dated]:
     named = isinstance(said, When) and said.day and said.month and text[one.start].isdigit()
     found = _FIRST.search(text, max(0, one.start - _BEFORE), one.start) if named else None
     if found and isinstance(said, When):
-        first = said._replace(day=int(found[1]))
-        yield from _dates(first, first if found[2] else said, (found.start(), one.end))
+        first = said._replace(day=int(found[2]))
+        alone = found[3] and not found["between"]
+        yield from _dates(first, first if alone else said, (found.start(), one.end))
 
 
 def _days_after(text: str, one: Dated) -> Iterator[Dated]:
