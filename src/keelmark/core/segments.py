@@ -37,10 +37,13 @@ _NAMES = frozenset({"tool_call_id", "max_completion_tokens", "chat_template_kwar
 _PART = re.compile(r"(messages\[\d+\]\.content)\[\d+\](?:\.(?:text|refusal|thinking))?\Z")
 _TOOLS = frozenset({"tools", "functions", "response_format", "tool_choice", "function_call"})
 _ROLE = {"developer": "system", "function": "tool"}
-_RETRIEVED = ("documents", "search_results")
+RETRIEVED = ("documents", "search_results")
+"""Fields of a request that hold what was looked up for it."""
+TEXTS = ("text", "content", "body", "page_content", "passage", "snippet", "chunk")
+"""Fields of a document that hold its text."""
 _FIELD_ROLE = {
     **dict.fromkeys(_TOOLS, "tool_description"),
-    **dict.fromkeys(_RETRIEVED, "retrieved"),
+    **dict.fromkeys(RETRIEVED, "retrieved"),
 }
 _LONG_NUMBER = 10_000_000
 

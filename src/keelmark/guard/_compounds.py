@@ -8,8 +8,12 @@ from fractions import Fraction
 
 from keelmark.guard._measures import MULTIPLES, UNITS, WORDS, Quantity, Unit
 
-PERCENT = UNITS["%"]
+_PERCENT = UNITS["%"]
+_TOGETHER = frozenset({"seconds", "months"})
+_IMPERIAL = frozenset(UNITS[name] for name in ("ft", "yd", "lb"))
+"""Of these the smaller unit may stand behind an `and`; `5 km and 400 m` are two lengths."""
 _AND = re.compile(r",?\s*(?:and|und|et|y|e)?\s*", re.IGNORECASE)
+_BLANK = re.compile(r"\s*")
 _A_UNIT = re.compile(
     r"\b(?:one|an?|eine?|une?)\s+([^\W\d_]+),?\s+(?:(?:and|und|et)\s+)?\Z", re.IGNORECASE
 )
@@ -20,8 +24,10 @@ _IN = re.compile(
     re.IGNORECASE,
 )
 _PARTS = {"third": 3, "quarter": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10}
-_OF = re.compile(
-    rf"\b(a|one|two|three|four|five|seven|nine)[\s-](half|{'|'.join(_PARTS)})s?\b|\bhalf\b",
+_PART = "|".join(_PARTS)
+_OF = re.compile(  # no quarters of a year, and not the first half
+    rf"\b(a|one)[\s-]({_PART})\s+of\b|\b(two|three|four|five|seven|nine)[\s-]({_PART})s\b"
+    r"|(?<!first )(?<!second )(?<!other )(?<!last )\bhalf (?:of|the|all|its|his|her|their|our)\b",
     re.IGNORECASE,
 )
 _PLACES = (Fraction(1), Fraction(1, 10))
@@ -50,7 +56,10 @@ def joined(text: str, found: Sequence[Quantity]) -> list[Quantity]:
 
 def _smaller(text: str, before: Quantity, one: Quantity) -> Unit | None:
     """The unit of the second of two numbers that are one quantity; None where they are not."""
-    if before.unit is None or not _AND.fullmatch(text, before.end, one.start):
+    if before.unit is None:
+        return None
+    apart = before.unit.kind not in _TOGETHER and before.unit not in _IMPERIAL
+    if not (_BLANK if apart else _AND).fullmatch(text, before.end, one.start):
         return None
     unit = one.unit
     if unit is None and before.end == one.start and before.unit == UNITS["h"]:
@@ -78,8 +87,9 @@ def shares(text: str) -> Iterator[Quantity]:
         if part and whole and part < whole:
             yield from _percent(part / whole, found)
     for found in _OF.finditer(text):
-        many = _value(found[1] or "one") or Fraction(1)
-        yield from _percent(many / _PARTS.get((found[2] or "half").lower(), 2), found)
+        many = _value(found[3] or "") or Fraction(1)
+        name = found[2] or found[4] or ""
+        yield from _percent(many / _PARTS.get(name.lower(), 2), found)
 
 
 def _value(word: str) -> Fraction | None:
@@ -90,4 +100,4 @@ def _value(word: str) -> Fraction | None:
 
 def _percent(share: Fraction, found: re.Match[str]) -> Iterator[Quantity]:
     for value in {100 * share, *(round(100 * share / place) * place for place in _PLACES)}:
-        yield Quantity(Fraction(value), PERCENT, "", *found.span(), about=False, small=False)
+        yield Quantity(Fraction(value), _PERCENT, "", *found.span(), about=False, small=False)

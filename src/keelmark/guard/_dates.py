@@ -68,6 +68,7 @@ _NAMED_FORMS = tuple(
 )
 _LETTERS = re.compile(r"[^\W\d_]{3,}")
 _BEFORE, _AFTER = 16, 24  # characters around the name of a month in which the rest of a date is
+_NEWEST = 30  # decades of two digits up to which are also of this century
 _BARE = 4  # letters up to which a name that stands alone says nothing: `may`, `sun`
 _TIMES = re.compile(
     r"(?<![\d:.])(?P<hour>\d{1,2})(?:[:h](?P<minute>[0-5]\d)(?::[0-5]\d)?)?\s?(?P<half>[ap]\.?\s?m\b\.?)"
@@ -182,7 +183,9 @@ def _readings(said: dict[str, str | None]) -> Iterator[When]:
 
 def _years(found: re.Match[str]) -> Iterator[Years]:
     if found["short"]:
-        yield from (Years(first, first + 9) for first in (1900 + int(found["short"]), 2000))
+        short = int(found["short"])
+        firsts = (1900 + short, 2000 + short) if short <= _NEWEST else (1900 + short,)
+        yield from (Years(first, first + 9) for first in firsts)
     elif found["decade"]:
         first = int(found["decade"])
         yield Years(first, first + 9)

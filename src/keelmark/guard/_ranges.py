@@ -9,13 +9,16 @@ from itertools import pairwise
 
 from keelmark.guard._dates import WEEKDAYS, Dated, When
 
-_TO = r"\s?(?:[-–—]|to|through|thru|until|till|bis|à|au|al|a|t/m)\s?"
+_TO = r"(?:\s?[-–—]\s?|\s(?:to|through|thru|until|till|bis|t/m)\s)"
+_ROMANCE = r"\s(?:à|au|al|a)\s"  # before `5 de junio`; in English `a` is no range
 _NAME = "|".join(sorted(WEEKDAYS, key=len, reverse=True))
-_WEEKDAYS = re.compile(rf"\b({_NAME})s?\.?{_TO}({_NAME})s?\b", re.IGNORECASE)
+_WEEKDAYS = re.compile(rf"\b({_NAME})s?\.?(?:{_TO}|{_ROMANCE})({_NAME})s?\b", re.IGNORECASE)
 _LONGEST = 62  # days that a range is followed over
-_GAP = re.compile(_TO, re.IGNORECASE)
+_GAP = re.compile(rf"{_TO}|{_ROMANCE}", re.IGNORECASE)
 _FIRST = re.compile(
-    rf"(?P<between>\b(?:between|zwischen|entre)\s(?:the\s)?)?(?<![\d.,/])(\d{{1,2}})(?:st|nd|rd|th|\.)?(?:{_TO}|\s(and|und|et|y|e)\s)\Z",
+    r"(?P<between>\b(?:between|zwischen|entre)\s(?:the\s)?)?"
+    r"(?<![\d.,/])(\d{1,2})(?:st|nd|rd|th|\.)?"
+    rf"(?:{_TO}|{_ROMANCE}|\s(and|und|et|y|e)\s)\Z",
     re.IGNORECASE,
 )
 _LAST = re.compile(
@@ -24,7 +27,14 @@ _LAST = re.compile(
 _SETS = (
     (re.compile(r"\b(?:week ?days?|working days?|werktags|wochentags)\b", re.IGNORECASE), range(5)),
     (re.compile(r"\b(?:weekends?|wochenenden?)\b", re.IGNORECASE), range(5, 7)),
-    (re.compile(r"\b(?:daily|every day|täglich|all week)\b", re.IGNORECASE), range(7)),
+    (
+        re.compile(  # what is open so; `daily` alone is said of much
+            r"\b(?:open|opens|opened|runs?|served|available|departs?|hours:?|geöffnet)\s"
+            r"(?:\w+\s){0,2}(?:daily|every day|täglich|all week)\b",
+            re.IGNORECASE,
+        ),
+        range(7),
+    ),
 )
 _BEFORE = 24  # characters
 

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from keelmark.core.segments import TEXTS
 from keelmark.guard import _html as html
 from keelmark.guard._grids import comma_separated, markdown
 from keelmark.guard._literals import BEGIN, NotARecordError, value
@@ -20,7 +21,6 @@ _WIDE = 300  # code points of a line after which the next field begins another
 _LONG = 100  # code points of a value that has a line of its own
 _LABEL = 80
 _IN_VAIN = 1  # times the length of a text that may be read in vain
-_TEXTS = frozenset({"text", "content", "body", "page_content", "passage", "snippet", "chunk"})
 _TITLES = frozenset({"name", "title", "label", "id"})
 SAYS_NOTHING = frozenset(
     {"attributes", "data", "details", "fields", "info", "items", "properties", "record", "records"}
@@ -93,7 +93,7 @@ def _reading(told_: Iterable[Bit]) -> Reading:
 
 def is_field(name: str, said: str) -> bool:
     """Whether a text is the value of a field, and no text to be read by itself."""
-    return len(said) <= _LONG and "\n" not in said and name.rpartition(".")[2] not in _TEXTS
+    return len(said) <= _LONG and "\n" not in said and name.rpartition(".")[2] not in TEXTS
 
 
 def record(fields: Sequence[tuple[str, str]]) -> Reading:

@@ -262,13 +262,17 @@ class Index:
         asked = field(name)
         return [
             (Place(number, one.start, one.end, frozenset(), -1), one.yes != asked.denied)
-            for number, one in self._flags
+            for number, one in self._flags.get(asked.own, ())
             if one.field.is_like(asked)
         ]
 
     @cached_property
-    def _flags(self) -> list[tuple[int, Flag]]:
-        return [(number, one) for number, read in enumerate(self.readings) for one in flags(read)]
+    def _flags(self) -> defaultdict[frozenset[str], list[tuple[int, Flag]]]:
+        out: defaultdict[frozenset[str], list[tuple[int, Flag]]] = defaultdict(list)
+        for number, reading in enumerate(self.readings):
+            for one in flags(reading):
+                out[one.field.own].append((number, one))
+        return out
 
     def quotes(self, piece: str) -> bool:
         """Whether a quotation stands in the sources or the question, up to typography."""

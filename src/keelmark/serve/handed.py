@@ -11,25 +11,30 @@ import json
 import re
 from typing import Any
 
-FIELDS = ("documents", "search_results")
-_TEXTS = ("text", "content", "body", "page_content", "passage", "snippet", "chunk")
+from keelmark.core.segments import RETRIEVED, TEXTS
+
+_LONG = 40  # characters from which on a text that is said already is no chance
+_MOST_SEARCHED = 50_000_000  # characters that are searched for texts said already
 _END = re.compile(r"</(?=\s*document)", re.IGNORECASE)
 
 
 def hand_over(body: dict[str, Any]) -> None:
     """Move the documents of a chat call before the text of its last user message, in place.
 
-    A document whose text stands in the conversation already is not said twice. A field of another
+    A document whose text, forty characters or more, stands in the conversation already is not said
+    twice, unless so much is said that the search would keep others waiting. A field of another
     form than a list or an object of documents is left to the engine, and so are all beside a prompt
     that goes on from a conversation: its scores are those of what was sent.
     """
-    given = [one for name in FIELDS for one in _listed(body.get(name))]
+    given = [one for name in RETRIEVED for one in _listed(body.get(name))]
     if not given or "prompt" in body or not isinstance(body.get("messages"), list):
         return
-    for name in FIELDS:
+    for name in RETRIEVED:
         if _listed(body.get(name)):
             del body[name]
     spoken = "\n".join(_texts(body["messages"]))
+    if len(given) * len(spoken) > _MOST_SEARCHED:
+        spoken = ""
     told = [_written(one) for one in given if one and not _is_said(one, spoken)]
     if told:
         _put(body["messages"], "\n\n".join(told))
@@ -53,13 +58,13 @@ def _body(document: str | dict[str, Any]) -> tuple[str, str]:
     """The field that holds the text of a document, and the text; "" where there is none."""
     if isinstance(document, str):
         return "", document
-    found = ((name, document[name]) for name in _TEXTS if isinstance(document.get(name), str))
+    found = ((name, document[name]) for name in TEXTS if isinstance(document.get(name), str))
     return next(found, ("", ""))
 
 
 def _is_said(document: str | dict[str, Any], spoken: str) -> bool:
     text = _body(document)[1].strip()
-    return bool(text) and text in spoken
+    return len(text) >= _LONG and text in spoken
 
 
 def _written(document: str | dict[str, Any]) -> str:

@@ -122,7 +122,6 @@ def test_a_slow_detector_times_out_after_a_window() -> None:
     assert result.verdict.outcome == Outcome.TIMEOUT
     assert result.verdict.stops
     assert result.verdict.coverage < 0.5
-    assert result.verdict.ms < 1000
     patient = Rule(id="r", detector="slow", action="flag", config={"seconds": 0.0})
     assert guard(patient).check("a@b.c").verdict.outcome == Outcome.FLAG
 
