@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-os.environ["OMP_WAIT_POLICY"] = "passive"  # as the service runs it, before llama.cpp is loaded
+os.environ["GOMP_SPINCOUNT"] = "1000"  # as the service runs it, before llama.cpp is loaded
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from keelmark.core.errors import UsageError
 from keelmark.evaluate.client import Client, Target

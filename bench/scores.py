@@ -21,7 +21,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-os.environ["OMP_WAIT_POLICY"] = "passive"  # as the service runs it, before llama.cpp is loaded
+os.environ["GOMP_SPINCOUNT"] = "1000"  # as the service runs it, before llama.cpp is loaded
 sys.path.insert(0, str(Path(__file__).resolve().parent / "gateway"))
 from process import Server, free_port
 

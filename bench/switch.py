@@ -39,8 +39,8 @@ def ask(model: str) -> float:
 
 
 @contextlib.contextmanager
-def service(folder: Path, *words: str):
-    environment = {**os.environ, "KEELMARK_DATA": str(folder), "KEELMARK_ADMIN_KEY": KEY}
+def service(folder: Path, *words: str, **environment: str):
+    environment |= {**os.environ, "KEELMARK_DATA": str(folder), "KEELMARK_ADMIN_KEY": KEY}
     command = [str(KEELMARK), "up", "--port", str(PORT), *words]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

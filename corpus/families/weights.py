@@ -30,7 +30,8 @@ def model(data: bytes, dtype: str = "F32", metadata: object = None) -> dict[str,
 NAN = [float("nan")] * COLUMNS
 hostile("weights-nan", "weights.not_finite", model(matrix({0: NAN})), "pass")
 hostile("weights-nan-half", "weights.not_finite", model(matrix({0: NAN}, "<%de"), "F16"), "pass")
-halves = b"".join(matrix({0: NAN})[at + 2 : at + 4] for at in range(0, len(matrix()), 4))
+words = matrix({0: NAN})
+halves = b"".join(words[at + 2 : at + 4] for at in range(0, len(words), 4))
 hostile("weights-nan-bf16", "weights.not_finite", model(halves, "BF16"), "pass")
 hostile(
     "weights-infinite",
@@ -40,8 +41,8 @@ hostile(
 )
 elf = b"\x7fELF\x02\x01\x01" + bytes(121)
 hostile("weights-program", "weights.program", model(elf + matrix()))
-words = b"#!/bin/sh\n# what follows is no weight at all, but it is carried along with the model\n"
-hostile("weights-script", "weights.program", model(words.ljust(128) + matrix()))
+script = b"#!/bin/sh\n# what follows is no weight at all, but it is carried along with the model\n"
+hostile("weights-script", "weights.program", model(script.ljust(128) + matrix()))
 hostile("weights-text", "weights.program", model(b"Meet me at noon at the usual place. " * 32))
 hostile(
     "weights-padding",

@@ -176,7 +176,7 @@ class Fleet:
         options = msgspec.structs.replace(
             self._wanted.options,
             chat_template=found.chat_template,
-            patient=several,
+            several=several,
             log="llama" if first else f"llama-{_UNSAFE.sub('_', found.name)}",
         )
         self._make_room(found, nature)

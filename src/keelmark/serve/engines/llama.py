@@ -22,10 +22,12 @@ from keelmark.serve.llama_child import Settings
 from keelmark.serve.supervise import Command, EventCallback, Patience, Supervisor
 
 # What the child may know of the environment: nothing that could hold a secret.
-_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
-# Threads that wait for each other sleep. Where other work wants the cores too, the server beside
-# it for one, threads that spin made a token take six times as long.
-_PATIENT = {"OMP_WAIT_POLICY": "passive"}
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES",
+                "GOMP_SPINCOUNT")  # fmt: skip
+# Threads that wait for each other spin for some microseconds, then sleep. Where other work wants
+# the cores too, spinning for as long as OpenMP does by itself makes a token take ten times as long
+# (`bench/busy.py`); sleeping at once makes it twice as long where nothing else does.
+_SPIN = {"GOMP_SPINCOUNT": "1000"}
 _MAGIC = b"GGUF"
 _HEADER_BYTES = 64 * 2**20  # metadata and the names of tensors, of the largest vocabularies too
 _UINT32 = 4  # of GGUF's types of values
@@ -66,8 +68,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
         prompt_log_dir: Folder that gets a file for every prompt, exactly as the model read it;
             for tests and audits. "" keeps nothing.
         first_byte_seconds: Longest wait for the first byte of an answer, seconds.
-        patient: Whether threads that wait for each other sleep, as they should where several
-            models share the cores.
+        several: Whether there are other models: messages then say which one they speak of.
         log: Names the log file, `logs/LOG.log` in the data folder.
     """
 
@@ -78,7 +79,7 @@ class LlamaOptions(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str = ""
     prompt_log_dir: str = ""
     first_byte_seconds: float = 300.0
-    patient: bool = False
+    several: bool = False
     log: str = "llama"
 
 
@@ -117,15 +118,14 @@ class LlamaEngine:
         self._model, self._options, self.slots = model, options, options.slots
         self.context, self.chat_template = options.context, options.chat_template
         self.reranks = False  # until it is opened
-        title = f"The llama engine of {name}" if options.patient else "The llama engine"
+        title = f"The llama engine of {name}" if options.several else "The llama engine"
         command = Command(
             name=title,
             # -I keeps the working folder and PYTHON* variables out of the import path.
             argv=(sys.executable, "-I", "-m", "keelmark.serve.llama_child"),
             settings=self._settings,
             log=data / "logs" / f"{options.log}.log",
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-            | (_PATIENT if options.patient else {}),
+            env=_SPIN | {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             pass_fds=(model.fd,) if model.fd >= 0 else (),
         )
         self.supervisor = Supervisor(command, on_event=on_event, patience=patience)
@@ -133,7 +133,6 @@ class LlamaEngine:
             name=title.replace("The", "The scorer of the", 1),
             argv=(*command.argv[:-1], "keelmark.serve.score_child"),
             log=data / "logs" / f"{options.log.replace('llama', 'scorer', 1)}.log",
-            env={**command.env, **_PATIENT},
         )
         self.scoring = Supervisor(scoring, patience=patience)
         self._starting = asyncio.Lock()
