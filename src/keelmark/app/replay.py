@@ -178,7 +178,8 @@ def _side(
     """What a stage would be, with what cannot be found again because it was taken out then."""
     then, now = verdicts
     kinds = discovered()
-    whole = {name for name, kind in kinds.items() if kind.whole}  # forms are judged as they leave
+    known = {r.detector for r in then.rules}.intersection(kinds)
+    whole = {name for name in known if kinds[name].whole}  # forms are judged as they leave
     gone = {
         r.rule
         for r in then.rules

@@ -41,7 +41,8 @@ def policy_in_words(policy: Policy, notes: list[str]) -> str:
         policy: The policy.
         notes: What is worth a warning (see `policy_notes`).
     """
-    titles = {name: kind.title for name, kind in discovered().items()}
+    kinds = discovered()
+    titles = {rule.detector: kinds[rule.detector].title for rule in policy.guard.rules}
     guarded = "What a rule cannot check is stopped, where nothing else is said. Rule by rule:"
     lines = [f"Policy {policy.name}, {policy.digest}", *(f"WARNING: {note}" for note in notes)]
     lines += ["", guarded if policy.guard.rules else "The guard has no rule."]

@@ -206,7 +206,7 @@ def gather(scored: Iterable[Scored]) -> Gathered:
 
 
 @cache
-def wholes() -> dict[str, ModuleType]:
+def wholes() -> Mapping[str, ModuleType]:
     """Return the figures over a whole run, by their ids.
 
     A file in `whole/` has `NEEDS` (names of scores), `figure` (from these columns to a number, or

@@ -7,7 +7,7 @@ template is not enough. Anybody's own suite is a file of the same form, given by
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -321,7 +321,7 @@ def _check(suite: Suite, source: str) -> None:
 
 
 @cache
-def scorers() -> dict[str, ModuleType]:
+def scorers() -> Mapping[str, ModuleType]:
     """Return the scorers by their ids."""
     return discover(_SCORERS)
 

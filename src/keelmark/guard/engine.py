@@ -41,9 +41,8 @@ Detectors = Mapping[str, type[BaseDetector]]
 
 
 def discovered() -> Detectors:
-    """Return every installed detector by its id."""
-    found = plugins.discover("keelmark.guard.detectors")
-    return {name: module.Detector for name, module in found.items()}
+    """Return every installed detector by its id; only those that are asked for are imported."""
+    return plugins.discover("keelmark.guard.detectors", "Detector")
 
 
 class RuleError(UsageError):
@@ -260,7 +259,7 @@ class Engine:
 
     def describe(self) -> dict[str, Any]:
         """Return rules and detectors for the record that a policy was loaded."""
-        used = {rule.detector for rule in self._rules}
+        used = sorted({rule.detector for rule in self._rules})
         return {
             "rules": [
                 {
@@ -274,15 +273,7 @@ class Engine:
                 }
                 for rule in self._rules
             ],
-            "detectors": {
-                name: {
-                    "version": kind.version,
-                    "tags": list(kind.tags),
-                    "labels": list(kind.labels),
-                }
-                for name, kind in self._detectors.items()
-                if name in used
-            },
+            "detectors": {name: _described(self._detectors[name]) for name in used},
         }
 
     def verdict(self, stage: str, runs: Sequence[Run], policy_digest: str, ms: float) -> Verdict:
@@ -373,6 +364,10 @@ def _key(rule: Rule) -> bytes:
 
 def _excused(rule: Rule, runs: Sequence[Run]) -> list[str]:
     return sorted({told for run in runs for name, told in run.excused if name == rule.id})
+
+
+def _described(kind: type[BaseDetector]) -> dict[str, Any]:
+    return {"version": kind.version, "tags": list(kind.tags), "labels": list(kind.labels)}
 
 
 def _told(scope: Scope) -> dict[str, Any]:

@@ -33,8 +33,9 @@ def warm(engines: Iterable[Engine]) -> None:
 
 def lacking(rules: Iterable[Rule]) -> str:
     """Say which rules cannot work because the encoder's weights are not installed; "" for none."""
-    heavy = {name for name, kind in discovered().items() if kind.tier >= HEAVY}
-    names = [rule.id for rule in rules if rule.detector in heavy]
+    kinds = discovered()
+    kept = [rule for rule in rules if rule.detector in kinds]
+    names = [rule.id for rule in kept if kinds[rule.detector].tier >= HEAVY]
     if not names or installed():
         return ""
     return (

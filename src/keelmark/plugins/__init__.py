@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from types import ModuleType
 from typing import Any
 
 from keelmark.core.errors import UsageError
@@ -21,22 +21,43 @@ def _offered() -> Any:
     return entry_points()
 
 
-def discover(package: str) -> dict[str, ModuleType]:
-    """Import every extension of a package.
+class Extensions(Mapping[str, Any]):
+    """Extensions by their ids, sorted; one is imported when it is asked for.
+
+    Args:
+        places: Dotted name of each module, by id.
+        attribute: What of a module is wanted; the module itself when "".
+    """
+
+    def __init__(self, places: Mapping[str, str], attribute: str = "") -> None:
+        self._places = dict(sorted(places.items()))
+        self._attribute = attribute
+
+    def __getitem__(self, name: str) -> Any:
+        module = importlib.import_module(self._places[name])
+        return getattr(module, self._attribute) if self._attribute else module
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def discover(package: str, attribute: str = "") -> Extensions:
+    """Find every extension of a package.
 
     Args:
         package: Dotted name of the folder, e.g. `keelmark.guard.detectors`. Other distributions
             add to it by an entry point in the group of the same name.
-
-    Returns:
-        Extension id to module, sorted by id.
+        attribute: What of each module is wanted, e.g. `Detector`; the module itself when "".
 
     Raises:
         UsageError: Two extensions claim the same id.
     """
     folder = importlib.import_module(package)
     found = {
-        info.name: importlib.import_module(f"{package}.{info.name}")
+        info.name: f"{package}.{info.name}"
         for info in pkgutil.iter_modules(folder.__path__)
         if not info.name.startswith("_")
     }
@@ -46,5 +67,5 @@ def discover(package: str) -> dict[str, ModuleType]:
                 f"Two extensions are called {entry.name!r} in {package}; "
                 f"uninstall or rename the one from {entry.dist and entry.dist.name}."
             )
-        found[entry.name] = importlib.import_module(entry.value)
-    return dict(sorted(found.items()))
+        found[entry.name] = entry.value
+    return Extensions(found, attribute)

@@ -188,7 +188,7 @@ class Spoken(Wire):
 @cache
 def dialects() -> tuple[Dialect, ...]:
     """Return all dialects, sorted by id."""
-    return tuple(module.DIALECT for module in discover(_FOLDER).values())
+    return tuple(discover(_FOLDER, "DIALECT").values())
 
 
 def _written(events: list[Event]) -> bytes:

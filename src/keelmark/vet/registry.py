@@ -15,13 +15,13 @@ from keelmark.vet.survey import Survey
 @cache
 def all_checks() -> Mapping[str, Check]:
     """Return every check by id, sorted by id."""
-    return {name: module.CHECK for name, module in discover("keelmark.vet.checks").items()}
+    return dict(discover("keelmark.vet.checks", "CHECK"))
 
 
 @cache
 def all_surveys() -> Mapping[str, Survey]:
     """Return every survey by id, sorted by id."""
-    return {name: module.SURVEY for name, module in discover("keelmark.vet.surveys").items()}
+    return dict(discover("keelmark.vet.surveys", "SURVEY"))
 
 
 @cache
