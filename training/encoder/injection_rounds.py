@@ -21,8 +21,10 @@ COUNTS = {
     "sorting": 700,
     "rights": 700,
     "reply_only": 500,
+    "riddle": 500,
+    "known_to": 500,
 }
-LANGUAGE, QUIZZES = 330, 5000
+LANGUAGE, ASKED, QUIZZES = 420, 110, 6000
 _FOREIGN, _NOTICED = 0.35, 0.55
 _OTHER_SCRIPTS = ("ar", "ar", "hi", "ja", "ru", "uk", "zh") * 2
 """Drawn more often: the base model's vocabulary has little more than their letters."""
@@ -44,6 +46,8 @@ def written(grammar: Attacks, rng: random.Random) -> Iterator[Found]:
         for _ in range(LANGUAGE):
             said = [capital(own.write("again")) for _ in range(rng.choice([1, 1, 2]))]
             yield " ".join(said), 0, f"benign_rounds_{language}"
+        for _ in range(ASKED):
+            yield capital(own.write("quiz")), 0, f"benign_rounds_{language}"
 
 
 def quiz(grammar: Attacks, others: dict[str, Grammar], rng: random.Random) -> tuple[str, str]:
