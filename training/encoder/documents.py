@@ -18,6 +18,7 @@ import sysconfig
 import tokenize
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -162,14 +163,15 @@ PIECE = re.compile(r"[a-z]+|[0-9]+|[^\W\d_]+|[\u2500-\u259f]+|\S")
 
 def tokens(text: str) -> int:
     """Estimate the number of the encoder's tokens, rather too high."""
-    count = 0
-    for piece in PIECE.findall(text.lower()):
-        common = piece.isascii() and len(piece) < 9
-        short = common and piece.isalpha()
-        longer = len(piece) // 3 if piece.isascii() else len(piece) * 2 // 3
-        longer *= piece[0].isalnum()  # lines of a frame are one unknown word
-        count += 1 if short else 1 + longer
-    return count
+    return sum(map(_tokens_of, PIECE.findall(text.lower())))
+
+
+@lru_cache(1 << 18)
+def _tokens_of(piece: str) -> int:
+    if piece.isascii() and len(piece) < 9 and piece.isalpha():
+        return 1
+    longer = len(piece) // 3 if piece.isascii() else len(piece) * 2 // 3
+    return 1 + longer * piece[0].isalnum()  # lines of a frame are one unknown word
 
 
 def tidy(text: str) -> str:

@@ -25,6 +25,7 @@ import hashlib
 import random
 import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -152,8 +153,16 @@ def _labelled(data: Path) -> Iterator[Row]:
         if len(text.split()) < 15:
             continue  # what is left of a template without its request
         said = _tokens(text)
-        if max(len(said & other) / len(said | other) for other in known) < 0.5:
+        if not any(_alike(said, other) for other in known):
             yield row(text, 1, "valid_jailbreaks")
+
+
+def _alike(one: AbstractSet[str], other: AbstractSet[str]) -> bool:
+    """Say whether two sets share at least half of what is in either."""
+    if 2 * min(len(one), len(other)) < max(len(one), len(other)):
+        return False
+    shared_ = len(one & other)
+    return 2 * shared_ >= len(one) + len(other) - shared_
 
 
 def _prose(data: Path) -> list[str]:
