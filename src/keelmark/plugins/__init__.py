@@ -34,8 +34,24 @@ class Extensions(Mapping[str, Any]):
         self._attribute = attribute
 
     def __getitem__(self, name: str) -> Any:
-        module = importlib.import_module(self._places[name])
-        return getattr(module, self._attribute) if self._attribute else module
+        """Return an extension.
+
+        Raises:
+            KeyError: There is none of this id.
+            UsageError: It cannot be imported, or lacks what it should have.
+        """
+        place = self._places[name]
+        try:
+            module = importlib.import_module(place)
+            return getattr(module, self._attribute) if self._attribute else module
+        except Exception as error:  # boundary: extensions are anybody's
+            raise UsageError(
+                f"The extension {name!r} does not load ({type(error).__name__} in {place}): "
+                "mend or uninstall what it comes from."
+            ) from error
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
