@@ -431,6 +431,7 @@ def test_a_client_that_gives_up_half_way(service: Service) -> None:
     for part in (request(chat())[:-10], request(chat()), b"GET "):
         with connect(service.port) as connection:
             connection.sendall(part)
+    assert exchange(service.port, request(method="GET", path="/v1/models")).status == 200
 
 
 def test_requests_one_after_another_on_one_connection(service: Service) -> None:
