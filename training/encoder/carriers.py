@@ -305,7 +305,6 @@ def channels(desk: Desk, text: str | None) -> str:
 TRAINED: dict[str, Carrier] = {
     "email": email, "chat": chat_log, "reviews": reviews, "csv": csv_table,
     "json": json_result, "yaml": yaml_result, "html": html_page, "search": search_results,
+    "thread": thread, "markdown": markdown_table, "log": log_file,
 }  # fmt: skip
-HELD_OUT: dict[str, Carrier] = {"thread": thread, "markdown": markdown_table, "log": log_file}
 HELD_OUT_TOOLS: dict[str, Carrier] = {"accounts": accounts, "channels": channels}
-ALL = {**TRAINED, **HELD_OUT, **HELD_OUT_TOOLS}

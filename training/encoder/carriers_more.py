@@ -56,6 +56,11 @@ def _lines(_: list[str], rows: list[list[str]]) -> str:
     return "\n".join(" \u00b7 ".join(row) for row in rows)
 
 
+def _piped(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 GRIDS: tuple[Callable[[list[str], list[list[str]]], str], ...] = (
     _html_table,
     _records,
@@ -65,6 +70,8 @@ GRIDS: tuple[Callable[[list[str], list[list[str]]], str], ...] = (
         "   ".join(f"{cell:<14}" for cell in row) for row in [heads, *rows]
     ),
     _lines,
+    _piped,
+    _piped,
     lambda heads, rows: str([heads, *rows]),
 )
 

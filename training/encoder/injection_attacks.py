@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import carriers
+import carriers_held
 import carriers_more
 from carriers import Desk
 from documents import (
@@ -28,14 +29,19 @@ DIRECT, EACH_LANGUAGE, JAILBREAKS = 5000, 420, 1500
 EMBEDDED, FOREIGN, HELD_EMBEDDED = 11000, 2600, 700
 Found = tuple[str, int, str]
 TABLES = ("benign", "attacks", "indirect", "orders", "breadth", "rounds")
-TALK = {"chat": 0.9, "reviews": 0.9, "notes": 0.8, "transcript": 0.7, "email": 0.6}
+TALK = {"chat": 0.9, "reviews": 0.9, "notes": 0.8, "transcript": 0.7, "email": 0.6, "thread": 0.7}
 """Where people ask one another: how often an order there calls the model."""
 CODE = {
     "code": carriers.into_code,
     "comment": carriers_more.into_comment,
     "forum": carriers_more.into_forum,
 }
-ALL = {**carriers.ALL, **carriers_more.MORE}
+ALL = {
+    **carriers.TRAINED,
+    **carriers_more.MORE,
+    **carriers_held.HELD,
+    **carriers.HELD_OUT_TOOLS,
+}
 LEET = str.maketrans("aeiost", "431057")
 ALIKE = str.maketrans("aeocpxy", "аеосрху")
 
@@ -295,7 +301,7 @@ def held_out(
 ) -> Iterator[Found]:
     """Yield documents of kinds that are not trained on, with orders that others wrote."""
     for _ in range(HELD_EMBEDDED):
-        name = rng.choice([*carriers.HELD_OUT, "prose", "prose"])
+        name = rng.choice([*carriers_held.HELD, "prose", "prose"])
         attack = re.sub(r"^Question: ", "", rng.choice(strange))
         write = around(grammar, name, rng.choice(pool).text, rng.randrange(2**32))
         yield from twins(write, (attack, grammar.innocent()), rng, "valid_embedded")
