@@ -4,7 +4,7 @@
 
 Some two hundred short texts, each repeated to 50, 100 and 200 thousand characters, go through the
 guard with one detector at a time: as a whole text, and as a stream in chunks of 16. Prints CPU
-milliseconds per 100,000 characters (at the largest size), the exponent with which the cost grows
+milliseconds per 100 kB of UTF-8 (at the largest size), the exponent with which the cost grows
 (1 is linear) and the ratio to the goal, 50 ms; the worst rows first. `decode` is the search for
 encoded runs, which whole texts go through besides.
 
@@ -271,7 +271,7 @@ def measure(names: list[str], ways: list[str], sizes: tuple[int, ...]) -> Iterat
                 growth = 1.0
                 if len(sizes) > 1 and spent[0] > 1e-3:
                     growth = math.log(spent[-1] / spent[0]) / math.log(sizes[-1] / sizes[0])
-                yield Row(name, unit, way, 1e8 * spent[-1] / sizes[-1], growth)
+                yield Row(name, unit, way, 1e8 * spent[-1] / len(text.encode()), growth)
 
 
 def report(rows: list[Row], top: int) -> Iterator[str]:

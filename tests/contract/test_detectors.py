@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from guard_samples import told
 from keelmark.core.policy import GuardRules, Policy, Rule
@@ -49,7 +50,7 @@ def check_law(detector: BaseDetector, text: str) -> None:
             continue
         skip = max(0, start - LOOK_BEHIND)
         seen = told(detector, text, start).find(text[skip:], start - skip)
-        moved = [hit._replace(start=hit.start + skip, end=hit.end + skip) for hit in seen]
+        moved = [replace(hit, start=hit.start + skip, end=hit.end + skip) for hit in seen]
         assert moved == [hit for hit in whole if hit.start >= start], start
         if not detector.remembers and detector.quiet(text[skip:] + "\n", start - skip):
             assert not moved, "white space after the end: nothing is open, so nothing is there"

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from keelmark.guard._patterns import CONTEXT, lower
 from keelmark.guard._signs import Sign, Wanted, gate, holds, language, signs, turning
 from keelmark.guard._slots import KEY, LATIN, Places, Reading
@@ -85,7 +87,7 @@ def find_signs(text: str, start: int, least: float) -> Iterator[Hit]:
         if hit and over:
             if best[0].score <= hit.score if at < firm else best[0].label == hit.label:
                 continue
-            hit = hit._replace(end=at)
+            hit = replace(hit, end=at)
         if hit:
             yield hit
         hit, firm = best
@@ -235,7 +237,7 @@ class _Search:
             return hit, hit.end
         stop = END.search(self._low, hit.end, at + LONGEST + 1)
         end = min(stop.end() if stop else len(self._low), at + LONGEST)
-        return hit._replace(end=max(hit.end, end)), hit.end
+        return replace(hit, end=max(hit.end, end)), hit.end
 
     def _score(self, number: int, before: dict[int, float]) -> tuple[float, int]:
         """Return the score of a sign with those before it, and how many these are."""

@@ -18,6 +18,7 @@ from importlib import resources
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from keelmark.core.errors import UsageError
 from keelmark.core.yamlfile import meant
@@ -214,7 +215,7 @@ def settle(candidates: Iterable[Hit], start: int = 0) -> list[Hit]:
             last = settled[-1]
             if hit.score <= last.score or hit.start == last.start:
                 continue
-            settled[-1] = last._replace(end=hit.start)
+            settled[-1] = replace(last, end=hit.start)
         settled.append(hit)
     return settled
 

@@ -46,7 +46,7 @@ class ContractError(KeelmarkError):
     """A detector does not keep the contract."""
 
 
-class Hit(NamedTuple):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """Something seen, offsets in the text that `find` was given.
 
     `tier` 0 is its detector's; `within` says that it is a value of JSON that the text has in it,

@@ -21,6 +21,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from msgspec.structs import replace
+
 from keelmark.guard import _ciphers, _code_points, _spelling
 from keelmark.guard._spelling import TELLING
 from keelmark.guard.normalise import Piece, View, backwards, folded, substituted
@@ -268,7 +270,7 @@ def hits(run: Run, text: str) -> list[Seen]:
                 span = read.origin(hit.start, hit.end)
                 if all_of_it or view.changed(*span):
                     start, end = view.origin(*span)
-                    told = hit._replace(reason=f"{hit.reason}, in encoded text")
+                    told = replace(hit, reason=f"{hit.reason}, in encoded text")
                     key = (start, end, hit.label, hit.score, probe.number)
                     seen.setdefault(key, Seen(start, end, told, probe))
     return list(seen.values())

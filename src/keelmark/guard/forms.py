@@ -120,7 +120,7 @@ class Forms:
             hits, _ = run.look(probe, read, 0, final=True)
             for hit in hits:
                 seen = Seen(hit.start, hit.end, hit, probe)
-                run.note(seen, (hit.start, hit.end))
+                run.note(seen, hit.start, hit.end)
                 told = probe.detector.explain(read) or (hit.reason,)
                 if tool is not None and tool not in self._form.tools:
                     told = (_NO_TOOL,)

@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from keelmark.core.errors import IntegrityError, UnavailableError
 from keelmark.core.findings import TextFinding
@@ -85,7 +86,7 @@ class Probe(NamedTuple):
         return self.detector.enough if idle else 0
 
 
-class Seen(NamedTuple):
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """A hit in the coordinates of the text as it reads, with the probe that saw it.
 
     `instead` is what was written when it was asked for again.
@@ -233,7 +234,7 @@ class Run:
         for hit in hits:
             if excuse := first(probe.excuses, hit.label, text, hit.start, hit.end):
                 self.excused.update((rule.id, excuse) for rule in probe.rules)
-                kept.append(hit._replace(score=-1.0))
+                kept.append(replace(hit, score=-1.0))
             else:
                 kept.append(hit)
         return kept
@@ -294,13 +295,13 @@ class Run:
             self.lost[rule.id] = Loss(outcome, reason, self.decided)
             self.stopped = self.stopped or rule.on_failure == "closed"
 
-    def note(self, seen: Seen, span: tuple[int, int]) -> None:
-        """Write down a decided hit; `span` is where it stands in the original."""
+    def note(self, seen: Seen, start: int, end: int) -> frozenset[str]:
+        """Write down a decided hit with its place in the original; return what its rules do."""
         hit, probe = seen.hit, seen.probe
         family = probe.detector.family or probe.id
         if hit.score > self.scores.setdefault(family, 0.0):
             self.scores[family] = hit.score
-        rules = probe.weighed(hit)[0]
+        rules, actions = probe.weighed(hit)
         tier = hit.tier or probe.detector.tier
         for rule in rules:
             self.findings.append(
@@ -309,8 +310,8 @@ class Run:
                     detector=probe.id,
                     label=hit.label,
                     score=hit.score,
-                    start=span[0],
-                    end=span[1],
+                    start=start,
+                    end=end,
                     reason=hit.reason,
                     tier=tier,
                     path=self.path,
@@ -320,6 +321,7 @@ class Run:
             self.sated[probe.number] = self.sated.get(probe.number, 0) + 1
             if self.sated[probe.number] >= probe.enough:
                 self._retire(probe)
+        return actions
 
     @property
     def sentences(self) -> Iterator[Sentence]:

@@ -18,6 +18,7 @@ from itertools import accumulate, chain
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from keelmark.core.aside import aside
 from keelmark.core.ports import Segment
@@ -153,7 +154,7 @@ def _edits(run: Run, text: str, window: _Window, mask: Mask) -> Iterator[Edit]:
     """Judge a window; yield what has to be done about it, left to right."""
     seen = _crossing(run, text, window)
     for one in seen:
-        run.note(one, (one.start, one.end))
+        run.note(one, one.start, one.end)
     for group in joined([one for one in seen if one.acts("mask", "redact")]):
         start, end = group[0].start, max(one.end for one in group)
         yield start, end, substitute(group, mask)(text[start:end])
@@ -172,7 +173,7 @@ def _crossing(run: Run, text: str, window: _Window) -> list[Seen]:
             seen.append(Seen(*view.origin(hit.start, hit.end), hit, probe))
     ends = [end for _, end in window.seams]
     moved = (
-        one._replace(start=one.start + window.start, end=one.end + window.start) for one in seen
+        replace(one, start=one.start + window.start, end=one.end + window.start) for one in seen
     )
     crossing = [one for one in moved if _crosses(one, window.seams, ends)]
     return sorted(crossing, key=lambda one: (one.start, one.end))

@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from keelmark.core.grounding import Sentence
 from keelmark.core.yamlfile import meant
 from keelmark.guard._languages import Shown, known, shown
@@ -152,7 +154,7 @@ class Spoken(BaseDetector):
         around = Around(text)
         for hit in self._inner.find(text, start):
             counts = not self._languages or around.may_be(self._languages, hit.start, hit.end)
-            yield hit if counts else hit._replace(score=_NOT_COUNTED)
+            yield hit if counts else replace(hit, score=_NOT_COUNTED)
 
     def open_from(self, text: str, start: int = 0) -> int:
         """See BaseDetector: also open is a hit behind which too little has come."""

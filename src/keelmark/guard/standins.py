@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from operator import itemgetter
+from itertools import islice
+from operator import attrgetter, le
 
 from keelmark.core.policy import Replacement, Rule
 from keelmark.guard.normalise import fold
@@ -14,7 +15,7 @@ from keelmark.guard.tape import Replace
 Mask = Callable[[str, str, Replacement], str]
 """From label, value and kind of replacement to what stands for the value."""
 
-_SPAN = itemgetter(0, 1)
+_SPAN, _START, _END = attrgetter("start", "end"), attrgetter("start"), attrgetter("end")
 
 
 def joined(seen: list[Seen]) -> Iterator[list[Seen]]:
@@ -22,9 +23,13 @@ def joined(seen: list[Seen]) -> Iterator[list[Seen]]:
     if len(seen) == 1:
         yield seen
         return
+    ordered = sorted(seen, key=_SPAN)
+    if all(map(le, map(_END, ordered), map(_START, islice(ordered, 1, None)))):
+        yield from ([one] for one in ordered)
+        return
     group: list[Seen] = []
     reach = 0
-    for one in sorted(seen, key=_SPAN):
+    for one in ordered:
         if group and one.start >= reach:
             yield group
             group = []

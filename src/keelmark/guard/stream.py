@@ -23,6 +23,8 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from time import perf_counter
 
+from msgspec.structs import replace
+
 from keelmark.guard.contract import LOOK_BEHIND, Hit, Token, last_token
 from keelmark.guard.normalise import View, fold, folded
 from keelmark.guard.run import Probe, Run, Seen
@@ -34,6 +36,7 @@ WINDOW = 16_384
 """Code points of a long text that are looked at before clocks are checked again."""
 
 _END = attrgetter("end")
+_WRITE = frozenset({"mask", "redact", "annotate"})
 _LINGER = 64
 _BURST = 1024
 _REST = 9.0  # times as long as the look before it
@@ -190,7 +193,7 @@ class Filter:
         seen: list[Seen] = []
         if self._known:
             seen += (
-                one._replace(start=one.start - self._left, end=one.end - self._left)
+                replace(one, start=one.start - self._left, end=one.end - self._left)
                 for one in self._known
                 if self._left <= one.start < self._left + length
             )
@@ -258,18 +261,19 @@ class Filter:
 
     def _release(self, clusters: Iterable[list[Seen]], cut: int) -> str:
         """Write down what is decided, and return what may leave of it."""
-        tape, run = self._tape, self._run
+        tape, run, offset = self._tape, self._run, self._tape.offset
         out: list[str] = []
         done = 0
         for cluster in clusters:
             changed: list[Seen] = []
             for seen in cluster:
                 one = self._mended(seen) if run.again is not None and seen.start < cut else seen
-                run.note(one, (tape.offset(one.start), tape.offset(one.end)))
-                if one.start < cut and one.acts("mask", "redact", "annotate"):
+                actions = run.note(one, offset(one.start), offset(one.end))
+                if one.start < cut and not (one.instead is None and actions.isdisjoint(_WRITE)):
                     changed.append(one)
-            for group in joined(changed):
-                done = self._change(group, done, out)
+            if changed:
+                for group in joined(changed):
+                    done = self._change(group, done, out)
         out.append(tape.written(done, cut))
         self._forget(len(tape.text) if self.blocked else cut)
         return "".join(out)
@@ -289,11 +293,11 @@ class Filter:
 
     def _replaced(self, taken: list[Seen], start: int, end: int) -> str:
         """What is written in the place of what overlaps."""
-        replace = substitute(taken, self._mask)
+        put = substitute(taken, self._mask)
         inner = next((one.hit.within for one in taken if one.hit.within), "")
         if not inner or type(self._tape) is not Tape:
-            return self._tape.replaced(start, end, replace)
-        return self._tape.replaced(start, end, lambda value: spelled(replace(value), inner))
+            return self._tape.replaced(start, end, put)
+        return self._tape.replaced(start, end, lambda value: spelled(put(value), inner))
 
     def _mended(self, one: Seen) -> Seen:
         """Ask for another sentence where a rule says so; one without findings takes its place."""
@@ -313,7 +317,7 @@ class Filter:
             text = Filter(own, whole=True).finish(other.text)
             if not own.findings and not own.lost:
                 run.rewritten[at] = ", so it was asked for again"
-                return one._replace(instead=text)
+                return replace(one, instead=text)
             run.rewritten[at] = ", and not replaced: what was written instead was no better"
         return one
 

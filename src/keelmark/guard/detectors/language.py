@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from keelmark.core.errors import UsageError
 from keelmark.core.ports import Segment
@@ -150,7 +151,7 @@ class Detector(BaseDetector):
         if not self._borders:
             return []
         found = self._judged(self._reading.copy(), text[start:])
-        return [hit._replace(start=start + hit.start, end=start + hit.end) for hit in found]
+        return [replace(hit, start=start + hit.start, end=start + hit.end) for hit in found]
 
     def _judged(self, reading: Reading, text: str) -> Iterator[Hit]:
         for at in reading.read(text):

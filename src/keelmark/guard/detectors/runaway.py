@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from keelmark.guard._floods import find_floods, flood_open, flood_quiet
 from keelmark.guard._patterns import settle
@@ -137,7 +138,7 @@ class Detector(BaseDetector):
         held = text[start:]
         if (self._count + len(held)) // _STEP > self._count // _STEP and self._wants("LOOP"):
             loops = self._loops(held)
-            hits += (hit._replace(start=hit.start + start, end=hit.end + start) for hit in loops)
+            hits += (replace(hit, start=hit.start + start, end=hit.end + start) for hit in loops)
         over = self.config.longest - self._count
         if self.config.longest and self._wants("LENGTH") and 0 <= over < len(held):
             at = start + over

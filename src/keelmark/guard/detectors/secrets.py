@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import ClassVar
 
+from msgspec.structs import replace
+
 from keelmark.guard._credentials import LONGEST, Candidate, find_formats, formats
 from keelmark.guard._key_blocks import find_private_keys, open_block
 from keelmark.guard._named_values import find_named, open_quote
@@ -149,6 +151,6 @@ def _settled(candidates: Iterable[Candidate]) -> list[Hit]:
         if hit is None or (last and covered and hit.score <= last.score):
             continue
         if last and covered:
-            hits[-1] = last._replace(end=hit.start)
+            hits[-1] = replace(last, end=hit.start)
         hits.append(hit)
     return hits

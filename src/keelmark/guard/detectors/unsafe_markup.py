@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from keelmark.guard._markup import (
     LONGEST,
@@ -152,7 +153,7 @@ class Detector(BaseDetector):
             fences.read(text[done : hit.start])
             done = hit.start
             code = fences.inside or (_in_span(text, hit.start) and _closes(text, hit.end))
-            yield hit._replace(score=_IN_CODE, reason=f"{hit.reason}, in code") if code else hit
+            yield replace(hit, score=_IN_CODE, reason=f"{hit.reason}, in code") if code else hit
 
     def quiet(self, text: str, start: int) -> bool:
         """See BaseDetector: nothing that anything begins with."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import msgspec
+from msgspec.structs import replace
 
 from keelmark.guard._corpus import GRAM, WINDOW, Corpus, Grams, pieces
 from keelmark.guard._pieces import LONGEST, small
@@ -95,7 +96,7 @@ class Detector(BaseDetector):
         reading = self._reading.copy()
         found = reading.read(text[start:])
         self._ahead = text[start:], reading
-        return [hit._replace(start=start + hit.start, end=start + hit.end) for hit in found]
+        return [replace(hit, start=start + hit.start, end=start + hit.end) for hit in found]
 
     def quiet(self, text: str, start: int) -> bool:
         """See BaseDetector: too few words to make a stretch long enough."""

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from guard_samples import told
 from keelmark.guard import detectors
@@ -146,7 +147,7 @@ def _check_starts(detector: BaseDetector, text: str, starts: Iterable[int]) -> N
         informed = told(detector, text, start)
         assert list(informed.find(text, start)) == expected, (text, start)
         cut = max(0, start - LOOK_BEHIND)
-        moved = [h._replace(start=h.start + cut, end=h.end + cut) for h in
+        moved = [replace(h, start=h.start + cut, end=h.end + cut) for h in
                  informed.find(text[cut:], start - cut)]  # fmt: skip
         assert moved == expected, (text[cut:], start - cut)
         assert start <= informed.open_from(text, start) <= len(text)

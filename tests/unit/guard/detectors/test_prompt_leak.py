@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from keelmark.core.errors import UsageError
 from keelmark.core.ports import Segment
@@ -112,7 +113,7 @@ def test_prefixes_decide_what_they_say(parts: list[str], cuts: list[int]) -> Non
         if not any(hit.start < end < hit.end for hit in whole):
             low = max(0, end - 96)
             moved = [
-                hit._replace(start=hit.start + low, end=hit.end + low)
+                replace(hit, start=hit.start + low, end=hit.end + low)
                 for hit in detector.find(text[low:], end - low)
             ]
             assert moved == [hit for hit in whole if hit.start >= end]

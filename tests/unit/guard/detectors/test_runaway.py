@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from guard_samples import told
 from keelmark.core.policy import GuardRules, Policy, Rule
@@ -95,7 +96,7 @@ def test_any_split_finds_the_same(text: str, cuts: list[int]) -> None:
         low = max(0, a - 96)
         end = own.open_from(text[low:b], a - low) + low if b < len(text) else b
         seen += (
-            hit._replace(start=hit.start + low, end=hit.end + low)
+            replace(hit, start=hit.start + low, end=hit.end + low)
             for hit in own.find(text[low:b], a - low)
             if hit.label != "FLOOD" and hit.start + low < b
         )

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from keelmark.core.policy import GuardRules, Policy, Rule
 from keelmark.guard import Guard
@@ -194,7 +195,7 @@ def test_a_window_sees_what_the_whole_shows(text, data):
         return
     skip = max(0, start - 96)
     seen = WIDE.find(text[skip:], start - skip)
-    moved = [hit._replace(start=hit.start + skip, end=hit.end + skip) for hit in seen]
+    moved = [replace(hit, start=hit.start + skip, end=hit.end + skip) for hit in seen]
     assert moved == [hit for hit in whole if hit.start >= start]
 
 

@@ -3,6 +3,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from guard_samples import told
 from keelmark.guard.contract import last_token
@@ -124,7 +125,7 @@ def test_any_mixture_keeps_the_law(text: str) -> None:
             low = max(0, end - 96)
             own = told(detector, text, end)
             moved = [
-                hit._replace(start=hit.start + low, end=hit.end + low)
+                replace(hit, start=hit.start + low, end=hit.end + low)
                 for hit in own.find(text[low:], end - low)
             ]
             assert moved == [hit for hit in whole if hit.start >= end], (text, end)

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from keelmark.core.errors import UsageError
 from keelmark.core.policy import GuardRules, Policy, Rule
@@ -137,5 +138,5 @@ def test_the_law_of_streams(text: str, match: str) -> None:
         if not any(hit.start < split < hit.end for hit in whole):
             cut = max(0, split - LOOK_BEHIND)
             seen = one.find(text[cut:], split - cut)
-            moved = [hit._replace(start=hit.start + cut, end=hit.end + cut) for hit in seen]
+            moved = [replace(hit, start=hit.start + cut, end=hit.end + cut) for hit in seen]
             assert moved == [hit for hit in whole if hit.start >= split]
