@@ -1,4 +1,4 @@
-"""Documents that are not trained on, with room for one more text: calendars, wiki tables, histories."""
+"""Documents with room for one more text that are held out: calendars, wiki tables, histories."""
 
 from __future__ import annotations
 
@@ -41,10 +41,9 @@ def history(desk: Desk, text: str | None) -> str:
     for at in range(count):
         body = desk.within(desk.write("h_dev"), text if at == target else None)
         indented = "\n".join(f"    {line}" for line in body.split("\n"))
-        shown.append(
-            f"commit {desk.rng.getrandbits(40):010x}\nAuthor: {desk.write('name')}\n"
-            f"Date:   2025-0{desk.rng.randint(1, 9)}-17\n\n    {desk.write('subject')}\n\n{indented}"
-        )
+        head = f"commit {desk.rng.getrandbits(40):010x}\nAuthor: {desk.write('name')}\n"
+        date = f"Date:   2025-0{desk.rng.randint(1, 9)}-17"
+        shown.append(f"{head}{date}\n\n    {desk.write('subject')}\n\n{indented}")
     return "\n\n".join(shown)
 
 
