@@ -25,11 +25,10 @@ _REST = re.compile(rf"{_INSIDE}{{0,{LONGEST_URL}}}", re.IGNORECASE)
 OPEN_URL = re.compile(
     rf"(?:(?<![a-z0-9])(?:https?:)?//(?:{_INSIDE}|[<\[{{]){{0,{LONGEST_URL}}})\Z", re.IGNORECASE
 )
-_SHOWS = re.compile(
-    r"(?:!\[[^\[\]]*\]\(|(?<!.)[^\[]*\]\(|\]:|\b(?:src|srcset|poster|background)\s?=|url\()[\s\"'<]{0,3}\Z",
-    re.DOTALL,
-)
-_LEADS = re.compile(r"(?:\]\(|\b(?:href|action)\s?=)[\s\"'<]{0,3}\Z")
+_NEAR = 24  # characters in which the name of an attribute stands
+_LINKS = re.compile(r"\]\([\s\"'<]{0,3}\Z")
+_SHOWS = re.compile(r"(?:\]:|\b(?:src|srcset|poster|background)\s?=|url\()[\s\"'<]{0,3}\Z")
+_LEADS = re.compile(r"\b(?:href|action)\s?=[\s\"'<]{0,3}\Z")
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{1,30}_[0-9]{1,4}>|\[[A-Z][A-Z_]{2,30}\]")
 _BLANK = re.compile(r"[{\[]{1,2}[\w.]{1,40}[\]}]{1,2}|<[a-z_]{2,32}>")
 _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[a-z]{2,}")
@@ -90,19 +89,16 @@ def find_markup(low: str, start: int) -> Iterator[Hit]:
             continue
         for pattern in row.like:
             for match in every(pattern, low, start):
-                before = low[max(0, match.start() - CONTEXT) : match.start()]
-                if row.after is None or row.after.search(before):
-                    yield Hit(row.label, row.score, *match.span(), row.why)
+                first, last = match.span()
+                if row.after is None or row.after.search(low[max(0, first - CONTEXT) : first]):
+                    yield Hit(row.label, row.score, first, last, row.why)
 
 
 def find_carriers(text: str, start: int) -> Iterator[Hit]:
     """Yield addresses of images and links that carry data away."""
     for match in _URL.finditer(text, start):
-        before = text[max(0, match.start() - CONTEXT) : match.start()]
-        if not before.rstrip(" \t\r\n\"'<").endswith(("(", "=", "]:")):
-            continue
-        shows = _SHOWS.search(before) is not None
-        if not (shows or _LEADS.search(before)) or not _TELLS.match(text, match.end()):
+        shows = _shown(text, match.start())
+        if shows is None or not _TELLS.match(text, match.end()):
             continue
         rest = _REST.match(text, match.end())
         if rest and (score := _carries(rest[0])):
@@ -110,6 +106,20 @@ def find_carriers(text: str, start: int) -> Iterator[Hit]:
             what = "an image that is fetched at once" if shows else "a link"
             reason = f"{what}, with data in its address"
             yield Hit("EXFILTRATION", score, match.start(), rest.end(), reason)
+
+
+def _shown(text: str, at: int) -> bool | None:
+    """Whether what an address at the index leads to is fetched at once; None for no address."""
+    near = text[max(0, at - _NEAR) : at]
+    if not near.rstrip(" \t\r\n\"'<").endswith(("(", "=", "]:")):
+        return None
+    if link := _LINKS.search(near):
+        before = text[max(0, at - CONTEXT) : at - len(near) + link.start()]
+        opened = before.rfind("[")
+        return opened < 0 or (before[opened - 1 : opened] == "!" and "]" not in before[opened:])
+    if _SHOWS.search(near):
+        return True
+    return False if _LEADS.search(near) else None
 
 
 def _carries(address: str) -> float:
@@ -159,6 +169,10 @@ class Fences:
     def copy(self) -> Fences:
         """Return one that goes on from here by itself."""
         return Fences(self._line, self._fence)
+
+    def idle(self, text: str) -> bool:
+        """Whether none is open, and none can open before the text ends."""
+        return not (self._fence or any(mark in self._line or mark in text for mark in "`~"))
 
     @property
     def inside(self) -> bool:

@@ -235,7 +235,7 @@ def _spans(text: str, parts: Iterable[Judged]) -> list[Judged]:
                 before.proof | part.proof,
             )
         else:
-            spans.append(part._replace(proof=_WHOLE) if joined else part)
+            spans.append(Judged(*part[:4], _WHOLE) if joined else part)
         last = part
     return spans
 

@@ -142,7 +142,7 @@ class Detector(BaseDetector):
 
     def _settled(self, text: str, start: int, hits: Iterable[Hit]) -> list[Hit]:
         hits = settle(hits, start)
-        if self.config.code == "same":
+        if self.config.code == "same" or self._fences.idle(text):
             return hits
         return list(self._weighed(text, start, hits))
 
