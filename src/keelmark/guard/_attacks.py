@@ -257,7 +257,8 @@ class _Search:
         number = bisect_left(self._order, at)
         while number and doubt > _SATED and self._order[number - 1] >= at - CONTEXT:
             number -= 1
-            for end, sign in self._signs_at(self._order[number]):
+            place = self._order[number]
+            for end, sign in self._read.get(place) or self._signs_at(place):
                 if end <= at and sign not in found:
                     found[sign] = 1 - self._signs[sign].weight
                     doubt *= found[sign]

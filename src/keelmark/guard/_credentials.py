@@ -26,6 +26,7 @@ WIDEST = 230
 """Longest match, characters, of a format that only its issuer's name announces."""
 
 _WORDY = 24  # longer secrets are no words that stand for one
+_AHEAD = 1_024  # characters that are looked through at once for what an issuer's name announces
 _JUDGED = 96  # characters of a secret that are looked at for being made up
 
 _MADE_UP = (
@@ -150,35 +151,64 @@ def find_formats(text: str, low: str, start: int, labels: frozenset[str]) -> Ite
         labels: The labels that are wanted.
     """
     pattern, rows = _announced(labels)
+    values = _Values(text)
+    varied: dict[str, int] = {}
     for place in pattern.finditer(low, max(0, start - CONTEXT)):
         at = place.start()
         for row in rows[place.group(1)]:
             if row.after:
-                yield from _named(row, text, low, at, start)
+                match = _named(row, values, low, at)
+                if match:
+                    yield from _candidate(row, match, start, varied)
                 continue
             for back in row.back:
                 if at >= back and (match := _compiled(row.pattern).match(text, at - back)):
-                    yield from _candidate(row, match, start)
+                    yield from _candidate(row, match, start, varied)
 
 
-def _named(row: Format, text: str, low: str, at: int, start: int) -> Iterator[Candidate]:
+class _Values:
+    """The first value of each format from a place on; what has been looked through is known."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._known: dict[int, tuple[int, int, re.Match[str] | None]] = {}
+
+    def first(self, row: Format, begin: int) -> re.Match[str] | None:
+        """Return the first value that begins at the place or up to REACH behind it, or later."""
+        low, high, match = self._known.get(row.order, (0, -1, None))
+        if not low <= begin <= high:
+            match = _compiled(row.pattern).search(self._text, begin, begin + _AHEAD)
+            last = begin + _AHEAD - WIDEST  # what begins later may be cut short
+            if match and match.start() > last:
+                match = None
+            high = match.start() if match else last - REACH
+            self._known[row.order] = begin, high, match
+        return match
+
+
+def _named(row: Format, values: _Values, low: str, at: int) -> re.Match[str] | None:
     """The issuer is named here; the first value of the format that is called a key is its key."""
     word = next((w for w in row.after if low.startswith(w, at)), "")
     if not word or (at and low[at - 1].isalpha()):
-        return
+        return None
     begin = at + len(word)
     keyish = _KEYISH.search(low, at, begin + REACH)
-    if not keyish:
-        return
-    value = _compiled(row.pattern).search(text, begin, begin + REACH + WIDEST)
-    if value and keyish.end() <= value.start("secret") <= begin + REACH:
-        yield from _candidate(row, value, start)
+    value = values.first(row, begin) if keyish else None
+    if keyish and value and keyish.end() <= value.start("secret") <= begin + REACH:
+        return value
+    return None
 
 
-def _candidate(row: Format, match: re.Match[str], start: int) -> Iterator[Candidate]:
+def _candidate(
+    row: Format, match: re.Match[str], start: int, varied: dict[str, int]
+) -> Iterator[Candidate]:
+    """Yield what a match may be; `varied` holds how many different characters texts have."""
     begin, end = match.span("secret")
     if start <= begin <= match.start() + CONTEXT:
-        if len(set(match.string[begin : min(end, begin + _JUDGED)])) < 2**row.entropy:
+        judged = match.string[begin : min(end, begin + _JUDGED)]
+        if (different := varied.get(judged)) is None:
+            different = varied[judged] = len(set(judged))
+        if different < 2**row.entropy:
             return
         best = 1.0 if row.check in {"crc62", "bech32", "base58", "macaroon"} else row.score
         yield Candidate(begin, best, row.order, lambda: _decided(row, match.group("secret"), begin))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
@@ -29,6 +29,7 @@ _LETTERS = re.compile(r"[^\W\d_']+(?:'[^\W\d_]+)?")
 _POWERS = re.compile(r"([0-9.]+)(\^|\*\*|e)([0-9]+)")
 _SENTENCE = re.compile(r"[.!?](?=\s)|[。！？\n]")
 _PROGRAM = re.compile(r"\b(?:loop|program|function|script|code|test|bash|python|simulat\w+)\b")
+_PROGRAM_BEGUN = re.compile(_PROGRAM.pattern.removesuffix(r"\w+)\b") + ")")
 _OPEN = re.compile(_BEGIN + r"[0-9][0-9,.'^*ekm ]{0,40}(?:[^\W\d_]{0,16}\s?){0,2}\Z")
 
 
@@ -92,6 +93,7 @@ class _Scene:
         found = [m for m in (*alone, *joined) if not _inside_word(low, m)]
         self.verbs = sorted((m.end(), m.start()) for m in found)
         self._ends = [match.end() for match in _SENTENCE.finditer(low, begin)]
+        self._programs = [match.start() for match in _PROGRAM_BEGUN.finditer(low, begin)]
         self._low = low
 
     def asked(self, index: int) -> float:
@@ -101,7 +103,9 @@ class _Scene:
         near = bisect_right(self.verbs, (index, index)) - 1
         if near < 0 or self.verbs[near][1] < low:
             return 0.0
-        return 0.45 if _PROGRAM.search(self._low, low, index) else 0.8
+        first = bisect_left(self._programs, low)
+        begun = first < len(self._programs) and self._programs[first] < index
+        return 0.45 if begun and _PROGRAM.search(self._low, low, index) else 0.8
 
 
 def _inside_word(low: str, match: re.Match[str]) -> bool:

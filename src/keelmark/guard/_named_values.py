@@ -45,25 +45,32 @@ _PARTS = re.compile("[-_./:=+]")
 def find_named(text: str, low: str, start: int, labels: frozenset[str]) -> Iterator[Candidate]:
     """Yield values that are called a password or a key; see `find_formats`."""
     begin = max(0, start - CONTEXT)
+    known: dict[tuple[str, str, bool], bool] = {}
     if any(stem in low for stem in _STEMS):
         for match in every(_NAMED, low, begin):
             label = "PASSWORD" if match.group("word") else "API_KEY"
             if label in labels and start <= match.end() <= match.start() + CONTEXT:
-                yield _candidate(text, match, label)
+                yield _candidate(text, match, label, known)
     if "PASSWORD" in labels and (" -u" in low or "--user" in low or " -p" in low):
         for match in every(_LOGIN, low, begin):
             if start <= match.end() <= match.start() + CONTEXT:
                 yield Candidate(match.end(), 0.7, 1_001, _login(text, match))
 
 
-def _candidate(text: str, match: re.Match[str], label: str) -> Candidate:
+def _candidate(
+    text: str, match: re.Match[str], label: str, known: dict[tuple[str, str, bool], bool]
+) -> Candidate:
+    """Return what a match may be; `known` holds which values are one."""
     begin = match.end()
     judge = _is_password if label == "PASSWORD" else _is_key
 
     def decide() -> Hit | None:
         found = _value(text, begin, match.group("quote"), escaped=match.group("escape") is not None)
         loose = match.group("is") is None
-        if not judge(found[:64], loose=loose):
+        asked = label, found[:64], loose
+        if asked not in known:
+            known[asked] = judge(found[:64], loose=loose)
+        if not known[asked]:
             return None
         if not match.group("quote") and _IDENTIFIER.match(found):
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import ClassVar, NamedTuple
@@ -112,13 +113,17 @@ class Detector(BaseDetector):
 
 
 def _candidates(low: str, start: int) -> Iterator[Hit]:
+    stops = [*(match.start() for match in _END.finditer(low, start)), len(low)]
     for row in _rows():
+        first = -1  # where the first of the words that must follow begins, from here on
         for match in every(row.begin, low, start):
             end = match.end()
             if row.then:
-                stop = _END.search(low, end, end + _NEAR)
-                limit = stop.start() if stop else min(len(low), end + _NEAR)
-                last = row.then.search(low, end, limit)
+                limit = min(stops[bisect_left(stops, end)], end + _NEAR)
+                if first < end:
+                    found = row.then.search(low, end)
+                    first = found.start() if found else len(low)
+                last = row.then.search(low, end, limit) if first < limit else None
                 if not last:
                     continue
                 end = last.end()
