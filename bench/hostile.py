@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from keelmark.app.composing import settle_memory
 from keelmark.core.policy import Rule
 from keelmark.core.ports import Segment
 from keelmark.guard.contract import Request
@@ -307,6 +308,7 @@ def main(arguments: list[str]) -> int:
     for name in names:
         if name != "decode":
             through(probe(name), [PROSE * 3, PERSONAL])  # compile what is compiled on first use
+    settle_memory()  # as the service does once it has started
     rows = list(measure(names, ways, SIZES[:1] if asked.quick else SIZES))
     if asked.json:
         print(json.dumps([row._asdict() for row in rows]))
