@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import repeat
+from operator import attrgetter
 from typing import ClassVar, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from keelmark.guard._name_words import (
     CAPITAL,
@@ -18,6 +22,7 @@ from keelmark.guard._name_words import (
     SMALL,
     STREET,
     UNIT,
+    Around,
     Row,
     Word,
     codes_of,
@@ -40,6 +45,7 @@ _WORD, _ANCHOR, _FIRM = 1, 2, 4
 _WHOLE = _WORD | _ANCHOR | _FIRM
 _DIGIT = re.compile(r"\d")
 _LETTER = re.compile(r"[^\W\d_]")
+_START = attrgetter("start")
 _WINDOW = 4096  # characters
 _BY_MODEL = "words that read like a name of this kind"
 _BY_RULE = "words that the rules for names of this kind know"
@@ -58,7 +64,7 @@ class Settings(AllowConfig, frozen=True, forbid_unknown_fields=True):
     model: bool = True
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """A name, or a word of one.
 
     Attributes:
@@ -130,9 +136,9 @@ class Detector(BaseDetector):
             return []
         reason = _BY_MODEL if self.config.model else _BY_RULE
         hits = [
-            Hit(label, score, begin, end, reason)
-            for begin, end, label, score, proof in _seen(text, start, self.config.model).spans
-            if begin >= start and label in self._wanted and proof == _WHOLE
+            Hit(one.label, one.score, one.start, one.end, reason)
+            for one in _seen(text, start, self.config.model).spans
+            if one.start >= start and one.label in self._wanted and one.proof == _WHOLE
         ]
         return self._allowed.drop(hits, text)
 
@@ -156,9 +162,9 @@ class Detector(BaseDetector):
             if row.start(index) >= start and _may_become(row, index, edge):
                 opened = row.start(index)
                 break
-        before = bisect_left(parts, (row.start(first),))
+        before = bisect_left(parts, row.start(first), key=_START)
         if before and opened - parts[before - 1].end <= _GAP:
-            whole_name = spans[bisect_left(spans, (parts[before - 1].start + 1,)) - 1]
+            whole_name = spans[bisect_right(spans, parts[before - 1].start, key=_START) - 1]
             opened = min(opened, max(start, whole_name.start))
         return opened
 
@@ -189,11 +195,9 @@ def _judged(text: str, start: int, by_model: bool) -> Seen:  # noqa: FBT001
     around = row.windows(places)
     borders = [row.touching[index : index + 4] for index in places]
     parts = [
-        Judged(row.starts[index + 3], row.ends[index], label, score, _proof(near[3], label))
-        for index, near, (label, score) in zip(
-            places, around, map(judge, around, borders, repeat(by_model)), strict=True
-        )
-        if label
+        Judged(row.starts[index + 3], row.ends[index], *said)
+        for index, said in zip(places, map(_said, around, borders, repeat(by_model)), strict=True)
+        if said
     ]
     return Seen(row, parts, _spans(text, parts))
 
@@ -235,12 +239,18 @@ def _spans(text: str, parts: Iterable[Judged]) -> list[Judged]:
                 before.proof | part.proof,
             )
         else:
-            spans.append(Judged(*part[:4], _WHOLE) if joined else part)
+            spans.append(replace(part, proof=_WHOLE) if joined else part)
         last = part
     return spans
 
 
 @lru_cache(maxsize=1 << 12)
+def _said(around: Around, borders: bytes, by_model: bool) -> tuple[str, float, int] | None:  # noqa: FBT001
+    """Label, score and proof of the middle word; None where it is part of no name."""
+    label, score = judge(around, borders, by_model)
+    return (label, score, _proof(around[3], label)) if label else None
+
+
 def _proof(word: Word, label: str) -> int:
     """What a word has of what makes a name whole.
 
