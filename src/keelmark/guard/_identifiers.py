@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
+from itertools import compress, count
 from typing import Any, NamedTuple
 
 from keelmark.guard._checksums import bare, check, dated
@@ -211,7 +212,7 @@ def find_identifiers(text: str, start: int, wanted: Callable[[str], bool]) -> It
     for shape in every(pattern, text, start):
         if not (found := each.match(text, shape.start())):
             continue
-        for number in [at for at, written in enumerate(found.groups(), 1) if written]:
+        for number in compress(count(1), found.groups()):
             kind = telling[number - 1]
             if wanted(kind.label) and kind.holds(found[number]):
                 score = 0.8 if kind.checked else 0.7
