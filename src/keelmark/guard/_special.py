@@ -102,16 +102,27 @@ def _facts() -> dict[str, frozenset[Fact]]:
 
 
 def _below(node: Trie) -> Iterator[Fact]:
+    return (one for one in _all_below(node) if isinstance(one, Fact))
+
+
+def _all_below(node: Trie) -> Iterator[Any]:
     for word, rest in node.items():
-        if word:
-            yield from _below(rest)
-        else:
-            yield from (one for one in rest if isinstance(one, Fact))
+        yield from _all_below(rest) if word else rest
 
 
 @cache
 def _firsts() -> frozenset[str]:
     return frozenset(_words())
+
+
+@cache
+def _leading() -> frozenset[str]:
+    """First words of what is followed by a hit; facts are hits from their first word on."""
+    return frozenset(
+        first
+        for first, node in _words().items()
+        if any(not isinstance(one, Fact) for one in _all_below(node))
+    )
 
 
 @cache
@@ -122,6 +133,7 @@ def _halting(kind: str) -> frozenset[str]:
 def prepare() -> None:
     """Read the tables, unless they have been read."""
     _facts()
+    _leading()
     for language in table("special")["language"]:
         tongue(language)
     for kind in ("stop", "no", "empty"):
@@ -137,11 +149,14 @@ def begun(text: str, low: str, start: int) -> Iterator[Begun]:
         start: Where to begin.
     """
     first = max(0, start - CONTEXT)
-    if _firsts().isdisjoint(WORD.findall(low, first)):
+    words = WORD.findall(low, first)
+    if _firsts().isdisjoint(words):
         return
-    trie = _words()
+    trie, leading = _words(), _leading()
+    if leading.isdisjoint(words):
+        first = max(first, start)
     for match in WORD.finditer(low, first):
-        if match[0] in trie:
+        if match[0] in (trie if match.start() >= start else leading):
             reader = Reader(low, match)
             ends = list(reader.ends(trie, 0))
             for one in _all(text, low, match.start(), ends, reader):
