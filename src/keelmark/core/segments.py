@@ -26,7 +26,7 @@ WORDS = frozenset(
         "null", "json_schema", "json_object", "auto", "none", "required", "low", "medium",
         "high", "minimal", "default", "user", "system", "assistant", "developer", "tool",
         "float", "base64", "input_text", "output_text", "refusal", "thinking", "true",
-        "false", "custom", "grammar", "lark", "regex",
+        "false", "custom", "grammar", "lark", "regex", "ephemeral",
     }
 )
 # fmt: on

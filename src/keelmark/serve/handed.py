@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from keelmark.core.segments import RETRIEVED, TEXTS
+from keelmark.serve.marks import MARK
 
 _LONG = 40  # characters from which on a text that is said already is no chance
 _MOST_SEARCHED = 50_000_000  # characters that are searched for texts said already
@@ -24,7 +25,8 @@ def hand_over(body: dict[str, Any]) -> None:
     A document whose text, forty characters or more, stands in the conversation already is not said
     twice, unless so much is said that the search would keep others waiting. A field of another
     form than a list or an object of documents is left to the engine, and so are all beside a prompt
-    that goes on from a conversation: its scores are those of what was sent.
+    that goes on from a conversation: its scores are those of what was sent. Where a document has
+    the mark of a prompt cache, a part of the message ends with it, and has the mark.
     """
     given = [one for name in RETRIEVED for one in _listed(body.get(name))]
     if not given or "prompt" in body or not isinstance(body.get("messages"), list):
@@ -35,9 +37,28 @@ def hand_over(body: dict[str, Any]) -> None:
     spoken = "\n".join(_texts(body["messages"]))
     if len(given) * len(spoken) > _MOST_SEARCHED:
         spoken = ""
-    told = [_written(one) for one in given if one and not _is_said(one, spoken)]
-    if told:
-        _put(body["messages"], "\n\n".join(told))
+    parts = _parts([one for one in given if one and not _is_said(one, spoken)])
+    if parts:
+        _put(body["messages"], parts)
+
+
+def _parts(documents: list[Any]) -> list[dict[str, Any]]:
+    """The documents, as parts of a message: one, but for marks."""
+    parts: list[dict[str, Any]] = []
+    told: list[str] = []
+    for number, one in enumerate(documents, 1):
+        mark = _mark(one)
+        told.append(_written(one))
+        if mark or number == len(documents):
+            part = {"type": "text", "text": "\n\n".join(told)}
+            parts.append(part | ({MARK: mark} if mark else {}))
+            told.clear()
+    return parts
+
+
+def _mark(document: str | dict[str, Any]) -> dict[str, Any] | None:
+    mark = document.get(MARK) if isinstance(document, dict) else None
+    return mark if isinstance(mark, dict) else None
 
 
 def _listed(given: Any) -> list[Any]:
@@ -72,20 +93,23 @@ def _written(document: str | dict[str, Any]) -> str:
     main, text = _body(document)
     lines = []
     for name, value in document.items() if isinstance(document, dict) else ():
-        if name != main and value is not None:
+        if name != main and value is not None and not (name == MARK and _mark(document)):
             said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             lines.append(f"{name}: {said}")
     whole = "\n".join([*lines, text] if text else lines)
     return f"<document>\n{_END.sub('< /', whole)}\n</document>"
 
 
-def _put(messages: list[Any], told: str) -> None:
+def _put(messages: list[Any], parts: list[dict[str, Any]]) -> None:
+    """Put the parts before the last words of the user; a single one without a mark as text."""
+    plain = "" if len(parts) > 1 or MARK in parts[0] else parts[0]["text"]
     for message in reversed(messages):
         if isinstance(message, dict) and message.get("role") == "user":
             content = message.get("content")
-            if isinstance(content, list):
-                message["content"] = [{"type": "text", "text": told}, *content]
-            else:
-                message["content"] = f"{told}\n\n{content}" if content else told
+            if plain and not isinstance(content, list):
+                message["content"] = f"{plain}\n\n{content}" if content else plain
+                return
+            own = content if isinstance(content, list) else [{"type": "text", "text": content}]
+            message["content"] = [*parts, *(own if content else ())]
             return
-    messages.append({"role": "user", "content": told})
+    messages.append({"role": "user", "content": plain or parts})

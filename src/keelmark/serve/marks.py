@@ -1,8 +1,8 @@
 """Marks of prompt caches: where a prompt may be cut so that its beginning is reused.
 
 Anthropic's Messages sets them on blocks (`cache_control`); in a chat call they stand on parts of
-the texts of system and user, on whole messages of the others, on tools, and on the call itself. An
-engine that does not know them gets the call without.
+the texts of system and user, on whole messages of the others, on tools, on documents, and on the
+call itself. An engine that does not know them gets the call without.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ def _known(given: Mapping[str, Any]) -> bool:
 def unmark(body: dict[str, Any]) -> None:
     """Take the marks out of a chat call; parts that were there only for them become one text."""
     body.pop(MARK, None)
+    documents = body.get("documents")
+    for document in documents if isinstance(documents, list) else ():
+        if isinstance(document, dict):
+            document.pop(MARK, None)
     for message in (*(body.get("messages") or ()), *(body.get("tools") or ())):
         message.pop(MARK, None)
         parts = message.get("content")

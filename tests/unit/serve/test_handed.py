@@ -79,6 +79,33 @@ def test_a_document_does_not_end_before_its_end():
     assert content.count("</document") == 1
 
 
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize("question", [QUESTION, {"role": "system", "content": "Be brief."}])
+def test_a_part_ends_with_a_document_that_has_the_mark_of_a_prompt_cache(question):
+    documents = ["first", {"text": "second", **MARK}, {"text": "third"}]
+    parts = handed(documents, question)["messages"][-1]["content"]
+    assert [one.get("cache_control") for one in parts[:2]] == [MARK["cache_control"], None]
+    assert parts[0]["text"].count("<document>") == 2
+    assert parts[1]["text"] == "<document>\nthird\n</document>"
+    assert parts[2:] == ([{"type": "text", "text": QUESTION["content"]}] * (question is QUESTION))
+
+
+def test_a_marked_document_goes_before_parts_and_an_empty_question():
+    asked = {"role": "user", "content": [{"type": "text", "text": "How many?"}]}
+    (told, said) = handed([{"text": "a", **MARK}], asked)["messages"][0]["content"]
+    assert told == {"type": "text", "text": "<document>\na\n</document>", **MARK}
+    assert said == asked["content"][0]
+    empty = {"role": "user", "content": ""}
+    assert handed([{"text": "a", **MARK}], empty)["messages"][0]["content"] == [told]
+
+
+def test_what_only_looks_like_a_mark_is_a_field_of_the_document():
+    content = handed([{"text": "a", "cache_control": "no-store"}])["messages"][0]["content"]
+    assert "cache_control: no-store" in content
+
+
 @pytest.mark.parametrize("given", [None, [], [1, 2], "", {}, [None]])
 def test_what_is_no_document_adds_nothing(given):
     assert handed(given)["messages"] == [QUESTION]

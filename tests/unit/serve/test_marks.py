@@ -108,6 +108,45 @@ def test_marks_go_through_to_messages_and_counts_come_back():
 
 
 @pytest.mark.parametrize("knows", [False, True])
+def test_marks_of_documents(knows):
+    source = {"type": "text", "media_type": "text/plain", "data": "Ask anna@example.org first."}
+    found = [{"type": "text", "text": "It opens at nine."}]
+    blocks = [
+        {"type": "document", "source": source, **MARK},
+        {"type": "search_result", "source": "x", "title": "Inn", "content": found},
+        {"type": "text", "text": "When?"},
+    ]
+
+    async def scene():
+        async with stack(cache_marks=knows) as s:
+            asked = {"role": "user", "content": blocks}
+            body = {"model": "fake", "max_tokens": 9, "messages": [asked]}
+            status, answer, _ = await s.post("/v1/messages", body)
+            assert status == 200, answer
+            (got,) = s.fake.received[-1]["messages"]
+            assert "ephemeral" not in [one.text for one in s.guard.seen[0]]
+            if not knows:
+                assert isinstance(got["content"], str)
+                assert got["content"].endswith("</document>\n\nWhen?")
+                return
+            told, more, question = got["content"]
+            assert told.items() >= MARK.items()
+            assert told["text"] == "<document>\nAsk <EMAIL_1> first.\n</document>"
+            assert count(got) == 1
+            assert "nine" in more["text"]
+            assert question["text"] == "When?"
+
+            blocks[0]["cache_control"] = {"type": "forever"}
+            status, answer, _ = await s.post("/v1/messages", body)
+            assert (status, answer["error"]["param"]) == (
+                400,
+                "messages[0].content[0].cache_control",
+            )
+
+    run(scene)
+
+
+@pytest.mark.parametrize("knows", [False, True])
 def test_hints_of_the_other_kind(knows):
     hints = {"prompt_cache_key": "k", "prompt_cache_retention": "24h"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from keelmark.serve.dialects._fields import Block, must, objects, text, unsupported
+from keelmark.serve.marks import mark_of
 
 KINDS = ("document", "search_result")
 NO_TEXT = "files are not read here; send their text"
@@ -30,7 +31,7 @@ class Documents:
         """Read a block of one of the `KINDS`.
 
         Raises:
-            ApiError: 400, it is no text, or is to be cited.
+            ApiError: 400, it is no text, is to be cited, or has a mark of a cache that is none.
         """
         cited = block.get("citations")
         if isinstance(cited, dict) and cited.get("enabled"):
@@ -44,7 +45,7 @@ class Documents:
         heading = {name: text(block, name, at) for name in heads if block.get(name) is not None}
         self.places[f"documents[{len(self.found)}].text"] = f"{at}.{where}"
         self.places[f"documents[{len(self.found)}]"] = at
-        self.found.append({**heading, "text": said})
+        self.found.append({**heading, "text": said, **mark_of(block, at)})
 
 
 def _of_source(source: Any, at: str) -> tuple[str, str]:
