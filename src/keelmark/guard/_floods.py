@@ -43,6 +43,7 @@ class _Words(NamedTuple):
     through: re.Pattern[str]
     endless: re.Pattern[str]
     begun: re.Pattern[str]
+    without_end: tuple[frozenset[str], ...]
     telling: frozenset[str]
 
 
@@ -67,12 +68,15 @@ def _words() -> _Words:
         re.compile(r"[0-9]\s?(?:-|\.{2,3}|" + any_of(both_views(rows["through"])) + r")\s?\Z"),
         re.compile(any_of(endless)),
         re.compile(rf"{begun(endless)}|(?:{large})[\s-]?\S*\Z"),
-        frozenset([*sizes, *(word.split()[0] for word in endless)]),
+        tuple(frozenset(phrase.split()) for phrase in endless if phrase.isascii()),
+        frozenset([*sizes, *(phrase.split()[0] for phrase in endless)]),
     )
 
 
 def _size_of(number: str) -> float:
     """How much a number says, as it is written in small letters."""
+    if number.isdecimal():
+        return float(number)
     if number in _words().sizes:
         return _words().sizes[number]
     if power := _POWERS.fullmatch(number):
@@ -84,12 +88,14 @@ def _size_of(number: str) -> float:
 
 
 class _Scene:
-    """Where verbs and ends of sentences stand in a text."""
+    """Where verbs and ends of sentences stand in a text, and which words are in it."""
 
     def __init__(self, low: str, start: int) -> None:
         verbs, begin = _words().verbs, max(0, start - CONTEXT)
         joined = () if low.isascii() else _words().joined_verb.finditer(low, begin)
-        alone = (m for m in _LETTERS.finditer(low, begin) if m[0] in verbs)
+        self.words = set(_LETTERS.findall(low, begin))
+        spoken = () if verbs.isdisjoint(self.words) else _LETTERS.finditer(low, begin)
+        alone = (m for m in spoken if m[0] in verbs)
         found = [m for m in (*alone, *joined) if not _inside_word(low, m)]
         self.verbs = sorted((m.end(), m.start()) for m in found)
         self._ends = [match.end() for match in _SENTENCE.finditer(low, begin)]
@@ -126,6 +132,8 @@ def find_floods(text: str, start: int, times: int, items: int) -> Iterator[Hit]:
     for match in every(words.number, low, start):
         if hit := _counted(low, match, scene, times, items):
             yield hit
+    if low.isascii() and not any(map(scene.words.issuperset, words.without_end)):
+        return
     for match in every(words.endless, low, start):
         if score := scene.asked(match.start()):
             yield Hit("FLOOD", min(0.6, score), match.start(), match.end(), "asked without an end")
@@ -137,17 +145,19 @@ def _counted(low: str, number: re.Match[str], scene: _Scene, times: int, items: 
     score = scene.asked(number.start()) if size >= min(times, items) else 0.0
     if not score:
         return None
-    least, end = times, number.end()
+    end = number.end()
     if unit := words.unit.match(low, end):
-        end = unit.end()
+        least, end = times, unit.end()
+        if size < least:
+            return None
     else:
         least = items
+        if size < least:
+            return None
         if item := words.item.match(low, end):
             end = item.end()
         elif not _is_end_of_range(low[max(0, number.start() - 24) : number.start()]):
             return None
-    if size < least:
-        return None
     score += -0.2 if size < 10 * least else 0.15 if size >= 1000 * least else 0.0
     return Hit("FLOOD", round(score, 2), number.start(), end, "asked for far too much text")
 
