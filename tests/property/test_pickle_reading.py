@@ -2,11 +2,12 @@
 
 import io
 import pickle
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpus.make import CASES
@@ -118,6 +119,7 @@ def test_every_import_of_a_case_is_seen(name: str, data: bytes) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(VALUES, st.integers(0, 5))
+@example(b"\0\0\0\0\0\0i.\nsystem\n" + bytes(9), 0)
 def test_plain_data_is_read_whole_and_is_clean(value: Any, protocol: int) -> None:
     data = pickle.dumps(value, protocol=protocol)
     reading = read_streams(_file(data))
@@ -125,8 +127,29 @@ def test_plain_data_is_read_whole_and_is_clean(value: Any, protocol: int) -> Non
     assert not reading.rest
     assert not reading.odd
     result = CHECKS["pickle"].run(_file(data))
-    assert [f for f in result.findings if f.severity.rank] == []
+    found = [f for f in result.findings if f.severity.rank]
+    if any(map(_holds_a_pickle, _literals(value))):
+        found = [f for f in found if not f.location.startswith("literal")]
+    assert found == []
     assert not result.unexamined
+
+
+def _literals(value: Any) -> Iterator[bytes]:
+    """Yield the texts and bytes of plain data."""
+    if isinstance(value, str):
+        yield value.encode("utf-8", "surrogatepass")
+    elif isinstance(value, bytes | bytearray):
+        yield bytes(value)
+    elif isinstance(value, dict):
+        yield from _literals([*value, *value.values()])
+    elif isinstance(value, list | tuple | frozenset):
+        for one in value:
+            yield from _literals(one)
+
+
+def _holds_a_pickle(literal: bytes) -> bool:
+    """Whether bytes that were drawn by lot read as a stream that imports, from some place on."""
+    return any(_seen(literal[at:]) for at in range(len(literal)))
 
 
 @settings(max_examples=100, deadline=None)

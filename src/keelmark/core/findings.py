@@ -47,7 +47,7 @@ class ArtefactFinding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=F
         return "the model as a whole" if self.path == "." else self.path
 
 
-class TextFinding(msgspec.Struct, frozen=True, kw_only=True):
+class TextFinding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something a detector saw in a text.
 
     Attributes:

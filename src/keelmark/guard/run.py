@@ -31,6 +31,7 @@ def heavy(plan: Iterable[Probe]) -> bool:
 
 
 _TOLD = 256  # labels and scores that are remembered
+_REWRITTEN = frozenset({"redact"})  # what becomes of what was asked for again
 HEAVY = 3
 """The first tier that takes long: what comes before is cheap."""
 
@@ -102,11 +103,9 @@ class Seen(msgspec.Struct, frozen=True, gc=False):
         """The rules for which the hit counts: by label and threshold."""
         return self.probe.weighed(self.hit)[0]
 
-    def acts(self, *actions: str) -> bool:
-        """Whether a rule for which the hit counts takes one of the actions."""
-        if self.instead is not None:
-            return "redact" in actions
-        return not self.probe.weighed(self.hit)[1].isdisjoint(actions)
+    def actions(self) -> frozenset[str]:
+        """What the rules for which the hit counts do."""
+        return _REWRITTEN if self.instead is not None else self.probe.weighed(self.hit)[1]
 
 
 class Loss(NamedTuple):
@@ -247,7 +246,7 @@ class Run:
         if not probe.yields:
             return False
         self.settled = self.settled or any(
-            one.probe.detector.tier < HEAVY and one.acts("block") for one in seen
+            one.probe.detector.tier < HEAVY and "block" in one.actions() for one in seen
         )
         if not self.settled:
             return False
@@ -298,11 +297,12 @@ class Run:
     def note(self, seen: Seen, start: int, end: int) -> frozenset[str]:
         """Write down a decided hit with its place in the original; return what its rules do."""
         hit, probe = seen.hit, seen.probe
-        family = probe.detector.family or probe.id
+        detector = probe.detector
+        family = detector.family or probe.id
         if hit.score > self.scores.setdefault(family, 0.0):
             self.scores[family] = hit.score
         rules, actions = probe.weighed(hit)
-        tier = hit.tier or probe.detector.tier
+        tier = hit.tier or detector.tier
         for rule in rules:
             self.findings.append(
                 TextFinding(
@@ -317,7 +317,7 @@ class Run:
                     path=self.path,
                 )
             )
-        if probe.detector.enough and probe.enough and len(rules) == len(probe.rules):
+        if detector.enough and probe.enough and len(rules) == len(probe.rules):
             self.sated[probe.number] = self.sated.get(probe.number, 0) + 1
             if self.sated[probe.number] >= probe.enough:
                 self._retire(probe)

@@ -27,7 +27,7 @@ from keelmark.guard._turns import Slice, assemblies
 from keelmark.guard.engine import Engine
 from keelmark.guard.normalise import View, folded
 from keelmark.guard.run import Probe, Run, Seen, heavy
-from keelmark.guard.standins import Mask, joined, substitute
+from keelmark.guard.standins import TAKES, Mask, joined, substitute
 
 REACH = 1024
 """Characters before and after a seam that are read."""
@@ -155,7 +155,7 @@ def _edits(run: Run, text: str, window: _Window, mask: Mask) -> Iterator[Edit]:
     seen = _crossing(run, text, window)
     for one in seen:
         run.note(one, one.start, one.end)
-    for group in joined([one for one in seen if one.acts("mask", "redact")]):
+    for group in joined([one for one in seen if not TAKES.isdisjoint(one.actions())]):
         start, end = group[0].start, max(one.end for one in group)
         yield start, end, substitute(group, mask)(text[start:end])
 

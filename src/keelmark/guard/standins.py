@@ -15,6 +15,9 @@ from keelmark.guard.tape import Replace
 Mask = Callable[[str, str, Replacement], str]
 """From label, value and kind of replacement to what stands for the value."""
 
+TAKES = frozenset({"mask", "redact"})
+"""What a rule does that takes something out of a text."""
+
 _SPAN, _START, _END = attrgetter("start", "end"), attrgetter("start"), attrgetter("end")
 
 
@@ -41,8 +44,6 @@ def joined(seen: list[Seen]) -> Iterator[list[Seen]]:
 
 def annotation(group: list[Seen]) -> str:
     """Return what is written behind what overlaps and stays: the marker of each rule, once."""
-    if not any(one.acts("annotate") for one in group):
-        return ""
     told = (
         spelled(marked(rule, one.hit.label, f" [{one.hit.label.lower()}]"), one.hit.within)
         for one in group
@@ -59,21 +60,28 @@ def spelled(text: str, within: str) -> str:
 
 def marked(rule: Rule, label: str, otherwise: str) -> str:
     """Return the marker of a rule for what it has found."""
-    return rule.marker.replace("{label}", label.lower()) or otherwise
+    return rule.marker.replace("{label}", label.lower()) if rule.marker else otherwise
 
 
 def substitute(group: list[Seen], mask: Mask | None) -> Replace:
     """Return what puts something in the place of what overlaps: a placeholder, or the label."""
     if told := next((one.instead for one in group if one.instead is not None), ""):
         return lambda _: told
-    shown = [one for one in group if not one.probe.detector.unseen] or group
-    longest = max(shown, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))
+    longest = group[0] if len(group) == 1 else _longest(group)
     label = longest.hit.label
-    if mask is None or any(one.acts("redact") for one in group):
-        rules = (rule for rule in longest.rules() if rule.action == "redact")
-        told = next((marked(rule, label, "") for rule in rules), "")
+    if mask is None or any("redact" in one.actions() for one in group):
+        for rule in longest.rules():
+            if rule.action == "redact":
+                told = marked(rule, label, "")
+                break
         unseen = longest.probe.detector.unseen
         # Only what others read past: without it they would have read another text.
         return lambda value: told or ("" if unseen and not fold(value) else f"[{label}]")
     wanted = next(rule.replacement for rule in longest.rules() if rule.action == "mask")
     return lambda value: mask(label, value, wanted)
+
+
+def _longest(group: list[Seen]) -> Seen:
+    """Return what names all of what overlaps: the longest of what can be seen."""
+    shown = [one for one in group if not one.probe.detector.unseen] or group
+    return max(shown, key=lambda one: (one.end - one.start, one.hit.score, one.hit.label))

@@ -28,15 +28,15 @@ from msgspec.structs import replace
 from keelmark.guard.contract import LOOK_BEHIND, Hit, Token, last_token
 from keelmark.guard.normalise import View, fold, folded
 from keelmark.guard.run import Probe, Run, Seen
-from keelmark.guard.standins import Mask, annotation, joined, spelled, substitute
+from keelmark.guard.standins import TAKES, Mask, annotation, joined, spelled, substitute
 from keelmark.guard.tape import JsonTape, Tape
 from keelmark.guard.vault import Unmasker, Vault
 
 WINDOW = 16_384
 """Code points of a long text that are looked at before clocks are checked again."""
 
-_END = attrgetter("end")
-_WRITE = frozenset({"mask", "redact", "annotate"})
+_END, _WITHIN = attrgetter("end"), attrgetter("hit.within")
+_WRITE = TAKES | {"annotate"}
 _LINGER = 64
 _BURST = 1024
 _REST = 9.0  # times as long as the look before it
@@ -254,7 +254,7 @@ class Filter:
             if (max(map(_END, cluster)) if len(cluster) > 1 else cluster[0].end) > cut:
                 return clusters, cluster[0].start
             clusters.append(cluster)
-            if not self._whole and any(one.acts("block") for one in cluster):
+            if not self._whole and any("block" in one.actions() for one in cluster):
                 self.blocked = self._run.closed = True
                 return clusters, cluster[0].start
         return clusters, cut
@@ -269,23 +269,26 @@ class Filter:
             for seen in cluster:
                 one = self._mended(seen) if run.again is not None and seen.start < cut else seen
                 actions = run.note(one, offset(one.start), offset(one.end))
-                if one.start < cut and not (one.instead is None and actions.isdisjoint(_WRITE)):
+                if one.start < cut and not (one.instead is None and _WRITE.isdisjoint(actions)):
                     changed.append(one)
-            if changed:
-                for group in joined(changed):
-                    done = self._change(group, done, out)
+            for group in joined(changed) if len(changed) > 1 else (changed,) * len(changed):
+                done = self._change(group, done, out)
         out.append(tape.written(done, cut))
         self._forget(len(tape.text) if self.blocked else cut)
         return "".join(out)
 
     def _change(self, group: list[Seen], done: int, out: list[str]) -> int:
         """Write what overlaps as it may leave, with what stands before it; return its end."""
-        tape = self._tape
-        for taken in joined([one for one in group if one.acts("mask", "redact")]):
+        tape, actions = self._tape, [one.actions() for one in group]
+        taking = [
+            one for one, does in zip(group, actions, strict=True) if not TAKES.isdisjoint(does)
+        ]
+        for taken in joined(taking):
             start, end = taken[0].start, max(map(_END, taken))
             out += tape.written(done, start), self._replaced(taken, start, end)
             done = end
-        if type(tape) is Tape and (told := annotation(group)):
+        annotates = type(tape) is Tape and any("annotate" in does for does in actions)
+        if annotates and (told := annotation(group)):
             end = max(map(_END, group))
             out += tape.written(done, end), told
             done = end
@@ -294,7 +297,7 @@ class Filter:
     def _replaced(self, taken: list[Seen], start: int, end: int) -> str:
         """What is written in the place of what overlaps."""
         put = substitute(taken, self._mask)
-        inner = next((one.hit.within for one in taken if one.hit.within), "")
+        inner = next(filter(None, map(_WITHIN, taken)), "")
         if not inner or type(self._tape) is not Tape:
             return self._tape.replaced(start, end, put)
         return self._tape.replaced(start, end, lambda value: spelled(put(value), inner))

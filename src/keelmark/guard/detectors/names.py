@@ -129,21 +129,27 @@ class Detector(BaseDetector):
         super().__init__(config)
         self._wanted = chosen(self.config.labels, self.labels)
         self._allowed = Allowed(self.config)
+        self._opened: tuple[str, int, Seen] | None = None  # the last long window, till it is read
 
     def find(self, text: str, start: int = 0) -> Iterable[Hit]:
         """See BaseDetector."""
+        opened, self._opened = self._opened, None
         if not _LETTER.search(text, max(0, start - LOOK_BEHIND)):
             return []
+        known = opened and opened[0] is text and opened[1] == start
+        seen = opened[2] if opened and known else _seen(text, start, self.config.model)
         reason = _BY_MODEL if self.config.model else _BY_RULE
         hits = [
             Hit(one.label, one.score, one.start, one.end, reason)
-            for one in _seen(text, start, self.config.model).spans
+            for one in seen.spans
             if one.start >= start and one.label in self._wanted and one.proof == _WHOLE
         ]
         return self._allowed.drop(hits, text)
 
     def quiet(self, text: str, start: int) -> bool:
         """See BaseDetector: everyday words in small letters, and no number near."""
+        if len(text) - start > _WINDOW:
+            return False  # hardly ever, and not worth a look of its own
         codes = codes_of(text[start:])
         if "w" in codes or "n" in codes:
             return False
@@ -151,7 +157,9 @@ class Detector(BaseDetector):
 
     def open_from(self, text: str, start: int = 0) -> int:
         """Return where the last name begins that may go on, or the last word that may be one."""
-        row, parts, spans = _seen(text, start, self.config.model)
+        seen = _seen(text, start, self.config.model)
+        self._opened = (text, start, seen) if len(text) > _WINDOW else None
+        row, parts, spans = seen
         ends, edge = row.ends, len(text)
         first = len(ends)  # the first token of which the surroundings are not all there
         whole = first - (first > 0 and ends[-1] == edge)
@@ -180,8 +188,8 @@ class Seen(NamedTuple):
 def _seen(text: str, start: int, by_model: bool) -> Seen:  # noqa: FBT001
     """Judge the words from `start` on, and those before it that a name may have begun with.
 
-    A stream asks for what is open in a window, then for what is found in it; a long text is asked
-    for once, and no copy of it stays in memory.
+    A stream asks for what is open in a window, then for what is found in it. Of long windows no
+    copy stays in memory once both are known.
     """
     return (_remembered if len(text) <= _WINDOW else _judged)(text, start, by_model)
 
