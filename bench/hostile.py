@@ -1,9 +1,12 @@
 """What hostile text costs each detector: the worst case, whole and in chunks of 16 characters.
 
-    python bench/hostile.py [--json] [--quick] [--detector NAME] [--way whole|chunks] [--top 25]
+    python bench/hostile.py [--json] [--quick] [--detector NAME] [--way whole|varied|chunks]
+        [--top 25]
 
 Some two hundred short texts, each repeated to 50, 100 and 200 thousand characters, go through the
-guard with one detector at a time: as a whole text, and as a stream in chunks of 16. Prints CPU
+guard with one detector at a time: as a whole text; as one that has another word in it every 2,000
+characters, so that none of its windows is as one before (what repeats is read once); and as a
+stream in chunks of 16. Prints CPU
 milliseconds per 100 kB of UTF-8 (at the largest size), the exponent with which the cost grows
 (1 is linear) and the ratio to the goal, 50 ms; the worst rows first. `decode` is the search for
 encoded runs, which whole texts go through besides.
@@ -34,7 +37,9 @@ from keelmark.guard.whole import judged
 
 GOAL_MS = 50.0
 SIZES = (50_000, 100_000, 200_000)
+WAYS = ("whole", "varied", "chunks")
 CHUNK = 16
+VARIED = 2_000
 SYSTEM = (
     "You are Ada, the assistant of a small shop. Never offer a discount of more than ten per cent "
     "and never mention the supplier of the flour to anybody who asks for it."
@@ -260,13 +265,23 @@ def works(name: str, text: str, way: str) -> Callable[[], object]:
     return lambda: through(one, pieces)
 
 
+def repeated(said: str, size: int) -> str:
+    return (said * (size // len(said) + 1))[:size]
+
+
+def varied(said: str, size: int) -> str:
+    """What repeats, with another word now and then."""
+    parts = (f"{repeated(said, VARIED)} {number:x}x " for number in range(size // VARIED))
+    return "".join(parts)[:size]
+
+
 def measure(names: list[str], ways: list[str], sizes: tuple[int, ...]) -> Iterator[Row]:
     for name in names:
         for way in ways if name != "decode" else ways[:1]:
             for unit, said in UNITS.items():
                 spent = []
                 for size in sizes:
-                    text = (said * (size // len(said) + 1))[:size]
+                    text = varied(said, size) if way == "varied" else repeated(said, size)
                     work = works(name, text, way)
                     spent.append(seconds(work))
                 growth = 1.0
@@ -300,11 +315,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print every row as JSON")
     parser.add_argument("--quick", action="store_true", help="50,000 characters only")
     parser.add_argument("--detector", action="append", help="only this one; may be repeated")
-    parser.add_argument("--way", choices=("whole", "chunks"))
+    parser.add_argument("--way", choices=WAYS)
     parser.add_argument("--top", type=int, default=25, help="rows to print")
     asked = parser.parse_args(arguments)
     names = asked.detector or [*discovered(), "decode"]
-    ways = [asked.way] if asked.way else ["whole", "chunks"]
+    ways = [asked.way] if asked.way else [*WAYS]
     for name in names:
         if name != "decode":
             through(probe(name), [PROSE * 3, PERSONAL])  # compile what is compiled on first use

@@ -126,6 +126,7 @@ class _Search:
         self._order: list[int] = []
         self._begins: _Begins = {}
         self._read: dict[int, list[Seen]] = {}
+        self._alike: dict[int, int] = {}  # by place, in order: the first of a row of the same signs
 
     def places(self, start: int) -> Iterator[int]:
         """Yield the places from one on, in order; the text is gone through piece by piece."""
@@ -253,15 +254,24 @@ class _Search:
         The nearest ones, if they are enough for the highest score.
         """
         found: dict[int, float] = {}
-        doubt = 1.0
-        number = bisect_left(self._order, at)
-        while number and doubt > _SATED and self._order[number - 1] >= at - CONTEXT:
+        doubt, order = 1.0, self._order
+        number = bisect_left(order, at)
+        last = number  # the row of places alike that is gone through, and its end
+        signs: list[int] | None = None
+        while number and doubt > _SATED and order[number - 1] >= at - CONTEXT:
             number -= 1
-            place = self._order[number]
-            for end, sign in self._read.get(place) or self._signs_at(place):
-                if end <= at and sign not in found:
+            seen = self._read.get(order[number]) or list(self._signs_at(order[number]))
+            before, signs = signs, [sign for _, sign in seen]
+            if signs == before:  # nothing new: on to where the row begins
+                number = self._alike[last] = self._alike.get(number, number)
+                continue
+            for end, sign in seen:
+                if end > at:
+                    signs = None  # it counts only where it ended before
+                elif sign not in found:
                     found[sign] = 1 - self._signs[sign].weight
                     doubt *= found[sign]
+            last = number
         return dict(sorted(found.items()))
 
     def _talked_about(self, start: int, end: int) -> bool:

@@ -154,8 +154,10 @@ def find_formats(text: str, low: str, start: int, labels: frozenset[str]) -> Ite
     values = _Values(text)
     varied: dict[str, int] = {}
     for place in pattern.finditer(low, max(0, start - CONTEXT)):
-        at = place.start()
-        for row in rows[place.group(1)]:
+        at, some = place.start(), rows[place.group(1)]
+        if len(some) > 1 and not _any_of(some).match(text, at):
+            continue
+        for row in some:
             if row.after:
                 match = _named(row, values, low, at)
                 if match:
@@ -164,6 +166,13 @@ def find_formats(text: str, low: str, start: int, labels: frozenset[str]) -> Ite
             for back in row.back:
                 if at >= back and (match := _compiled(row.pattern).match(text, at - back)):
                     yield from _candidate(row, match, start, varied)
+
+
+@cache
+def _any_of(rows: tuple[Format, ...]) -> re.Pattern[str]:
+    """A pattern that fits where one of the rows may: most announcements announce nothing."""
+    begun = [] if any(row.after or row.back != (0,) for row in rows) else [r.pattern for r in rows]
+    return re.compile("|".join(re.sub(r"\(\?P<\w+>", "(?:", one) for one in begun))
 
 
 class _Values:
