@@ -70,10 +70,8 @@ def substitute(group: list[Seen], mask: Mask | None) -> Replace:
     longest = group[0] if len(group) == 1 else _longest(group)
     label = longest.hit.label
     if mask is None or any("redact" in one.actions() for one in group):
-        for rule in longest.rules():
-            if rule.action == "redact":
-                told = marked(rule, label, "")
-                break
+        rules = (rule for rule in longest.rules() if rule.action == "redact")
+        told = next((marked(rule, label, "") for rule in rules), "")
         unseen = longest.probe.detector.unseen
         # Only what others read past: without it they would have read another text.
         return lambda value: told or ("" if unseen and not fold(value) else f"[{label}]")

@@ -279,16 +279,15 @@ class Filter:
 
     def _change(self, group: list[Seen], done: int, out: list[str]) -> int:
         """Write what overlaps as it may leave, with what stands before it; return its end."""
-        tape, actions = self._tape, [one.actions() for one in group]
-        taking = [
-            one for one, does in zip(group, actions, strict=True) if not TAKES.isdisjoint(does)
-        ]
-        for taken in joined(taking):
-            start, end = taken[0].start, max(map(_END, taken))
-            out += tape.written(done, start), self._replaced(taken, start, end)
-            done = end
-        annotates = type(tape) is Tape and any("annotate" in does for does in actions)
-        if annotates and (told := annotation(group)):
+        tape, actions = self._tape, group[0].actions()
+        if len(group) > 1:
+            actions = actions.union(*[one.actions() for one in group])
+        if not TAKES.isdisjoint(actions):
+            for taken in joined([one for one in group if not TAKES.isdisjoint(one.actions())]):
+                start, end = taken[0].start, max(map(_END, taken))
+                out += tape.written(done, start), self._replaced(taken, start, end)
+                done = end
+        if "annotate" in actions and type(tape) is Tape and (told := annotation(group)):
             end = max(map(_END, group))
             out += tape.written(done, end), told
             done = end
