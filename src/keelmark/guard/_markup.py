@@ -42,7 +42,7 @@ class Row(NamedTuple):
     label: str
     score: float
     why: str
-    within: str
+    within: tuple[str, ...]
     after: re.Pattern[str] | None
     like: tuple[re.Pattern[str], ...]
 
@@ -54,7 +54,7 @@ def _rows() -> tuple[Row, ...]:
             row["label"],
             row["score"],
             row["why"],
-            row["within"],
+            tuple(row["within"]),
             re.compile(row["after"]) if "after" in row else None,
             tuple(re.compile(_spelled(pattern)) for pattern in row["like"]),
         )
@@ -85,7 +85,7 @@ def stirs() -> re.Pattern[str]:
 def find_markup(low: str, start: int) -> Iterator[Hit]:
     """Yield what acts, as live as it would be outside of code; `low` is in small letters."""
     for row in _rows():
-        if not any(low.find(char, start) >= 0 for char in row.within):
+        if not any(low.find(one, start) >= 0 for one in row.within):
             continue
         for pattern in row.like:
             for match in every(pattern, low, start):

@@ -136,7 +136,7 @@ class Reading:
         self.end = end
         plain = text[start:end].encode("ascii", "replace").translate(_APART).decode("ascii")
         self._words = plain.split(" ")
-        self.keys = {word[:KEY] for word in self._words}
+        self.keys = {word[:KEY] for word in set(self._words)}
 
     @cached_property
     def places(self) -> dict[str, list[int]]:
