@@ -85,6 +85,8 @@ def registrable(host: str) -> str:
 
 def belongs(host: str, domains: frozenset[str]) -> bool:
     """Whether a host is one of the domains or lies below one."""
+    if not domains:
+        return False
     labels = host.split(".")
     return any(".".join(labels[at:]) in domains for at in range(len(labels)))
 

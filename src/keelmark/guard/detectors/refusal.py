@@ -6,10 +6,10 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from keelmark.guard._patterns import both_views, every, lower, settle, table
-from keelmark.guard._phrases import any_of, begun
+from keelmark.guard._phrases import any_of, begun, is_joined
 from keelmark.guard.contract import BaseDetector, Example, Hit, last_token
 from keelmark.guard.normalise import fold
 
@@ -20,22 +20,31 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 
 
 class _Row(NamedTuple):
+    """A row of the table; a text holds no beginning unless it has all words of one of `words`.
+
+    Words of scripts without spaces are only looked for, so `words` has an empty set for them.
+    """
+
     language: str
     score: float
+    words: tuple[frozenset[str], ...]
     begin: re.Pattern[str]
     then: re.Pattern[str] | None
 
 
 @cache
 def _rows() -> tuple[_Row, ...]:
-    return tuple(
-        _Row(
-            row["language"],
-            row["score"],
-            re.compile(any_of(both_views(row["begin"]))),
-            re.compile(f"{row['then']}|{fold(row['then'])}") if row["then"] else None,
-        )
-        for row in table("refusal")["row"]
+    return tuple(map(_row, table("refusal")["row"]))
+
+
+def _row(row: dict[str, Any]) -> _Row:
+    begin = both_views(row["begin"])
+    return _Row(
+        row["language"],
+        row["score"],
+        tuple(frozenset(() if is_joined(one) else _LETTERS.findall(one)) for one in begin),
+        re.compile(any_of(begin)),
+        re.compile(f"{row['then']}|{fold(row['then'])}") if row["then"] else None,
     )
 
 
@@ -114,7 +123,10 @@ class Detector(BaseDetector):
 
 def _candidates(low: str, start: int) -> Iterator[Hit]:
     stops = [*(match.start() for match in _END.finditer(low, start)), len(low)]
+    said = set(_LETTERS.findall(low, start))
     for row in _rows():
+        if not any(map(said.issuperset, row.words)):
+            continue
         first = -1  # where the first of the words that must follow begins, from here on
         for match in every(row.begin, low, start):
             end = match.end()
