@@ -33,16 +33,25 @@ _MADE_UP = (
     r"x{4,}|\*{3,}|\.{3,}|…|<[^>]*>|\$\{|\{\{|\byour|[_-]here\b|change[_-]?(?:me|it)|placeholder"
     r"|insert[_-]|replace[_-]|dummy|redacted|(?:fake|sample)[_-]"
 )
-_EXAMPLE = re.compile(f"(?i){_MADE_UP}")
-PLACEHOLDER = re.compile(
-    rf"(?i){_MADE_UP}|\$[a-z_]|\$\(|%[a-z_]+%|^%|process\.env|os\.environ|getenv"
+_EXAMPLE = re.compile(_MADE_UP)
+_PLACEHOLDER = re.compile(
+    rf"{_MADE_UP}|\$[a-z_]|\$\(|%[a-z_]+%|^%|process\.env|os\.environ|getenv"
     r"|^(?:env|config|settings|self|this|secrets?|vars?|data|local|module)\.|^\{[\w.\[\]]*\}?$"
     r"|^(?:none|null|nil|true|false|undefined|required|optional|string|str|password|passwd|pass"
     r"|secret|token|test|example|todo|tbd|n/a|pwd)\W*$"
 )
-"""What stands for a value in examples and templates, or fetches one."""
 
 _KEYISH = re.compile(r"key|tok|secret|pass|pwd|auth|cred|pat\b|license|bearer")
+
+
+def stands_for_one(value: str, *, wordy: bool = True) -> bool:
+    """Whether this stands for a value in examples and templates, or fetches one.
+
+    Args:
+        value: As it is written.
+        wordy: Whether it may be a word (`changeme`, `none`), too.
+    """
+    return (_PLACEHOLDER if wordy else _EXAMPLE).search(value.lower()) is not None
 
 
 class Candidate(NamedTuple):
@@ -227,7 +236,7 @@ def _decided(row: Format, found: str, begin: int) -> Hit | None:
     judged = found[:_JUDGED]
     if entropy(judged) < row.entropy:
         return None
-    if (_EXAMPLE if len(found) > _WORDY else PLACEHOLDER).search(judged):
+    if stands_for_one(judged, wordy=len(found) <= _WORDY):
         return None
     score = PROOFS[row.check](found, row.score)
     if not score:

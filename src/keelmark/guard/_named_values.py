@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from keelmark.guard._credentials import PLACEHOLDER, Candidate, trie
+from keelmark.guard._credentials import Candidate, stands_for_one, trie
 from keelmark.guard._patterns import CONTEXT, both_views, entropy, every, lower, table
 from keelmark.guard.contract import Hit
 
@@ -106,14 +106,14 @@ def _is_password(found: str, *, loose: bool) -> bool:
         return False
     if loose and entropy(found) <= 2.0:
         return False
-    return PLACEHOLDER.search(found) is None
+    return not stands_for_one(found)
 
 
 def _is_key(found: str, *, loose: bool) -> bool:
     if len(set(found)) < 10 or len(found) < 16 or _SPACE.search(found) or not loose:
         return False
     if _UUID.match(found):
-        return PLACEHOLDER.search(found) is None
+        return not stands_for_one(found)
     if _CODE.match(found) or _SHORT_HEX.match(found) or not _DIGIT.search(found):
         return False
     if not any(
@@ -121,7 +121,7 @@ def _is_key(found: str, *, loose: bool) -> bool:
         for part in _PARTS.split(found)
     ):
         return False
-    return entropy(found) >= 3.2 and PLACEHOLDER.search(found) is None
+    return entropy(found) >= 3.2 and not stands_for_one(found)
 
 
 def open_quote(text: str, start: int) -> int:

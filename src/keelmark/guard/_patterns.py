@@ -237,7 +237,8 @@ def open_run(run: re.Pattern[str], text: str, start: int, limit: int) -> int:
 def entropy(text: str) -> float:
     """Shannon entropy of the characters, bits per character."""
     size = len(text)
-    return -sum(n / size * math.log2(n / size) for n in Counter(text).values()) if size else 0.0
+    counts = [n for n in Counter(text).values() if n > 1]
+    return math.log2(size) - math.fsum([n * math.log2(n) for n in counts]) / size if size else 0.0
 
 
 def lower(text: str) -> str:

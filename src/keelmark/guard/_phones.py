@@ -22,6 +22,7 @@ _NATIONAL = re.compile(
     r"(?:(?<=[(])[0-9]|(?<=[0-9]))(?:(?:[ .\-/]|[ ]\(|\)[ -]?|-\()?[0-9]){6,14}"
     r"(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))(?![.-][0-9])"
 )
+_NO_DIGIT = re.compile("[^0-9]+")
 _END = re.compile(r"(?<=[0-9])(?![0-9A-WYZa-wyz]|[Xx](?![0-9]))")
 _WELL_GROUPED = re.compile(
     r"\+[1-9][0-9]{0,2}(?=[ .(/-])(?=(?:[^0-9]{0,2}[0-9]){8})(?:[ .\-/()]{1,2}[0-9]{2,7}){2,5}"
@@ -80,19 +81,20 @@ def is_region(code: str) -> bool:
 def find_international(text: str, start: int) -> Iterator[Hit]:
     """Yield numbers with a plus sign and a country code; the longest that the plan allows."""
     for match in every(_INTERNATIONAL, text, start):
-        ends = [m.start() for m in _END.finditer(text, match.start() + 7, match.end() + 2)]
-        ends = [end for end in ends if end <= match.end()]
-        for end in reversed(ends):
-            digits = re.sub("[^0-9]", "", text[match.start() : end])
-            region = _region_of(digits)
-            if region:
+        begin, last = match.span()
+        longest = 0
+        for end in range(last, begin + 6, -1):
+            if not _END.match(text, end):
+                continue
+            longest = longest or end
+            if region := _region_of(_NO_DIGIT.sub("", text[begin:end])):
                 reason = f"international number, plan of {region}"
-                yield Hit("PHONE", 0.9, match.start(), _with_extension(text, end), reason)
+                yield Hit("PHONE", 0.9, begin, _with_extension(text, end), reason)
                 break
         else:
-            if ends and _well_grouped(text, match.start(), ends[-1]):
-                end = _with_extension(text, ends[-1])
-                yield Hit("PHONE", 0.6, match.start(), end, "number with a plus, in groups")
+            if longest and _well_grouped(text, begin, longest):
+                end = _with_extension(text, longest)
+                yield Hit("PHONE", 0.6, begin, end, "number with a plus, in groups")
 
 
 def find_national(text: str, start: int, regions: tuple[str, ...]) -> Iterator[Hit]:
@@ -144,7 +146,7 @@ def _national(
 ) -> tuple[float, str] | None:
     if near or said:
         grouped = found[0] in "0(" or not found.isdigit()
-        digits = re.sub("[^0-9]", "", found)
+        digits = _NO_DIGIT.sub("", found)
         region = _plan(digits, regions + DEFAULT_REGIONS)
         if region:
             return 0.85, f"national number after its name, plan of {region}"
@@ -160,11 +162,11 @@ def _written(found: str, regions: tuple[str, ...]) -> tuple[float, str] | None:
         return 0.65, "number in North American groups"
     if len(found) <= _LONGEST_FORM and _FORM.fullmatch(found) and not _counts_up(found):
         for region, form in _FORMS.items():
-            if form.fullmatch(found) and _plan(re.sub("[^0-9]", "", found), (region,)):
+            if form.fullmatch(found) and _plan(_NO_DIGIT.sub("", found), (region,)):
                 return 0.65, f"number in groups of {region}"
     if not regions or (found[0] not in "0(" and found.isdigit()):
         return None
-    region = _plan(re.sub("[^0-9]", "", found), regions)
+    region = _plan(_NO_DIGIT.sub("", found), regions)
     return (0.7, f"national number in groups, plan of {region}") if region else None
 
 
