@@ -30,6 +30,7 @@ PARTS = {
     "scores": ["scores.py"],
     "evaluate": ["evaluate.py"],
     "guard": ["guard.py"],
+    "hostile": ["hostile.py", "--rules", "--way", "whole", "--way", "varied"],
     "guard_peers": ["guard_peers.py"],
     "guard_heads": ["guard_heads.py"],
     "secrets": ["secret_recall.py"],

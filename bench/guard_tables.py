@@ -133,6 +133,7 @@ def page(figures: dict) -> Iterator[str]:
     yield from _heads(figures)
     yield from _secrets(figures)
     yield from _costs(figures["guard"], dates["guard"])
+    yield from _hostile(figures["hostile"], dates["hostile"])
 
 
 def _quality(rows: dict, scope: str) -> Iterator[str]:
@@ -277,6 +278,23 @@ def _costs(guard: dict, date: str) -> Iterator[str]:
     yield "| | CPU per 100,000 characters |\n|---|---|\n"
     for name, milliseconds in guard["hostile_ms_per_100kB"].items():
         yield f"| {name} | {milliseconds:.0f} ms |\n"
+
+
+def _hostile(found: dict, date: str) -> Iterator[str]:
+    whole, varied = found["whole"], found["varied"]
+    yield f"\n## Hostile text\n\nMeasured on {date} by `python bench/hostile.py --rules`: some "
+    yield "two hundred short texts, made to be dear, each repeated to 200,000 characters, one "
+    yield "detector at a time, without encoders. What repeats is read once, so they go through a "
+    yield "second time with another word in them every 2,000 characters. CPU per 100 kB; the goal "
+    yield "is 50 ms.\n\n"
+    for name, rows in (("Repeated", whole), ("Varied", varied)):
+        yield f"{name}: {rows['over']} of {rows['rows']:,} above the goal, {rows['bent']} that "
+        yield "grow faster than n^1.3.  \n"
+    yield "\n| | prose | repeated, the worst | varied, the worst |\n|---|---|---|---|\n"
+    for name, row in varied["worst"].items():
+        first = whole["worst"][name]
+        yield f"| `{name}` | {row['prose_ms']} ms | {first['ms']} ms ({first['text']}) "
+        yield f"| {row['ms']} ms ({row['text']}) |\n"
 
 
 def measured(figures: dict) -> dict[str, tuple[str, str]]:

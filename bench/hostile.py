@@ -1,7 +1,7 @@
 """What hostile text costs each detector: the worst case, whole and in chunks of 16 characters.
 
-    python bench/hostile.py [--json] [--quick] [--detector NAME] [--way whole|varied|chunks]
-        [--top 25]
+    python bench/hostile.py [--json] [--quick] [--rules] [--detector NAME]
+        [--way whole|varied|chunks] [--top 25]
 
 Some two hundred short texts, each repeated to 50, 100 and 200 thousand characters, go through the
 guard with one detector at a time: as a whole text; as one that has another word in it every 2,000
@@ -12,7 +12,7 @@ milliseconds per 100 kB of UTF-8 (at the largest size), the exponent with which 
 encoded runs, which whole texts go through besides.
 
 There is no peer here: the goal is absolute. The ratio to plain prose in the same run says how much
-a hostile text costs more than any other.
+a hostile text costs more than any other. `--rules` leaves out the detectors that ask an encoder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from keelmark.core.ports import Segment
 from keelmark.guard.contract import Request
 from keelmark.guard.decode import decoded
 from keelmark.guard.engine import discovered
-from keelmark.guard.run import Probe, Run
+from keelmark.guard.run import HEAVY, Probe, Run
 from keelmark.guard.stream import Filter
 from keelmark.guard.whole import judged
 
@@ -310,23 +310,42 @@ def report(rows: list[Row], top: int) -> Iterator[str]:
             yield f"prose {plain[name, way]:6.1f} ms\n"
 
 
+def summary(rows: list[Row]) -> dict[str, object]:
+    """What is kept of one way: how many rows miss the goal, and the worst of each detector."""
+    plain = {row.detector: row.ms for row in rows if row.unit == "prose"}
+    worst: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: row.ms):
+        worst[row.detector] = row
+    return {
+        "rows": len(rows),
+        "over": sum(row.ms > GOAL_MS for row in rows),
+        "bent": sum(row.growth > 1.3 for row in rows),
+        "worst": {
+            name: {"ms": round(row.ms, 1), "text": row.unit, "prose_ms": round(plain[name], 1)}
+            for name, row in sorted(worst.items())
+        },
+    }
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="hostile")
-    parser.add_argument("--json", action="store_true", help="print every row as JSON")
+    parser.add_argument("--json", action="store_true", help="print the worst as JSON")
     parser.add_argument("--quick", action="store_true", help="50,000 characters only")
     parser.add_argument("--detector", action="append", help="only this one; may be repeated")
-    parser.add_argument("--way", choices=WAYS)
+    parser.add_argument("--rules", action="store_true", help="without encoders")
+    parser.add_argument("--way", choices=WAYS, action="append", help="may be repeated")
     parser.add_argument("--top", type=int, default=25, help="rows to print")
     asked = parser.parse_args(arguments)
-    names = asked.detector or [*discovered(), "decode"]
-    ways = [asked.way] if asked.way else [*WAYS]
+    cheap = [name for name, kind in discovered().items() if kind.tier < HEAVY]
+    names = asked.detector or [*(cheap if asked.rules else discovered()), "decode"]
+    ways = asked.way or [*WAYS]
     for name in names:
         if name != "decode":
             through(probe(name), [PROSE * 3, PERSONAL])  # compile what is compiled on first use
     settle_memory()  # as the service does once it has started
     rows = list(measure(names, ways, SIZES[:1] if asked.quick else SIZES))
     if asked.json:
-        print(json.dumps([row._asdict() for row in rows]))
+        print(json.dumps({way: summary([r for r in rows if r.way == way]) for way in ways}))
     else:
         print("".join(report(rows, asked.top)), end="")
     return 0

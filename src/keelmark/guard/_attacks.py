@@ -172,10 +172,8 @@ class _Search:
     def _gather_phrases(self, begins: _Begins, places: Places, phrases: list[Wanted]) -> None:
         """Find the places of the first words of phrases that may be there."""
         firsts: dict[str, list[Wanted]] = {}
-        needed = {slot for one in phrases if one.phrase for slot in one.phrase.slots}
-        there = places.there(needed)
         for one in phrases:
-            if one.phrase and there.issuperset(one.phrase.slots):
+            if one.phrase and all(map(places.has, one.phrase.slots)):
                 firsts.setdefault(one.phrase.slots[0], []).append(one)
         for slot, some in firsts.items():
             labels = frozenset(self._signs[one.sign].label for one in some)

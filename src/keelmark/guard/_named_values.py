@@ -36,6 +36,8 @@ _CODE = re.compile(
 _IDENTIFIER = re.compile(r"[A-Z]?[A-Za-z_]{3,}[0-9]{1,2}[A-Za-z_]*[a-z_]{3}[A-Za-z_]*\Z")
 _SHORT_HEX = re.compile(r"[0-9a-f]{,19}\Z", re.IGNORECASE)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
+_READ = 64  # characters that are judged
+_TRAILING = ".,;:!?\\"
 _LETTER, _DIGIT = re.compile("[A-Za-z]"), re.compile("[0-9]")
 _SPACE = re.compile(r"\s")
 _ODD = re.compile("[^A-Za-z0-9_. /-]")
@@ -62,17 +64,19 @@ def _candidate(
 ) -> Candidate:
     """Return what a match may be; `known` holds which values are one."""
     begin = match.end()
-    judge = _is_password if label == "PASSWORD" else _is_key
+    spoken, escape, quote = match.group("is", "escape", "quote")
+    judge, loose = _is_password if label == "PASSWORD" else _is_key, spoken is None
 
     def decide() -> Hit | None:
-        found = _value(text, begin, match.group("quote"), escaped=match.group("escape") is not None)
-        loose = match.group("is") is None
-        asked = label, found[:64], loose
+        if not quote and _told_short(text, begin, label, loose=loose, known=known) is False:
+            return None
+        found = _value(text, begin, quote, escaped=escape is not None)
+        asked = label, found[:_READ], loose
         if asked not in known:
-            known[asked] = judge(found[:64], loose=loose)
+            known[asked] = judge(found[:_READ], loose=loose)
         if not known[asked]:
             return None
-        if not match.group("quote") and _IDENTIFIER.match(found):
+        if not quote and _IDENTIFIER.match(found):
             return None
         reason = f"value that is called a {'password' if label == 'PASSWORD' else 'key'}"
         return Hit(label, 0.7, begin, begin + len(found), reason)
@@ -80,10 +84,20 @@ def _candidate(
     return Candidate(begin, 0.7, 1_000, decide)
 
 
+def _told_short(
+    text: str, begin: int, label: str, *, loose: bool, known: dict[tuple[str, str, bool], bool]
+) -> bool | None:
+    """What is known of a bare value by its first characters, without reading on to its end."""
+    bare = _BARE.match(text, begin, begin + _READ)
+    if not bare or bare.end() < begin + _READ or bare[0][-1] in _TRAILING:
+        return None  # it may end here, or lose what trails
+    return known.get((label, bare[0], loose))
+
+
 def _login(text: str, match: re.Match[str]) -> Callable[[], Hit | None]:
     def decide() -> Hit | None:
         found = _value(text, match.end(), match.group("quote"), escaped=False)
-        if not _is_password(found[:64], loose=True):
+        if not _is_password(found[:_READ], loose=True):
             return None
         return Hit("PASSWORD", 0.7, match.end(), match.end() + len(found), "on a command line")
 
@@ -95,7 +109,7 @@ def _value(text: str, begin: int, quote: str | None, *, escaped: bool) -> str:
     if quote and (quoted := (_ESCAPED if escaped else _PLAIN)[quote].match(text, begin)):
         return quoted.group()
     bare = _BARE.match(text, begin)
-    return bare.group().rstrip(".,;:!?\\") if bare else ""
+    return bare.group().rstrip(_TRAILING) if bare else ""
 
 
 def _is_password(found: str, *, loose: bool) -> bool:

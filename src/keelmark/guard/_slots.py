@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -180,9 +180,9 @@ class Places:
         self._language = language
         self._found: dict[str, Spots] = {}
 
-    def there(self, slots: Iterable[str]) -> set[str]:
-        """Return those slots of which a word is there."""
-        return {slot for slot in slots if self.of(slot).starts}
+    def has(self, slot: str) -> bool:
+        """Whether a word of a slot is there."""
+        return bool(self.of(slot).starts)
 
     def of(self, slot: str) -> Spots:
         """Return where the words of a slot stand."""
