@@ -32,7 +32,9 @@ _LEADS = re.compile(r"\b(?:href|action)\s?=[\s\"'<]{0,3}\Z")
 _PLACEHOLDER = re.compile(r"<[A-Z][A-Z_]{1,30}_[0-9]{1,4}>|\[[A-Z][A-Z_]{2,30}\]")
 _BLANK = re.compile(r"[{\[]{1,2}[\w.]{1,40}[\]}]{1,2}|<[a-z_]{2,32}>")
 _MAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[a-z]{2,}")
-_RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_PARTS = re.compile(r"[/?&=;.#]")
+_LEAST_RUN = 16
+_RUN = re.compile(rf"[A-Za-z0-9+/_-]{{{_LEAST_RUN},}}={{0,2}}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){12,}")
 
 
@@ -124,13 +126,16 @@ def _shown(text: str, at: int) -> bool | None:
 
 def _carries(address: str) -> float:
     """How sure it is that an address, without its scheme, carries data."""
-    if _PLACEHOLDER.search(unquote_plus(address)):
+    read = unquote_plus(address)
+    if _PLACEHOLDER.search(read):
         return 0.95
     if _BLANK.search(address):
         return 0.7
-    if _MAIL.search(unquote_plus(address.partition("/")[2]).lower()):
+    if "@" in read and _MAIL.search(unquote_plus(address.partition("/")[2]).lower()):
         return 0.85
-    for piece in re.split(r"[/?&=;.#]", address)[1:]:
+    for piece in _PARTS.split(address)[1:]:
+        if len(piece) < _LEAST_RUN:
+            continue
         plain = unquote_plus(piece)
         if any(_reads(run) for run in _RUN.findall(plain)):
             return 0.9
