@@ -40,6 +40,8 @@ SIZES = (50_000, 100_000, 200_000)
 WAYS = ("whole", "varied", "chunks")
 CHUNK = 16
 VARIED = 2_000
+BENT = 1.3
+"""Exponent from which a row is measured again with four times as much text."""
 SYSTEM = (
     "You are Ada, the assistant of a small shop. Never offer a discount of more than ten per cent "
     "and never mention the supplier of the flour to anybody who asks for it."
@@ -275,18 +277,29 @@ def varied(said: str, size: int) -> str:
     return "".join(parts)[:size]
 
 
+def made(way: str, said: str, size: int) -> str:
+    return varied(said, size) if way == "varied" else repeated(said, size)
+
+
+def cost(name: str, way: str, said: str, size: int) -> float:
+    return seconds(works(name, made(way, said, size), way))
+
+
+def exponent(dearer: float, longer: float) -> float:
+    return math.log(dearer) / math.log(longer)
+
+
 def measure(names: list[str], ways: list[str], sizes: tuple[int, ...]) -> Iterator[Row]:
     for name in names:
         for way in ways if name != "decode" else ways[:1]:
             for unit, said in UNITS.items():
-                spent = []
-                for size in sizes:
-                    text = varied(said, size) if way == "varied" else repeated(said, size)
-                    work = works(name, text, way)
-                    spent.append(seconds(work))
+                spent = [cost(name, way, said, size) for size in sizes]
                 growth = 1.0
                 if len(sizes) > 1 and spent[0] > 1e-3:
-                    growth = math.log(spent[-1] / spent[0]) / math.log(sizes[-1] / sizes[0])
+                    growth = exponent(spent[-1] / spent[0], sizes[-1] / sizes[0])
+                if growth > BENT:  # a step, or more than linear?
+                    growth = exponent(cost(name, way, said, 4 * sizes[-1]) / spent[-1], 4)
+                text = made(way, said, sizes[-1])
                 yield Row(name, unit, way, 1e8 * spent[-1] / len(text.encode()), growth)
 
 
@@ -300,7 +313,7 @@ def report(rows: list[Row], top: int) -> Iterator[str]:
         yield f"{row.detector:18} {row.way:7} {row.unit:20} {row.ms:11.1f} {row.growth:7.2f} "
         yield f"{row.ms / GOAL_MS:8.2f} {row.ms / base:9.1f}\n"
     over = sum(row.ms > GOAL_MS for row in rows)
-    bent = sum(row.growth > 1.3 for row in rows)
+    bent = sum(row.growth > BENT for row in rows)
     yield f"\n{len(rows)} rows; {over} over {GOAL_MS:g} ms, {bent} that grow faster than n^1.3\n"
     for name in dict.fromkeys(row.detector for row in rows):
         mine = [row for row in worst if row.detector == name]
@@ -319,7 +332,7 @@ def summary(rows: list[Row]) -> dict[str, object]:
     return {
         "rows": len(rows),
         "over": sum(row.ms > GOAL_MS for row in rows),
-        "bent": sum(row.growth > 1.3 for row in rows),
+        "bent": sum(row.growth > BENT for row in rows),
         "worst": {
             name: {"ms": round(row.ms, 1), "text": row.unit, "prose_ms": round(plain[name], 1)}
             for name, row in sorted(worst.items())
