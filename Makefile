@@ -117,7 +117,8 @@ weights: public-data $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder
 	$(TRAINED)/bin/python training/encoder/export.py $(TRAINED)/encoder.pt $$BASE $(TRAINED)/weights && \
 	$(BIN)/python training/encoder/evaluate.py $(TRAINED)/rows $(TRAINED)/weights --most $(MOST) && \
 	$(BIN)/python training/encoder/card.py $(TRAINED) $$BASE --data $(abspath $(DATA)) && \
-	$(BIN)/python training/encoder/passport.py $(TRAINED)/weights
+	$(BIN)/python training/encoder/passport.py $(TRAINED)/weights && \
+	$(BIN)/python training/encoder/compare.py $(SHIPPED) $(TRAINED)/weights
 	@echo "Trained. $(TRAINED)/weights/README.md says how good they are; make ship-weights puts them into the package."
 
 ship-weights: $(VENV)/.run  ## Put what `make weights` made into the package, with a passport.

@@ -12,6 +12,7 @@ from tests.scripts import ROOT, load
 sys.path.insert(0, str(ROOT / "training/encoder"))
 load("training/encoder/evaluate.py", "evaluate")
 made = load("training/encoder/card.py", "encoder_card")
+compare = load("training/encoder/compare.py", "encoder_compare")
 ENTRY = {"n": 9, "positive": 4, "auroc": 0.9, "auroc_95": [0.8, 0.95]} | {
     f"{rate}@{point}{end}": [0.1, 0.3] if end else 0.2
     for rate in ("recall", "false", "balanced_accuracy", "f1")
@@ -40,3 +41,33 @@ def test_each_head_has_one_operating_point_with_intervals(text):
     assert "### grounding, at `balanced`" in text
     assert "| balanced accuracy | f1 |" in text
     assert "| injection | 1,200 | 0 |" in text
+
+
+def _entry(**figures):
+    intervals = {f"{key.replace('_at_', '@')}_95": [0.4, 0.6] for key in figures}
+    return {key.replace("_at_", "@"): value for key, value in figures.items()} | intervals
+
+
+@pytest.mark.parametrize(
+    ("measure", "here", "verdict"),
+    [
+        ("auroc", 0.6, "within"),
+        ("auroc", 0.61, "better"),
+        ("auroc", 0.39, "worse"),
+        ("false_at_fpr_1", 0.39, "better"),
+        ("false_at_fpr_1", 0.61, "worse"),
+        ("recall_at_fpr_1", 0.39, "worse"),
+    ],
+)
+def test_a_second_training_lies_within_or_is_better_or_worse(measure, here, verdict):
+    stated = {"toxic": {"a": _entry(**{measure: 0.5}), "gone": _entry(auroc=0.5)}}
+    (one,) = compare.pairs(stated, {"toxic": {"a": _entry(**{measure: here})}})
+    assert (one.source, one.verdict) == ("a", verdict)
+    *_, last = compare.table([one])
+    counts = {"within": "1 lie within", "better": "1 are better", "worse": "1 worse"}
+    assert counts[verdict] in last
+
+
+def test_a_folder_without_figures_is_said(tmp_path):
+    with pytest.raises(SystemExit, match=r"evaluate\.py writes it"):
+        compare.read(tmp_path)
