@@ -312,3 +312,8 @@ def test_the_table_keeps_its_bounds() -> None:
         assert row.has or row.after, row.name
         if row.label not in {"CREDENTIAL_URL", "BASIC_AUTH", "PASSWORD"}:
             assert least >= 16, row.name
+
+
+@pytest.mark.parametrize("row", formats(), ids=lambda row: row.name)
+def test_a_pattern_can_be_tried_together_with_others(row):
+    assert not re.search(r"\\[1-9]|\(\?P=|\(\?\(|\(\?[aiLmsux]+\)", row.pattern)
