@@ -118,7 +118,8 @@ weights: public-data $(VENV)/.run $(TRAINED)/.made  ## Train the guard's encoder
 	$(BIN)/python training/encoder/evaluate.py $(TRAINED)/rows $(TRAINED)/weights --most $(MOST) && \
 	$(BIN)/python training/encoder/card.py $(TRAINED) $$BASE --data $(abspath $(DATA)) && \
 	$(BIN)/python training/encoder/passport.py $(TRAINED)/weights && \
-	$(BIN)/python training/encoder/compare.py $(SHIPPED) $(TRAINED)/weights
+	$(if $(GO_ON),,echo "Beside a training from nothing of 90 minutes:" && $(BIN)/python training/encoder/compare.py training/encoder/from_nothing $(TRAINED)/weights && )\
+	echo "Beside the shipped weights:" && $(BIN)/python training/encoder/compare.py $(SHIPPED) $(TRAINED)/weights
 	@echo "Trained. $(TRAINED)/weights/README.md says how good they are; make ship-weights puts them into the package."
 
 ship-weights: $(VENV)/.run  ## Put what `make weights` made into the package, with a passport.
