@@ -12,9 +12,11 @@ import re
 import tomllib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, cached_property
 from importlib import resources
+from itertools import islice
+from operator import attrgetter, le
 from typing import Any
 
 import msgspec
@@ -201,12 +203,23 @@ def every_named(
             yield match
 
 
+_START, _END = attrgetter("start"), attrgetter("end")
+
+
+def _apart(spans: Sequence[Hit]) -> bool:
+    """Whether hits stand in order, and none overlaps the next."""
+    return all(map(le, map(_END, spans), map(_START, islice(spans, 1, None))))
+
+
 def settle(candidates: Iterable[Hit], start: int = 0) -> list[Hit]:
     """Order candidates and take the overlaps away.
 
     The earlier one stays; a later one with a higher score cuts it short; of two that start
     together the higher score, then the longer one stays.
     """
+    candidates = list(candidates)
+    if candidates and candidates[0].start >= start and _apart(candidates):
+        return candidates
     settled: list[Hit] = []
     for hit in sorted(candidates, key=lambda h: (h.start, -h.score, -h.end, h.label)):
         if hit.start < start:

@@ -198,12 +198,16 @@ def _runs(text: str, start: int) -> Iterator[Hit]:
         yield _hit("CONTROL_CHARACTERS", 0.7, *match.span(), "control characters")
 
 
+_WHY_SPLIT = {size: f"zero width inside a word ({size})" for size in (1, 2)}
+
+
 def _zero_widths(text: str, start: int) -> Iterator[Hit]:
     for match in _ZERO_RUN.finditer(text, start):
-        if match.end() - match.start() >= 3:
-            yield _hit("ZERO_WIDTH", 0.9, *match.span(), "zero widths in a row")
-        elif _SPLITS.match(text, match.start()):
-            yield _hit("ZERO_WIDTH", 0.85, *match.span(), "zero width inside a word")
+        first, last = match.span()
+        if last - first >= 3:
+            yield _hit("ZERO_WIDTH", 0.9, first, last, "zero widths in a row")
+        elif _SPLITS.match(text, first):
+            yield Hit("ZERO_WIDTH", 0.85, first, last, _WHY_SPLIT[last - first])
     for match in _HYPHENS.finditer(text, start):
         yield _hit("ZERO_WIDTH", 0.8, *match.span(), "soft hyphens around single letters")
 
