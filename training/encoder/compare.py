@@ -54,6 +54,14 @@ def pairs(stated: Figures, here: Figures) -> Iterator[Pair]:
                     break
 
 
+def missing(stated: Figures, found: list[Pair]) -> list[str]:
+    """Return the sources for which a figure is stated and this training has none."""
+    have = {(one.head, one.source) for one in found}
+    return [
+        f"{h}/{name}" for h, sources in stated.items() for name in sources if (h, name) not in have
+    ]
+
+
 def table(found: list[Pair]) -> Iterator[str]:
     """Yield the lines of the table, and last how many lie where."""
     yield "| head | source | measure | stated | this training | |"
@@ -91,7 +99,11 @@ def main() -> None:
     parser.add_argument("stated", type=Path, help="the folder of the weights that are shipped")
     parser.add_argument("this", type=Path, help="the folder of the weights that were made")
     asked = parser.parse_args()
-    print("\n".join(table(list(pairs(read(asked.stated), read(asked.this))))))
+    stated = read(asked.stated)
+    found = list(pairs(stated, read(asked.this)))
+    print("\n".join(table(found)))
+    if lacking := missing(stated, found):
+        print(f"Not compared, as this training has no such figure: {', '.join(lacking)}.")
 
 
 if __name__ == "__main__":

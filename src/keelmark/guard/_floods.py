@@ -26,6 +26,7 @@ _NUMBER = (
 _DIGIT = re.compile("[0-9]")
 _NO_DIGIT = re.compile("[^0-9]+")
 _LETTERS = re.compile(r"[^\W\d_']+(?:'[^\W\d_]+)?")
+_RUN = re.compile(r"[^\W\d_]+")
 _POWERS = re.compile(r"([0-9.]+)(\^|\*\*|e)([0-9]+)")
 _SENTENCE = re.compile(r"[.!?](?=\s)|[。！？\n]")
 _PROGRAM = re.compile(r"\b(?:loop|program|function|script|code|test|bash|python|simulat\w+)\b")
@@ -43,7 +44,7 @@ class _Words(NamedTuple):
     through: re.Pattern[str]
     endless: re.Pattern[str]
     begun: re.Pattern[str]
-    without_end: tuple[frozenset[str], ...]
+    needed: tuple[str, ...]
     telling: frozenset[str]
 
 
@@ -68,8 +69,8 @@ def _words() -> _Words:
         re.compile(r"[0-9]\s?(?:-|\.{2,3}|" + any_of(both_views(rows["through"])) + r")\s?\Z"),
         re.compile(any_of(endless)),
         re.compile(rf"{begun(endless)}|(?:{large})[\s-]?\S*\Z"),
-        tuple(frozenset(phrase.split()) for phrase in endless if phrase.isascii()),
-        frozenset([*sizes, *(phrase.split()[0] for phrase in endless)]),
+        tuple({max(phrase.split(), key=len) for phrase in endless}),
+        frozenset([*sizes, *(max(_RUN.findall(p.split()[0]), key=len) for p in endless)]),
     )
 
 
@@ -88,14 +89,12 @@ def _size_of(number: str) -> float:
 
 
 class _Scene:
-    """Where verbs and ends of sentences stand in a text, and which words are in it."""
+    """Where verbs and ends of sentences stand in a text."""
 
     def __init__(self, low: str, start: int) -> None:
         verbs, begin = _words().verbs, max(0, start - CONTEXT)
         joined = () if low.isascii() else _words().joined_verb.finditer(low, begin)
-        self.words = set(_LETTERS.findall(low, begin))
-        spoken = () if verbs.isdisjoint(self.words) else _LETTERS.finditer(low, begin)
-        alone = (m for m in spoken if m[0] in verbs)
+        alone = (m for m in _LETTERS.finditer(low, begin) if m[0] in verbs)
         found = [m for m in (*alone, *joined) if not _inside_word(low, m)]
         self.verbs = sorted((m.end(), m.start()) for m in found)
         self._ends = [match.end() for match in _SENTENCE.finditer(low, begin)]
@@ -132,7 +131,7 @@ def find_floods(text: str, start: int, times: int, items: int) -> Iterator[Hit]:
     for match in every(words.number, low, start):
         if hit := _counted(low, match, scene, times, items):
             yield hit
-    if low.isascii() and not any(map(scene.words.issuperset, words.without_end)):
+    if not any(word in low for word in words.needed):
         return
     for match in every(words.endless, low, start):
         if score := scene.asked(match.start()):
@@ -182,4 +181,4 @@ def flood_quiet(text: str, start: int) -> bool:
     held = text[start:]
     if not held.isascii() or _DIGIT.search(held):
         return False
-    return _words().telling.isdisjoint(_LETTERS.findall(lower(held)))
+    return _words().telling.isdisjoint(_RUN.findall(lower(held)))

@@ -271,8 +271,9 @@ class Filter:
                 actions = run.note(one, offset(one.start), offset(one.end))
                 if one.start < cut and not (one.instead is None and _WRITE.isdisjoint(actions)):
                     changed.append(one)
-            for group in joined(changed) if len(changed) > 1 else (changed,) * len(changed):
-                done = self._change(group, done, out)
+            if changed:
+                for group in joined(changed):
+                    done = self._change(group, done, out)
         out.append(tape.written(done, cut))
         self._forget(len(tape.text) if self.blocked else cut)
         return "".join(out)

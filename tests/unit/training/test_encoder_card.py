@@ -63,6 +63,7 @@ def test_a_second_training_lies_within_or_is_better_or_worse(measure, here, verd
     stated = {"toxic": {"a": _entry(**{measure: 0.5}), "gone": _entry(auroc=0.5)}}
     (one,) = compare.pairs(stated, {"toxic": {"a": _entry(**{measure: here})}})
     assert (one.source, one.verdict) == ("a", verdict)
+    assert compare.missing(stated, [one]) == ["toxic/gone"]
     *_, last = compare.table([one])
     counts = {"within": "1 lie within", "better": "1 are better", "worse": "1 worse"}
     assert counts[verdict] in last

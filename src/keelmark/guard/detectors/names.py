@@ -136,8 +136,10 @@ class Detector(BaseDetector):
         opened, self._opened = self._opened, None
         if not _LETTER.search(text, max(0, start - LOOK_BEHIND)):
             return []
-        known = opened and opened[0] is text and opened[1] == start
-        seen = opened[2] if opened and known else _seen(text, start, self.config.model)
+        if opened and opened[0] is text and opened[1] == start:
+            seen = opened[2]
+        else:
+            seen = _seen(text, start, self.config.model)
         reason = _BY_MODEL if self.config.model else _BY_RULE
         hits = [
             Hit(one.label, one.score, one.start, one.end, reason)
