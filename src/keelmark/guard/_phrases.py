@@ -22,7 +22,7 @@ def begun(phrases: Iterable[str]) -> str:
         level = tree
         for word in phrase.split()[:-1]:
             level = level.setdefault(word, {})
-    return rf"(?<![^\W_])(?:{'|'.join(_branches(tree)) or '(?!)'})"
+    return rf"(?<![^\W\d_])(?:{'|'.join(_branches(tree)) or '(?!)'})"
 
 
 def _branches(tree: _Tree) -> list[str]:
