@@ -15,6 +15,7 @@ from keelmark.guard._measures import WORDS
 from keelmark.guard._name_words import EVERYDAY, word
 from keelmark.guard._patterns import table
 
+_DOTTED = re.compile(r"[^\W\d_]{1,3}\.[^\W\d_]")  # Ph.D.
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 _ENDINGS = ("ingly", "edly", "ing", "ied", "ies", "ed", "es", "ly", "s", "e")
@@ -160,6 +161,7 @@ def _named(text: str, group: Sequence[re.Match[str]]) -> Iterator[Name]:
         for one in group
         if len(one[0].removesuffix("'s").removesuffix("’s")) > 1
         and not {one[0].casefold(), key(one[0])} & (_stop() | known["title"])
+        and not _DOTTED.match(text, one.start())
     ]
     if telling:
         yield Name(tuple(one[0] for one in telling), telling[0].start(), telling[-1].end())

@@ -17,14 +17,13 @@ import msgspec
 from keelmark.core.grounding import Ground, Sentence
 from keelmark.guard._claims import (
     claimed,
-    key,
-    names,
     negations,
     opposites,
     parts,
     quotations,
     telling,
 )
+from keelmark.guard._name_faults import name_faults
 from keelmark.guard._number_faults import Fault, Figures, figures_in, number_faults
 from keelmark.guard._sources import Found, Index
 
@@ -55,14 +54,11 @@ _PLACES = 3
 _SAME = 0.8  # share of the words of a sentence from which on one of a source says the same
 _EQUAL = 0.9  # the same, for a denial to count
 _ALIKE = 0.5  # and the share of that one's words
-_INITIALS = 6  # capitals up to which a word may stand for several
 _LEAST = 0.5
 _EXACT = 0.97
 _MADE_UP = 0.9
 _WORDS = (-3.25, -1.7, 2.2, 4.5)  # bias, best place, best places, words in no source
 _MARKUP = str.maketrans("*`", "  ")
-_PASSAGE = 3  # sentences
-_ANOTHER, _UNNAMED = 2.5, 1.0  # log odds of a name that no source has
 _JOINED = (-0.35, 0.33, 1.15)  # bias, log odds of the words, log odds of the encoder
 
 
@@ -264,7 +260,7 @@ def faults(
     yield from _quoted(text, index)
     if found:
         yield from _reversed(text, keys, found[0])
-    yield from _named(text, keys, index, rival, found)
+    yield from name_faults(text, keys, index, rival, found)
 
 
 def _rival(keys: frozenset[str], index: Index, found: Sequence[Found]) -> str:
@@ -289,27 +285,3 @@ def _reversed(text: str, keys: frozenset[str], best: Found) -> Iterator[Fault]:
         yield Fault("the sources deny it, or it denies them", span, contradicts=True)
     elif common >= 2 and common + 1 >= _SAME * most and opposites(keys, known):
         yield Fault("the sources say the opposite", span, contradicts=True)
-
-
-def _named(
-    text: str, keys: frozenset[str], index: Index, rival: str, found: Sequence[Found]
-) -> Iterator[Fault]:
-    """Names that no source has.
-
-    They say most where the sentence that says about the same names another, less where it names
-    nobody, for it may say `he`. Where the sources are a sentence or two, which leave out whom they
-    are about, a name says something beside an encoder only if all else is the same.
-    """
-    said = list(names(text))
-    own = {word for name in said for word in name.words}
-    others = any(own.isdisjoint(name.words) for name in names(rival))
-    doubt = _ANOTHER if others or not rival else _UNNAMED
-    if len(index.places) < _PASSAGE:
-        rest = keys - {key(word) for word in own}
-        same = found and len(rest & found[0].place.keys) >= _EQUAL * len(rest)
-        doubt = _ANOTHER if others and same else 0.0
-    for name in said:
-        short = len(name.words) == 1 and name.words[0].isupper() and len(name.words[0]) < _INITIALS
-        if not short and not any(index.names(word) for word in name.words):
-            span = name.start, name.end
-            yield Fault("a name that no source has", span, contradicts=False, doubt=doubt)

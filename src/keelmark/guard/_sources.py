@@ -37,6 +37,7 @@ _LABELLED = re.compile(
 """A label with a number, right before another: `passage 2:30 minutes` is no time of day."""
 _FISCAL = re.compile(r"\bFY(?=\d{4}\b)")
 _FIELD = re.compile(r"([a-z_]+\[\d+\])\.(.+)\Z")
+_DOTTED = re.compile(r"\b(?:[^\W\d_]{1,3}\.){2,}")  # Ph.D.
 _MOST_PLACES = 2000  # sentences with a word, above which it says nothing of where
 _PREFIX = 4
 _MOST_DAYS = 4000  # that lie between others
@@ -238,6 +239,10 @@ class Index:
         )
         return [Found(self.places[number], weight) for number, weight in ranked[:most]]
 
+    def having(self, word: str, most: int) -> list[Place]:
+        """Return sentences that have a word, the first ones."""
+        return [self.places[number] for number in self._of.get(word, ())[:most]]
+
     def figured(self, text: str, most: int) -> list[Found]:
         """Return the sentences that have most of the days, months and digits of a sentence."""
         counts = Counter(number for word in _figures_in(text) for number in self._by_figure[word])
@@ -291,7 +296,8 @@ class Index:
 
     @cached_property
     def _bare(self) -> set[str]:
-        return {bare(one) for one in (*self.vocabulary, *self.asked)}
+        dotted = (one.replace(".", "") for one in _DOTTED.findall(self._plain))
+        return {bare(one) for one in (*self.vocabulary, *self.asked, *dotted)}
 
     def text(self, place: Place) -> str:
         """The sentence."""

@@ -59,6 +59,50 @@ def test_what_the_sources_say_in_other_forms_is_supported(claim):
     assert said(claim).verdict is Ground.SUPPORTED, said(claim)
 
 
+NAMES = (
+    "The Lincoln Memorial in Washington was designed by Henry Bacon. Lawrence Tanner paid for it. "
+    "The Nassau County sheriff came on foot. The American Chemical Society came by train, on the "
+    "D&RGW. Zack Handlen wrote about it in the Tulsa World. Six Ph.D. students sang there."
+)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "The Memorial's architect was Bacon.",
+        "The Lincoln Memorial was designed by H. Bacon.",
+        "Larry Tanner paid for it.",
+        "The Nassau County's sheriff came on foot.",
+        "Zach Handlen wrote about it.",
+        "The sheriff of Tulsa County came on foot.",
+        "The American Chemical Society came on the RGW's train.",
+        "Six PhD students sang there.",
+    ],
+)
+def test_a_name_in_another_form_is_the_same_name(claim):
+    assert said(claim, NAMES).verdict is Ground.SUPPORTED, said(claim, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("claim", "name"),
+    [
+        ("The famous architect of the Lincoln Memorial was John Bacon.", "John Bacon"),
+        ("The Suffolk County sheriff came on foot.", "Suffolk County"),
+        ("The American Surgical Society came by train.", "American Surgical Society"),
+        ("Zack Miller wrote about it in the Tulsa World.", "Zack Miller"),
+    ],
+)
+def test_a_name_of_which_the_sources_have_only_a_part_is_not_theirs(claim, name):
+    judged = said(claim, NAMES)
+    assert judged.verdict is Ground.UNSUPPORTED, judged
+    assert "name" in judged.reason
+    assert [claim[start:end] for start, end in judged.spans] == [name]
+
+
+def test_a_degree_with_and_without_full_stops_is_one_name():
+    assert said("Six Ph.D. students sang there.", "Six PhD students sang there.").score < 0.5
+
+
 @pytest.mark.parametrize(
     ("claim", "verdict", "reason"),
     [
