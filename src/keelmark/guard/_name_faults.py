@@ -19,7 +19,7 @@ _PASSAGE = 3  # sentences
 _ANOTHER, _UNNAMED = 2.5, 1.0  # log odds of a name that no source has
 _ALIKE = 0.7  # how alike two spellings of one name are, of 1
 _FIRST = 2  # letters that a first name and its short form begin with: Larry, Lawrence
-_MOST = 200  # sentences that are looked through for a name
+_MOST = 50  # sentences that are looked through for a name
 _POSSESSIVE = re.compile("['’]s$")
 
 
