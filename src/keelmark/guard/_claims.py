@@ -27,7 +27,7 @@ _GAP = re.compile(r"\.\.\.|…|\[[^\]]*\]")
 _MARKS = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "\u00a0": " "}
 )
-_AROUND = " *_#>-\"'"
+_AROUND = " *_#>-\"'()"
 _BUT = (
     r"(?:[;:]|\s[–—-]|,?\s(?:but|however|although|though|yet|nevertheless|nonetheless|aber|jedoch|"
     r"mais|cependant|pero|ma|però|но|однако|maar)\b,?)\s+"

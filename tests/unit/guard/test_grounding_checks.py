@@ -120,6 +120,9 @@ def test_a_degree_with_and_without_full_stops_is_one_name():
         ("Although the document does not say, it was Bob Stone.", "unsupported", "name"),
         ("Sorry, Acme was founded in Berlin in 1997.", "contradicted", "number"),
         ("Here is what I found: it is Bob Stone's company.", "unsupported", "name"),
+        ("Unable to say more: Acme was founded in Berlin in 1997.", "contradicted", "number"),
+        ("None of the texts says it, but it was founded by Bob Stone.", "unsupported", "name"),
+        ("(Acme was founded in Berlin in 1997.)", "contradicted", "number"),
         ("Did you know that Acme was founded in Berlin in 1997?", "contradicted", "number"),
         ("Acme was founded by Bob Stone.", "unsupported", "name"),
         ("Zenith was founded in Berlin on 12 March 1998 by Ada Long.", "unsupported", "name"),
@@ -157,6 +160,14 @@ def test_a_wrong_number_is_never_mostly_supported():
         "I'm sorry, but the document does not mention who founded Acme.",
         "The text does not state the price, the size or the weight; however, I can look for it.",
         "I'm sorry, but I can't help with that.",
+        "Note: Unable to answer based on given passages.",
+        "(Unable to answer based on given passages.)",
+        "Therefore, unable to determine its size from the text.",
+        "I am unable to answer this question based on the given passages.",
+        "None of the passages mention its size.",
+        "Not enough information is given to answer.",
+        "It isn't clear from the document.",
+        "Unfortunately, the documents contain nothing on this.",
     ],
 )
 def test_what_claims_nothing_is_not_judged(claim):
@@ -607,6 +618,8 @@ def test_what_a_letter_ends_with_and_what_is_yet_to_be_filled_in_claims_nothing(
         "[Your doctor says stop insulin]",
         "[Bob Killed Anna Lee]",
         "Cheers Bob Killed Anna",
+        "The text says nothing was lost",
+        "Unable to pay, Bob sold the yard",
     ],
 )
 def test_brackets_and_greetings_hide_no_claim(said):
