@@ -80,7 +80,7 @@ def _unknown(name: Name, index: Index) -> bool:
     short = len(telling) == 1 and telling[0].isupper() and len(telling[0]) < _INITIALS
     if short and (len(rest) == 1 or any(map(index.names, rest))):
         return False
-    return not any(_alike(pair) for pair in _instead(name, index))
+    return not any(map(_alike, _instead(name, index)))
 
 
 def _half_known(name: Name, index: Index) -> bool:
@@ -88,27 +88,36 @@ def _half_known(name: Name, index: Index) -> bool:
 
     Of two words none may be an everyday one: `the Tulsa World` says nothing of `Tulsa County`.
     """
-    pairs = list(_instead(name, index))
-    if len(name.words) == 2:
-        said = any(map(_everyday, name.words))
-        pairs = [pair for pair in pairs if not said and not _everyday(pair.known)]
-    return bool(pairs) and not any(_alike(pair) for pair in pairs)
+    pairs = _instead(name, index)
+    if len(name.words) == 2 and any(map(_everyday, name.words)):
+        return False
+    if len(name.words) == 2 or any(index.names(pair.said) for pair in pairs):
+        pairs = [pair for pair in pairs if not (_everyday(pair.said) or _everyday(pair.known))]
+    return bool(pairs) and not any(map(_alike, pairs))
 
 
-def _instead(name: Name, index: Index) -> Iterator[_Instead]:
-    """Yield what the sources have in the place of the one word of a name that they do not know."""
+def _instead(name: Name, index: Index) -> list[_Instead]:
+    """Return what the sources have in the place of the word of a name that they do not know.
+
+    Of three words and more they may know all, but not together: the first ones may then differ.
+    """
     own = _owned(name)
-    unknown = [number for number, one in enumerate(own) if not index.names(one)]
-    if len(own) < 2 or len(unknown) != 1:
-        return
-    odd = unknown[0]
-    rest = [bare(one) for one in own[:odd] + own[odd + 1 :]]
-    for place in index.having(key(own[odd - 1]), _MOST):
-        for one in _names_in(index.text(place)):
-            known = _owned(one)
-            other = known.pop(odd) if len(known) == len(own) else ""
-            if other and list(map(bare, known)) == rest:
-                yield _Instead(own[odd], other, last=odd == len(rest))
+    places = [number for number, one in enumerate(own) if not index.names(one)]
+    if len(own) < 2 or len(places) > 1 or not (places or len(own) > 2):
+        return []
+    anchor = own[places[0] - 1] if places else own[-1]
+    places = places or list(range(len(own) - 1))
+    out, said = [], list(map(bare, own))
+    for place in index.having(key(anchor), _MOST):
+        for known, spelled in _names_in(index.text(place)):
+            if len(known) == len(own):
+                differ = [at for at, one in enumerate(said) if one != spelled[at]]
+                if not differ:
+                    return []
+                if len(differ) == 1 and differ[0] in places:
+                    at = differ[0]
+                    out.append(_Instead(own[at], known[at], last=at == len(own) - 1))
+    return out
 
 
 def _alike(pair: _Instead) -> bool:
@@ -122,9 +131,9 @@ def _alike(pair: _Instead) -> bool:
 
 
 @lru_cache(maxsize=4_096)
-def _names_in(sentence: str) -> list[Name]:
+def _names_in(sentence: str) -> list[tuple[list[str], list[str]]]:
     """The names of a sentence of a source, which is looked at for each name of an answer."""
-    return list(names(sentence))
+    return [(owned, list(map(bare, owned))) for owned in map(_owned, names(sentence))]
 
 
 def _everyday(written: str) -> bool:

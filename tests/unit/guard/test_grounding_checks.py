@@ -89,6 +89,7 @@ def test_a_name_in_another_form_is_the_same_name(claim):
         ("The famous architect of the Lincoln Memorial was John Bacon.", "John Bacon"),
         ("The Suffolk County sheriff came on foot.", "Suffolk County"),
         ("The American Surgical Society came by train.", "American Surgical Society"),
+        ("The Nassau Chemical Society came by train.", "Nassau Chemical Society"),
         ("Zack Miller wrote about it in the Tulsa World.", "Zack Miller"),
     ],
 )
