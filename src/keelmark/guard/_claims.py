@@ -27,7 +27,8 @@ _GAP = re.compile(r"\.\.\.|…|\[[^\]]*\]")
 _MARKS = str.maketrans(
     {"“": '"', "”": '"', "„": '"', "’": "'", "‘": "'", "–": "-", "—": "-", "\u00a0": " "}
 )
-_AROUND = " *_#>-\"'()"
+_AROUND = " *_#>-\"'"
+_ENCLOSED = re.compile(r"\(([^()]*)\)[.!]?")
 _BUT = (
     r"(?:[;:]|\s[–—-]|,?\s(?:but|however|although|though|yet|nevertheless|nonetheless|aber|jedoch|"
     r"mais|cependant|pero|ma|però|но|однако|maar)\b,?)\s+"
@@ -225,7 +226,7 @@ def claimed(text: str) -> tuple[int, int] | None:
 
     That is all of it, but for what only says that nothing is known, before a "but" or behind it.
     """
-    bare = text.strip(_AROUND)
+    bare = _inside(text)
     if not bare or (bare[-1] in "?？؟" and not _TOLD.match(bare)):
         return None
     if not telling(bare) and not any(one.isdigit() for one in bare):
@@ -254,9 +255,15 @@ def _clauses(text: str, turns: re.Pattern[str]) -> Iterator[tuple[int, int]]:
 
 def _tells(clause: str) -> bool:
     """Whether a part of a sentence says something itself."""
-    if _is_talk(bare := clause.strip(_AROUND)) or _courtesy().search(bare):
+    if _is_talk(bare := _inside(clause)) or _courtesy().search(bare):
         return False
     return any(one.isdigit() for one in bare) or len(telling(bare)) > 1 or bool(names(bare))
+
+
+def _inside(text: str) -> str:
+    """What is said, without marks around it, and without brackets around all of it."""
+    bare = text.strip(_AROUND)
+    return found[1].strip(_AROUND) if (found := _ENCLOSED.fullmatch(bare)) else bare
 
 
 def _is_talk(bare: str) -> bool:

@@ -162,7 +162,8 @@ def test_a_wrong_number_is_never_mostly_supported():
         "The text does not state the price, the size or the weight; however, I can look for it.",
         "I'm sorry, but I can't help with that.",
         "Note: Unable to answer based on given passages.",
-        "(Unable to answer based on given passages.)",
+        "(Unable to answer based on given passages).",
+        "(None of the passages mention its size, its price or its weight.)",
         "Therefore, unable to determine its size from the text.",
         "I am unable to answer this question based on the given passages.",
         "None of the passages mention its size.",
@@ -620,6 +621,8 @@ def test_what_a_letter_ends_with_and_what_is_yet_to_be_filled_in_claims_nothing(
         "[Bob Killed Anna Lee]",
         "Cheers Bob Killed Anna",
         "The text says nothing was lost",
+        "Acme was founded in Rome (wasn't it?)",
+        "(Acme was founded) in Rome (was it?)",
         "Unable to pay, Bob sold the yard",
     ],
 )
